@@ -1,0 +1,33 @@
+"""Bytes by digest, and the upload sessions that they arrive through.
+
+Only the protocol and its errors are offered here; a store is imported from its own module (`filesystem`, `memory`), so
+that nobody pays for, or needs the platform of, a store that is not in use.
+"""
+
+from ecrsim.blobs.base import (
+    BlobNotFound,
+    BlobStore,
+    BlobStoreError,
+    ByteSource,
+    DigestMismatch,
+    OffsetMismatch,
+    ShortBody,
+    StoreUnwritable,
+    TooLarge,
+    UploadBusy,
+    UploadNotFound,
+)
+
+__all__ = [
+    "BlobNotFound",
+    "BlobStore",
+    "BlobStoreError",
+    "ByteSource",
+    "DigestMismatch",
+    "OffsetMismatch",
+    "ShortBody",
+    "StoreUnwritable",
+    "TooLarge",
+    "UploadBusy",
+    "UploadNotFound",
+]

@@ -1,0 +1,295 @@
+"""What every blob store does: the protocol, its errors, and the names that it accepts.
+
+A blob is immutable and named by the digest of its bytes (`sha256:<64 hex>`, `sha512:<128 hex>`: the algorithms that the
+OCI image specification registers). It enters through an upload session: create, append as often as needed, digest,
+commit. The size of a session is its offset; there is no second record of it that could disagree.
+
+Two things are easy to get wrong from outside:
+
+- A malformed name names nothing. Looking one up answers "not there" rather than failing, whatever a URL contained; only
+  creating something under a malformed name is an error (ValueError).
+- Many servers report a body that the client cut off as an ordinary end of file. Pass the Content-Length as `length`, or
+  a half-sent layer looks whole until its digest is checked.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+# Bytes asked of a source at a time. A store holds three such pieces of a body at most: one being hashed and written,
+# the one before it and the one being received.
+CHUNK = 512 * 1024
+
+_DIGESTS = {"sha256": re.compile("[0-9a-f]{64}"), "sha512": re.compile("[0-9a-f]{128}")}
+_UPLOAD_ID = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+
+ALGORITHMS = tuple(_DIGESTS)
+
+
+class BlobStoreError(Exception):
+    """Whatever a blob store raises on purpose."""
+
+
+class BlobNotFound(BlobStoreError):
+    """No blob has this digest."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"no blob {digest}")
+        self.digest = digest
+
+
+class UploadNotFound(BlobStoreError):
+    """No upload session has this id: never created, committed, or discarded."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"no upload session {upload_id}")
+        self.upload_id = upload_id
+
+
+class UploadBusy(BlobStoreError):
+    """Another request, in this process or in another one, is working on the session."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"upload session {upload_id} is in use by another request")
+        self.upload_id = upload_id
+
+
+class OffsetMismatch(BlobStoreError):
+    """The caller's offset is not where the session ends. `expected` is where it ends, in bytes."""
+
+    def __init__(self, expected: int) -> None:
+        super().__init__(f"the session continues at byte {expected}")
+        self.expected = expected
+
+
+class TooLarge(BlobStoreError):
+    """The session would grow beyond `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} bytes")
+        self.limit = limit
+
+
+class ShortBody(BlobStoreError):
+    """The source ended before `length`. The `received` bytes of this body were kept, to be continued after."""
+
+    def __init__(self, received: int) -> None:
+        super().__init__(f"the body ended after {received} bytes")
+        self.received = received
+
+
+class DigestMismatch(BlobStoreError):
+    """The bytes do not have the digest that was claimed. `computed` is what they have: {algorithm: digest}."""
+
+    def __init__(self, computed: dict[str, str]) -> None:
+        super().__init__(f"the bytes have the digest {', '.join(computed.values())}")
+        self.computed = computed
+
+
+class StoreUnwritable(BlobStoreError):
+    """The store cannot take bytes (disk full, read-only, not permitted, failing). `reason` says why, for people."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ByteSource(Protocol):
+    """What bytes are read from: a WSGI input, an open file, a BytesIO."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; empty at the end."""
+
+
+class BlobStore(Protocol):
+    """Bytes by digest, and upload sessions.
+
+    Safe for threads and, where the bytes outlive the process, for several processes over the same place. Writing raises
+    StoreUnwritable when the store cannot take the bytes; what was there before is then as it was.
+    """
+
+    def stat(self, digest: str) -> int | None:
+        """The size of the blob in bytes, or None."""
+
+    def open(self, digest: str) -> BinaryIO:
+        """The blob, open for reading from its start; the caller closes it. Raises BlobNotFound.
+
+        Deleting the blob does not disturb those who have it open.
+        """
+
+    def path(self, digest: str) -> str | None:
+        """The file that holds the blob; None when there is no blob, or the store has no files."""
+
+    def modified_at(self, digest: str) -> float | None:
+        """When the blob was last stored or stored again, in epoch seconds; None when there is no blob."""
+
+    def blobs(self) -> Iterator[tuple[str, int, float]]:
+        """(digest, size, modified at) of every blob, in no order; what comes or goes meanwhile may be missed."""
+
+    def delete(self, digest: str) -> bool:
+        """Remove the blob. Whether there was one."""
+
+    def put(self, digest: str, data: bytes) -> None:
+        """Store bytes that are in memory already. Storing what is there renews its modification time.
+
+        Raises DigestMismatch, and ValueError for a malformed digest.
+        """
+
+    def create_upload(self, upload_id: str) -> None:
+        """Begin an empty session. Ids are never used twice.
+
+        Raises FileExistsError for an id in use, ValueError for one that is not `[A-Za-z0-9][A-Za-z0-9_-]*`.
+        """
+
+    def upload_size(self, upload_id: str) -> int | None:
+        """The bytes received so far, those of a request still in flight included; None when there is no session."""
+
+    def append(
+        self,
+        upload_id: str,
+        source: ByteSource,
+        offset: int | None = None,
+        limit: int | None = None,
+        length: int | None = None,
+    ) -> int:
+        """Stream `source` onto the end of the session, in constant memory, and return the session's new size.
+
+        `offset`: where the caller believes that the session ends. `length`: the bytes that the source promises; no more
+        are read. `limit`: the largest size that the session may reach.
+
+        Raises UploadNotFound, UploadBusy, OffsetMismatch, TooLarge and StoreUnwritable, all of which leave the session
+        as it was; and ShortBody, or whatever the source raises, after which the bytes that arrived are kept.
+        """
+
+    def digest_upload(self, upload_id: str, algorithm: str = "sha256") -> tuple[str, int]:
+        """(digest, size) of the session's bytes. Costs nothing for sha256 where this store saw all of them arrive.
+
+        Raises UploadNotFound, UploadBusy, and ValueError for an algorithm that is not in ALGORITHMS.
+        """
+
+    def sync(self, upload_id: str) -> None:
+        """Bring the session's bytes to where the durability policy wants them; call it before `commit`.
+
+        Raises UploadNotFound, UploadBusy, and StoreUnwritable, after which the session is gone: its bytes are unknown.
+        """
+
+    def commit(self, upload_id: str, digest: str) -> None:
+        """Turn the session into the blob `digest`, at once and as a whole. Quick enough for an open transaction.
+
+        Where the blob is there already, it is kept, its modification time renewed and the session removed, so that
+        committing again does no harm. Call `digest_upload` first: it takes whatever time the digest costs. The digest
+        is held against the bytes once more here, which is free after that unless somebody appended in between.
+
+        Raises UploadNotFound, UploadBusy, DigestMismatch, and ValueError for a malformed digest.
+        """
+
+    def discard(self, upload_id: str) -> bool:
+        """Remove the session and its bytes. Whether that was done.
+
+        It is not done to a session that another request is working on, however old it looks.
+        """
+
+    def uploads(self) -> Iterator[tuple[str, int, float]]:
+        """(upload id, size, modified at) of every session, in no order."""
+
+    def check(self) -> None:
+        """Raise StoreUnwritable, with a reason, if bytes cannot be stored now."""
+
+    def bytes_free(self) -> int | None:
+        """The bytes that the store could still take; None when nobody knows."""
+
+    def append_bytes(self, upload_id: str, data: bytes, offset: int | None = None, limit: int | None = None) -> int:
+        """`append` for bytes that are in memory already."""
+        return self.append(upload_id, io.BytesIO(data), offset=offset, limit=limit, length=len(data))
+
+    def open_range(self, digest: str, start: int, length: int) -> "RangeReader":
+        """`length` bytes of the blob from `start` on, fewer where the blob ends. Raises BlobNotFound."""
+        blob = self.open(digest)
+        blob.seek(start)
+        return RangeReader(blob, length)
+
+
+class RangeReader:
+    """A part of an open blob, from its current position on.
+
+    There is no `fileno` on purpose: servers hand such a file to the kernel, which would send everything to its end.
+    """
+
+    def __init__(self, blob: BinaryIO, length: int) -> None:
+        self._blob = blob
+        self._left = length
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes, all that is left when negative; empty at the end."""
+        data = self._blob.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        """Close the blob underneath."""
+        self._blob.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def split_digest(digest: str) -> tuple[str, str] | None:
+    """(algorithm, hex) of a well-formed digest of a known algorithm, else None."""
+    algorithm, _, hexadecimal = digest.partition(":")
+    pattern = _DIGESTS.get(algorithm)
+    return (algorithm, hexadecimal) if pattern and pattern.fullmatch(hexadecimal) else None
+
+
+def digest_to_store(digest: str) -> tuple[str, str]:
+    """`split_digest` for a digest that something is about to be stored under: ValueError when malformed."""
+    parts = split_digest(digest)
+    if parts is None:
+        raise ValueError(f"not a digest: {digest!r}")
+    return parts
+
+
+def known_algorithm(algorithm: str) -> str:
+    """The algorithm itself; ValueError when blobs are not named by it."""
+    if algorithm not in _DIGESTS:
+        raise ValueError(f"not one of {', '.join(ALGORITHMS)}: {algorithm!r}")
+    return algorithm
+
+
+def is_upload_id(upload_id: str) -> bool:
+    """Whether a session may have this id: it must be a file name that leads nowhere else."""
+    return _UPLOAD_ID.fullmatch(upload_id) is not None
+
+
+def upload_id_to_create(upload_id: str) -> str:
+    """The id itself; ValueError when no session may have it."""
+    if not is_upload_id(upload_id):
+        raise ValueError(f"not an upload id: {upload_id!r}")
+    return upload_id
+
+
+def incoming(source: ByteSource, size: int, limit: int | None, length: int | None) -> Iterator[bytes]:
+    """The chunks of a body that a session of `size` bytes receives, under the rules of `BlobStore.append`.
+
+    Raises TooLarge before yielding the chunk that would exceed `limit`, or before reading at all where `length` says
+    that it will; ShortBody after yielding all that came.
+    """
+    if limit is not None and size + (length or 0) > limit:
+        raise TooLarge(limit)
+    received = 0
+    while length is None or received < length:
+        chunk = source.read(CHUNK if length is None else min(CHUNK, length - received))
+        if not chunk:
+            break
+        received += len(chunk)
+        if limit is not None and size + received > limit:
+            raise TooLarge(limit)
+        yield chunk
+    if length is not None and received < length:
+        raise ShortBody(received)

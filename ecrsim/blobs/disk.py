@@ -1,0 +1,192 @@
+"""The files under one root: finished aside, put in place by rename, and every refusal of the disk told in one way.
+
+Durability `process` survives the death of the process at any instant; `power` survives a power cut as well, at the
+price of flushing each blob, and the directory that names it, to the disk.
+"""
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ecrsim.blobs.base import StoreUnwritable
+
+_UNWRITABLE = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EXDEV,  # aside and in place are on different file systems
+}
+
+
+def status_of(path: Path) -> os.stat_result | None:
+    """The status of a file, or None when there is none."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def names_in(directory: Path) -> Iterator[str]:
+    """The names in a directory; none when it is not there."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            yield entry.name
+
+
+@contextlib.contextmanager
+def locked(fd: int, path: Path) -> Iterator[None]:
+    """Hold an open file against every other opening of it, in whichever process; check that it is still `path`.
+
+    BlockingIOError when another holds it, FileNotFoundError when it was moved or removed before the lock was had.
+    """
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        current = path.stat()
+        if not os.path.samestat(current, os.fstat(fd)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        yield
+    finally:
+        # By name: closing the file would not be enough while a child process still holds a copy of the descriptor.
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+class Disk:
+    """A root directory, and whether what is put there shall outlast a power cut."""
+
+    def __init__(self, root: Path, durability: str) -> None:
+        if durability not in {"process", "power"}:
+            raise ValueError(f"neither process nor power: {durability!r}")
+        self.root = root
+        self._flushes = durability == "power"
+        self._numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn the errors of a disk that cannot take bytes into StoreUnwritable."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _UNWRITABLE:
+                raise StoreUnwritable(f"cannot write to the blob store {self.root}: {error.strerror}") from error
+            raise
+
+    def make(self, *directories: Path) -> None:
+        """Make the directories, and the root that they are in, where they are missing."""
+        with self.writing():
+            for directory in directories:
+                directory.mkdir(parents=True, exist_ok=True)
+            self._flush_names(self.root)
+
+    @contextlib.contextmanager
+    def create(self, path: Path) -> Iterator[int]:
+        """A new file, open for writing inside the block. FileExistsError when there is one."""
+        with self.writing():
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            yield fd
+        finally:
+            self.close(fd)
+
+    @contextlib.contextmanager
+    def aside(self, directory: Path, data: bytes) -> Iterator[Path]:
+        """A finished file with these bytes in `directory`, to be moved away inside the block; else it is removed."""
+        path, fd, held = self._own_file(directory)
+        with held:
+            try:
+                self.write(fd, data)
+                self.flush(fd)
+                yield path
+            finally:
+                self.forget(path)
+
+    def _own_file(self, directory: Path) -> tuple[Path, int, contextlib.ExitStack]:
+        """A new file that is locked as sessions are, so that no sweep of sessions takes it; and what holds it so."""
+        while True:
+            path = directory / f"put-{os.getpid()}-{next(self._numbers)}"
+            # There may be one, left by an earlier process of this number or in use by one in another container; and a
+            # sweep may find ours before it is locked.
+            with (
+                contextlib.suppress(FileExistsError, BlockingIOError, FileNotFoundError),
+                contextlib.ExitStack() as held,
+            ):
+                fd = held.enter_context(self.create(path))
+                held.enter_context(locked(fd, path))
+                return path, fd, held.pop_all()
+
+    def close(self, fd: int) -> None:
+        """Close a file that was written; network file systems report here what they could not store."""
+        with self.writing():
+            os.close(fd)
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Write all of `data`, with no buffer between, so that the size of the file is what was written."""
+        with self.writing():
+            written = os.write(fd, data)
+            while written < len(data):  # a disk that fills up takes a part first
+                written += os.write(fd, memoryview(data)[written:])
+
+    def flush(self, fd: int) -> None:
+        """Bring the file's bytes to the disk, where the durability asks for it."""
+        if self._flushes:
+            with self.writing():
+                os.fsync(fd)
+
+    def install(self, path: Path, target: Path) -> None:
+        """Move a finished file to its place, whose directory is made if need be, and give it the current time."""
+        with self.writing():
+            os.utime(path)
+            try:
+                path.rename(target)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._flush_names(*target.parents[1:3])
+                path.rename(target)
+            self._flush_names(target.parent)
+
+    def renew(self, target: Path, size: int | None = None) -> bool:
+        """Give the file at `target` the current time. Whether there is one (of that size, if given).
+
+        A file of another size is damage, such as a power cut leaves behind: it counts as absent, and gets replaced.
+        """
+        status = status_of(target)
+        if status is None or (size is not None and status.st_size != size):
+            return False
+        try:
+            with self.writing():
+                os.utime(target)
+                # Whoever put it there may not have come to flushing the name yet, and may never.
+                self._flush_names(target.parent)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove(self, path: Path) -> bool:
+        """Remove a file. Whether there was one."""
+        with self.writing():
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
+    def forget(self, path: Path) -> None:
+        """Remove what is of no use any more, on the way out with an error that matters more than failing to."""
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+    def _flush_names(self, *directories: Path) -> None:
+        if self._flushes:
+            for directory in directories:
+                fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)

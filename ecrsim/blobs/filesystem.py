@@ -1,0 +1,257 @@
+"""Blobs as files, shared by any number of threads and processes.
+
+    <root>/
+    ├── blobs/
+    │   └── sha256/                 the algorithm
+    │       └── ab/                 the first two characters of the hex
+    │           └── abcdef…         the blob: its bytes and nothing else
+    └── uploads/
+        ├── 5f0c…                   an upload session: its size is its offset
+        └── put-<process>-<n>       bytes on their way into `blobs/` without a session
+
+Everything that enters `blobs/` does so by a rename from `uploads/`, so that a blob is whole or absent whatever happens.
+Both must be on one file system. What a killed process leaves behind lies in `uploads/`: sessions can be resumed; the
+rest (`put-…`) shows up in `uploads()` as well and goes with the sessions that nobody continued.
+
+Whoever looks at the bytes of a session holds an exclusive flock on its file. Hence a session seen under the lock only
+ever grows, its beginning never changes, and a running hash that covers that beginning stays good even when other
+processes append in between: what is missing is read from the file when the digest is asked for.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from ecrsim.blobs.base import (
+    ALGORITHMS,
+    CHUNK,
+    BlobNotFound,
+    BlobStore,
+    ByteSource,
+    DigestMismatch,
+    OffsetMismatch,
+    StoreUnwritable,
+    TooLarge,
+    UploadBusy,
+    UploadNotFound,
+    digest_to_store,
+    incoming,
+    is_upload_id,
+    known_algorithm,
+    split_digest,
+    upload_id_to_create,
+)
+from ecrsim.blobs.disk import Disk, locked, names_in, status_of
+from ecrsim.blobs.running import HashingAside, RunningHash, RunningHashes
+
+
+class FilesystemStore(BlobStore):
+    """The store under `root`, which is made if need be (StoreUnwritable if it cannot be).
+
+    `durability` is `process` or `power`; `disk` says what they mean.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], durability: str = "process") -> None:
+        self._disk = Disk(Path(root).absolute(), durability)
+        self._blobs = self._disk.root / "blobs"
+        self._uploads = self._disk.root / "uploads"
+        self._hashes = RunningHashes()
+        self._disk.make(self._blobs, self._uploads)
+
+    # Blobs
+
+    def stat(self, digest: str) -> int | None:
+        status = self._status(digest)
+        return status.st_size if status else None
+
+    def open(self, digest: str) -> BinaryIO:
+        parts = split_digest(digest)
+        if parts is None:
+            raise BlobNotFound(digest)
+        try:
+            return self._place(*parts).open("rb", buffering=0)
+        except FileNotFoundError:
+            raise BlobNotFound(digest) from None
+
+    def path(self, digest: str) -> str | None:
+        parts = split_digest(digest)
+        return str(self._place(*parts)) if parts and self._status(digest) else None
+
+    def modified_at(self, digest: str) -> float | None:
+        status = self._status(digest)
+        return status.st_mtime if status else None
+
+    def blobs(self) -> Iterator[tuple[str, int, float]]:
+        for algorithm in ALGORITHMS:
+            for fan_out in names_in(self._blobs / algorithm):
+                for name in names_in(self._blobs / algorithm / fan_out):
+                    digest = f"{algorithm}:{name}"
+                    status = self._status(digest)
+                    if status:
+                        yield digest, status.st_size, status.st_mtime
+
+    def delete(self, digest: str) -> bool:
+        parts = split_digest(digest)
+        return parts is not None and self._disk.remove(self._place(*parts))
+
+    def put(self, digest: str, data: bytes) -> None:
+        algorithm, hexadecimal = digest_to_store(digest)
+        computed = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+        if computed != digest:
+            raise DigestMismatch({algorithm: computed})
+        target = self._place(algorithm, hexadecimal)
+        if not self._disk.renew(target, len(data)):
+            with self._disk.aside(self._uploads, data) as finished:
+                self._disk.install(finished, target)
+
+    # Upload sessions
+
+    def create_upload(self, upload_id: str) -> None:
+        with self._disk.create(self._uploads / upload_id_to_create(upload_id)):
+            pass
+
+    def upload_size(self, upload_id: str) -> int | None:
+        status = status_of(self._uploads / upload_id) if is_upload_id(upload_id) else None
+        return status.st_size if status else None
+
+    def append(
+        self,
+        upload_id: str,
+        source: ByteSource,
+        offset: int | None = None,
+        limit: int | None = None,
+        length: int | None = None,
+    ) -> int:
+        with self._session(upload_id) as fd:
+            start = os.fstat(fd).st_size
+            if offset is not None and offset != start:
+                raise OffsetMismatch(start)
+            running = self._hashes.copy(upload_id, "sha256")
+            try:
+                self._stream(fd, incoming(source, start, limit, length), running if running.covers == start else None)
+            except (TooLarge, StoreUnwritable):
+                # Going back also frees the space: a full disk stays usable for those who need less of it.
+                with self._disk.writing():
+                    os.ftruncate(fd, start)
+                raise
+            finally:
+                size = os.fstat(fd).st_size
+                if running.covers == size:
+                    self._hashes.keep(upload_id, running)
+            return size
+
+    def digest_upload(self, upload_id: str, algorithm: str = "sha256") -> tuple[str, int]:
+        known_algorithm(algorithm)
+        with self._session(upload_id) as fd:
+            return self._digest(fd, upload_id, algorithm)
+
+    def sync(self, upload_id: str) -> None:
+        with self._session(upload_id) as fd:
+            try:
+                self._disk.flush(fd)
+            except StoreUnwritable:
+                # The kernel reports lost pages once and then takes them for clean: asking again would succeed wrongly.
+                self._disk.forget(self._uploads / upload_id)
+                raise
+
+    def commit(self, upload_id: str, digest: str) -> None:
+        algorithm, hexadecimal = digest_to_store(digest)
+        target = self._place(algorithm, hexadecimal)
+        try:
+            with self._session(upload_id) as fd:
+                computed, size = self._digest(fd, upload_id, algorithm)
+                if computed != digest:
+                    raise DigestMismatch({algorithm: computed})
+                if self._disk.renew(target, size):
+                    self._disk.remove(self._uploads / upload_id)
+                else:
+                    self._disk.install(self._uploads / upload_id, target)
+        except UploadNotFound:
+            # A second attempt at a transaction whose first one got as far as this.
+            if not self._disk.renew(target):
+                raise
+        self._hashes.drop(upload_id)
+
+    def discard(self, upload_id: str) -> bool:
+        try:
+            with self._session(upload_id):
+                removed = self._disk.remove(self._uploads / upload_id)
+        except (UploadBusy, UploadNotFound):
+            return False
+        self._hashes.drop(upload_id)
+        return removed
+
+    def uploads(self) -> Iterator[tuple[str, int, float]]:
+        for name in names_in(self._uploads):
+            status = status_of(self._uploads / name) if is_upload_id(name) else None
+            if status:
+                yield name, status.st_size, status.st_mtime
+
+    # The store as a whole
+
+    def check(self) -> None:
+        self._disk.make(self._blobs, self._uploads)
+        with self._disk.aside(self._uploads, bytes(4096)) as finished:
+            in_place = self._blobs / finished.name
+            self._disk.install(finished, in_place)
+            self._disk.remove(in_place)
+
+    def bytes_free(self) -> int | None:
+        try:
+            status = os.statvfs(self._disk.root)
+        except OSError:
+            return None
+        return status.f_bavail * status.f_frsize
+
+    # Files
+
+    def _place(self, algorithm: str, hexadecimal: str) -> Path:
+        return self._blobs / algorithm / hexadecimal[:2] / hexadecimal
+
+    def _status(self, digest: str) -> os.stat_result | None:
+        parts = split_digest(digest)
+        return status_of(self._place(*parts)) if parts else None
+
+    @contextlib.contextmanager
+    def _session(self, upload_id: str) -> Iterator[int]:
+        """The session's file, open for reading and appending and locked against every other request."""
+        if not is_upload_id(upload_id):
+            raise UploadNotFound(upload_id)
+        path = self._uploads / upload_id
+        try:
+            with self._disk.writing():
+                fd = os.open(path, os.O_RDWR | os.O_APPEND)
+        except FileNotFoundError:
+            raise UploadNotFound(upload_id) from None
+        with contextlib.ExitStack() as held:
+            held.callback(self._disk.close, fd)
+            try:
+                held.enter_context(locked(fd, path))
+            except BlockingIOError:
+                raise UploadBusy(upload_id) from None
+            except FileNotFoundError:
+                raise UploadNotFound(upload_id) from None
+            yield fd
+
+    def _stream(self, fd: int, body: Iterator[bytes], running: RunningHash | None) -> None:
+        if running is None:
+            # Before these there are bytes that the hash has not seen: `digest_upload` will catch up with all of them.
+            for chunk in body:
+                self._disk.write(fd, chunk)
+            return
+        with HashingAside(running) as hashing:
+            for chunk in body:
+                hashing.update(chunk)
+                self._disk.write(fd, chunk)
+
+    def _digest(self, fd: int, upload_id: str, algorithm: str) -> tuple[str, int]:
+        """(digest, size) of an open session; reads what the running hash has not seen, which is nothing as a rule."""
+        running = self._hashes.copy(upload_id, algorithm)
+        if running.covers != os.fstat(fd).st_size:
+            while chunk := os.pread(fd, CHUNK, running.covers):
+                running.update(chunk)
+            self._hashes.keep(upload_id, running)
+        return running.digest(), running.covers

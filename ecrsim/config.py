@@ -1,0 +1,216 @@
+"""Every knob of ecrsim, typed and documented; the only reader of the environment.
+
+Precedence: command line, then `ECRSIM_…` variables, then the file of `--config` (TOML, the same names), then defaults.
+An empty variable is one that is not set, as it is where a compose file passes on what its user did not give.
+
+`docs/configuration.md` is held against this file by a test; the comments between the settings are its headings.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+MIB = 1024 * 1024
+
+#: `registry.test`, `registry.test:8080`, `[::1]:5100`, and the words of the setting `registry_host`.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+#: Settings that are places on the disk, in which a leading `~` is the user's home.
+_PATHS = ("data_dir", "blob_store", "tls_cert", "tls_key")
+
+
+class ConfigError(Exception):
+    """A setting that cannot be. The text names it and says what would do."""
+
+
+def _knob(default: Any, help: str, *, choices: tuple[str, ...] = (), flag: bool = True) -> Any:
+    """`flag=False`: no command-line option of its own (variable and file only)."""
+    return field(default=default, metadata={"help": help, "choices": choices, "flag": flag})
+
+
+def default_data_dir(environ: Mapping[str, str]) -> str:
+    """The user's data directory, by the XDG rules."""
+    base = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "share")
+    return str(Path(base) / "ecrsim")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one ecrsim. Durations are seconds, sizes bytes."""
+
+    # Where it listens
+    host: str = _knob("127.0.0.1", "address to listen on; with the default, ::1 is served as well")
+    port: int = _knob(5100, "port for the API and the registry; 0 takes any free one")
+    tls: bool = _knob(False, "serve HTTPS as well, on --tls-port, with a certificate authority of ecrsim's own")
+    tls_port: int = _knob(5143, "port for HTTPS; 0 takes any free one, which the log names")
+    tls_cert: str = _knob("", "certificate chain (PEM) to use instead of ecrsim's own authority; implies --tls")
+    tls_key: str = _knob("", "private key (PEM) of --tls-cert")
+    workers: int = _knob(1, "worker processes over the one data directory")
+    threads: int = _knob(128, "requests that one worker handles at once; a slow upload takes one", flag=False)
+    log_format: str = _knob("text", "log lines as text or as JSON objects", choices=("text", "json"))
+    access_log: bool = _knob(False, "log each request")
+
+    # Where it keeps things
+    data_dir: str = _knob("", "directory of the database and the bytes (default: the user's data directory)")
+    ephemeral: bool = _knob(False, "keep everything in a temporary directory that goes when ecrsim stops")
+    database_url: str = _knob("", "SQLAlchemy URL of the database (default: ecrsim.db in the data directory; SQLite)")
+    blob_store: str = _knob("", "directory for layers and uploads (default: the data directory)")
+    durability: str = _knob(
+        "process",
+        "process: what was acknowledged survives a killed process; power: a power cut as well, at the price of waiting "
+        "for the disk at each write",
+        choices=("process", "power"),
+    )
+
+    # Who it is
+    account: str = _knob("000000000000", "default account: of access keys that are not 12 digits")
+    region: str = _knob("us-east-1", "default region: of requests that name none")
+    auth: str = _knob(
+        "open", "open: any access key is accepted; strict: unknown keys are refused", choices=("open", "strict")
+    )
+    registry_host: str = _knob(
+        "localhost",
+        "what repositoryUri and proxyEndpoint begin with: localhost, domain (<account>.dkr.ecr.<region>.localhost), "
+        "aws (<account>.dkr.ecr.<region>.amazonaws.com), or any host[:port]",
+    )
+
+    # What it does differently from ECR, or exactly like it
+    create_on_push: bool = _knob(False, "create a repository when an image is pushed to one that is missing")
+    sparse: bool = _knob(False, "accept an image or index whose layers or images are not all there; ECR refuses it")
+    blob_mounting: bool = _knob(False, "accounts begin with BLOB_MOUNTING enabled; ECR's default is disabled")
+    strict_ecr: bool = _knob(False, "answer on /v2/ as ECR does even where the OCI specification says otherwise")
+    blob_redirect: bool = _knob(False, "answer a blob GET with 307 to a signed URL, as ECR does, instead of the bytes")
+    record_every_pull: bool = _knob(False, "move lastRecordedPullTime at each pull; ECR moves it once in 24 hours")
+
+    # Lifetimes
+    token_lifetime: int = _knob(12 * 3600, "seconds that an authorization token is good for", flag=False)
+    download_url_lifetime: int = _knob(3600, "seconds that a URL of GetDownloadUrlForLayer is good for", flag=False)
+    upload_lifetime: int = _knob(24 * 3600, "seconds after which an unfinished layer upload expires", flag=False)
+    gc_interval: int = _knob(600, "seconds between two garbage collections while serving; 0: never", flag=False)
+    gc_grace: int = _knob(24 * 3600, "seconds that a layer stays after its last use by an image or a push", flag=False)
+
+    # Quotas (ECR's own numbers)
+    quota_repositories: int = _knob(100_000, "repositories per registry", flag=False)
+    quota_images: int = _knob(100_000, "images per repository, archived ones not counted", flag=False)
+    quota_tags_per_image: int = _knob(1_000, "tags per image", flag=False)
+    quota_layer_parts: int = _knob(4_200, "parts per layer upload", flag=False)
+    quota_layer_size: int = _knob(52_000 * MIB, "bytes per layer", flag=False)
+    quota_layer_part_min: int = _knob(5 * MIB, "bytes of a layer part, the last excepted", flag=False)
+    quota_resource_tags: int = _knob(50, "resource tags per repository", flag=False)
+    quota_pull_time_exclusions: int = _knob(100, "pull-time update exclusions per registry", flag=False)
+
+    # The HTTP edge
+    max_body: int = _knob(32 * MIB, "bytes of an API request body", flag=False)
+    trust_forwarded: bool = _knob(False, "believe X-Forwarded-Proto and X-Forwarded-Host", flag=False)
+    admin: bool = _knob(True, "serve /_ecrsim/", flag=False)
+    admin_token: str = _knob(
+        "", "token to ask for (Authorization: Bearer …) under /_ecrsim/, health excepted", flag=False
+    )
+
+    def __post_init__(self) -> None:
+        _require(re.fullmatch(r"[0-9]{12}", self.account), "account", "12 digits")
+        _require(re.fullmatch(r"[a-z]{2,}(-[a-z0-9]+)+", self.region), "region", "a region's name, such as us-east-1")
+        _require(0 <= self.port <= 65535, "port", "a port number, 0 to 65535")
+        _require(0 <= self.tls_port <= 65535, "tls_port", "a port number, 0 to 65535")
+        _require(self.workers >= 1, "workers", "1 or more")
+        _require(self.threads >= 1, "threads", "1 or more")
+        _require(bool(self.tls_cert) == bool(self.tls_key), "tls_cert", "given together with tls_key")
+        _require(
+            not self.database_url or re.fullmatch(r"sqlite:///[^:?].*", self.database_url),
+            "database_url",
+            "sqlite:///PATH (other databases are not built yet)",
+        )
+        _require("://" not in self.blob_store, "blob_store", "a directory (other stores are not built yet)")
+        _require(
+            _AUTHORITY.fullmatch(self.registry_host),
+            "registry_host",
+            "localhost, domain, aws or a host[:port], without a scheme or a path",
+        )
+        for knob in fields(self):
+            value, choices = getattr(self, knob.name), knob.metadata["choices"]
+            _require(not choices or value in choices, knob.name, " or ".join(choices))
+            if type(value) is int:
+                _require(value >= 0, knob.name, "0 or more")
+
+    @property
+    def wants_tls(self) -> bool:
+        return self.tls or bool(self.tls_cert)
+
+    @property
+    def database_file(self) -> Path:
+        """Where SQLite keeps the database, `ephemeral` aside."""
+        given = self.database_url.removeprefix("sqlite:///").partition("?")[0]
+        return Path(given) if given else Path(self.data_dir) / "ecrsim.db"
+
+
+def _require(truth: Any, name: str, wanted: str) -> None:
+    if not truth:
+        raise ConfigError(f"{name.replace('_', '-')} must be {wanted}")
+
+
+def variable(name: str) -> str:
+    """`data_dir` → `ECRSIM_DATA_DIR`."""
+    return f"ECRSIM_{name.upper()}"
+
+
+def load(
+    given: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: str | None = None
+) -> Config:
+    """The configuration from a command line's values, the environment and a TOML file."""
+    environ = os.environ if environ is None else environ
+    given = given or {}
+    file = file or environ.get("ECRSIM_CONFIG") or None
+    values = _from_file(file) if file else {}
+    types = get_type_hints(Config)
+    for knob in fields(Config):
+        text = environ.get(variable(knob.name))
+        if text:
+            values[knob.name] = _parse(knob.name, types[knob.name], text)
+    values.update({name: value for name, value in given.items() if value is not None})
+    values["data_dir"] = values.get("data_dir") or default_data_dir(environ)
+    for name in _PATHS:
+        if values.get(name, "").startswith("~"):
+            values[name] = str(Path(values[name]).expanduser())
+    return Config(**values)
+
+
+def _from_file(file: str) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    types = get_type_hints(Config)
+    values = {}
+    for key, value in content.items():
+        name = key.replace("-", "_")
+        if name not in types:
+            raise ConfigError(f"{file}: there is no setting named {key}")
+        if type(value) is not types[name]:
+            raise ConfigError(f"{file}: {key} must be of type {types[name].__name__}")
+        values[name] = value
+    return values
+
+
+def _parse(name: str, kind: type, text: str) -> Any:
+    if kind is bool:
+        lowered = text.strip().lower()
+        if lowered in ("1", "true", "yes", "on"):
+            return True
+        if lowered in ("0", "false", "no", "off"):
+            return False
+        raise ConfigError(f"{variable(name)} must be true or false, not {text}")
+    if kind is int:
+        try:
+            return int(text)
+        except ValueError:
+            raise ConfigError(f"{variable(name)} must be a whole number, not {text}") from None
+    return text
+
+
+def with_values(config: Config, **values: Any) -> Config:
+    return replace(config, **values)

@@ -1,0 +1,70 @@
+"""The batching writer: what reads have to leave behind (pull times, layers that a push counts on).
+
+A read puts a note here and is done. The notes are written together, a moment later, in one transaction; whoever must
+see them flushes first. Nothing is lost on a clean stop. Notes are facts of convenience: a crash may cost the last
+moment's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+
+from sqlalchemy import Connection
+
+from ecrsim.core.db import Database
+from ecrsim.core.errors import ServiceError
+
+log = logging.getLogger("ecrsim.batch")
+
+#: Writes the notes of one kind: key → value.
+Applier = Callable[[Connection, dict[Hashable, int]], None]
+
+
+class BatchingWriter:
+    """Collects notes by kind and key; the last value of a key wins."""
+
+    def __init__(self, database: Database, delay: float = 0.2) -> None:
+        self._database = database
+        self._delay = delay
+        self._notes: dict[Applier, dict[Hashable, int]] = {}
+        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._closed = False
+
+    def note(self, applier: Applier, key: Hashable, value: int) -> None:
+        with self._lock:
+            self._notes.setdefault(applier, {})[key] = value
+            if self._timer is None and not self._closed:
+                self._timer = threading.Timer(self._delay, self._flush_quietly)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        """Write all notes now, or wait until whoever is writing them has done so. Cheap when there are none."""
+        if not self._notes and not self._flushing.locked():
+            return
+        with self._flushing:
+            with self._lock:
+                notes, self._notes = self._notes, {}
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+            if notes:
+                with self._database.write() as connection:
+                    for applier, values in notes.items():
+                        applier(connection, values)
+
+    def _flush_quietly(self) -> None:
+        try:
+            self.flush()
+        except ServiceError as error:
+            log.warning("pull times were not recorded: %s", error.message)
+        except Exception:
+            log.exception("pull times were not recorded")
+
+    def close(self) -> None:
+        self._closed = True
+        self._flush_quietly()

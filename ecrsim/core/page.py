@@ -1,0 +1,46 @@
+"""Opaque page tokens for keyset paging.
+
+A token holds the key of the last entry that was shown and a fingerprint of the request it belongs to, so that a token
+given to another request (another repository, another filter) is refused instead of silently skipping entries.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from typing import Any
+
+import orjson
+
+from ecrsim.core.errors import InvalidParameterException
+
+
+def _fingerprint(request: tuple[Any, ...]) -> int:
+    return zlib.crc32(orjson.dumps(request))
+
+
+def encode(request: tuple[Any, ...], key: list[Any]) -> str:
+    """The token for the page after `key` of `request` (operation, registry and every parameter but the page's own)."""
+    return base64.urlsafe_b64encode(orjson.dumps([_fingerprint(request), key])).decode()
+
+
+def decode(request: tuple[Any, ...], token: str | None, first: list[Any]) -> list[Any]:
+    """The key to go on after; `first`, a key of the same types, for the first page.
+
+    A foreign, broken or forged token: InvalidParameterException (text inferred).
+    """
+    if token is None:
+        return first
+    try:
+        fingerprint, key = orjson.loads(base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error, TypeError):
+        fingerprint, key = None, None
+    fits = isinstance(key, list) and [type(part) for part in key] == [type(part) for part in first]
+    if fingerprint != _fingerprint(request) or not fits or any(_is_too_big(part) for part in key or ()):
+        raise InvalidParameterException(member="nextToken", constraint="Invalid pagination token")
+    return list(key)
+
+
+def _is_too_big(part: Any) -> bool:
+    return isinstance(part, int) and not -(1 << 63) <= part < 1 << 63

@@ -1,0 +1,148 @@
+"""What one running ecrsim owns, and the unit of work that every request is."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select
+
+from ecrsim.blobs.base import BlobStore, StoreUnwritable
+from ecrsim.blobs.filesystem import FilesystemStore
+from ecrsim.config import Config
+from ecrsim.core import ids
+from ecrsim.core.arn import Registry, root_arn
+from ecrsim.core.batch import BatchingWriter
+from ecrsim.core.clock import Clock
+from ecrsim.core.db import Database, metadata, properties
+from ecrsim.core.errors import ServiceUnavailableException
+
+
+class Caller(NamedTuple):
+    """Who asks, and from where: the account and principal of the access key or token, the region of the signature."""
+
+    account: str
+    region: str
+    principal: str
+    access_key: str = ""
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.account, self.region)
+
+
+def root_caller(account: str, region: str, access_key: str = "") -> Caller:
+    return Caller(account, region, root_arn(account, region), access_key)
+
+
+class Call:
+    """One unit of work: the caller, a frozen `now`, and transactions that are as short as can be.
+
+    `connection` opens a read transaction on first use. `writing()` ends it and opens a write transaction; bytes are moved
+    while neither is open (`release()`).
+    """
+
+    __slots__ = ("_connection", "_stack", "caller", "now", "origin", "request_id", "runtime")
+
+    def __init__(self, runtime: Runtime, caller: Caller, request_id: str, origin: str) -> None:
+        self.runtime = runtime
+        self.caller = caller
+        self.request_id = request_id
+        #: Scheme and authority under which the caller reached ecrsim, for URLs in answers.
+        self.origin = origin
+        self.now = runtime.clock.now()
+        self._connection: Connection | None = None
+        self._stack: contextlib.AbstractContextManager[Connection] | None = None
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            self._stack = self.runtime.database.read()
+            self._connection = self._stack.__enter__()
+        return self._connection
+
+    def release(self) -> None:
+        """End the read transaction, if one is open."""
+        if self._stack is not None:
+            stack, self._stack, self._connection = self._stack, None, None
+            stack.__exit__(None, None, None)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """A write transaction around the block; inside an open one, part of it."""
+        if self._connection is not None and self._stack is None:
+            yield
+            return
+        self.release()
+        with self.runtime.database.write() as connection:
+            self._connection = connection
+            try:
+                yield
+            finally:
+                self._connection = None
+
+
+class Runtime:
+    """Config, clock, database and bytes of one ecrsim. Several live in one process without knowing of each other."""
+
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self._temporary = tempfile.TemporaryDirectory(prefix="ecrsim-") if config.ephemeral else None
+        self.data_dir = Path(self._temporary.name) if self._temporary else Path(config.data_dir)
+        self.database = Database(config.database_url or f"sqlite:///{self.data_dir / 'ecrsim.db'}", config.durability)
+        self.blobs: BlobStore = FilesystemStore(
+            Path(config.blob_store) if config.blob_store else self.data_dir, durability=config.durability
+        )
+        self.batch = BatchingWriter(self.database)
+        #: The ports that are really listened on, known once the server is up.
+        self.port = config.port
+        self.tls_port = config.tls_port
+        self._secrets: dict[str, bytes] = {}
+
+    def open(self) -> None:
+        """Make or check the data directory. SchemaMismatch, ServiceUnavailableException or OSError when it cannot be."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.database.open()
+
+    def close(self) -> None:
+        self.batch.close()
+        self.database.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    @contextlib.contextmanager
+    def call(self, caller: Caller, request_id: str | None = None, origin: str | None = None) -> Iterator[Call]:
+        """A unit of work. Bytes that cannot be written are ServiceUnavailableException, like rows that cannot."""
+        call = Call(self, caller, request_id or ids.new_uuid(), origin or f"http://localhost:{self.port}")
+        try:
+            yield call
+        except StoreUnwritable as error:
+            raise ServiceUnavailableException(f"The blob store cannot be used: {error}. Nothing was stored.") from error
+        finally:
+            call.release()
+
+    def secret(self, name: str) -> bytes:
+        """A key that all workers share and that outlives a restart."""
+        found = self._secrets.get(name)
+        if found is None:
+            query = select(properties.c.value).where(properties.c.name == f"secret:{name}")
+            with self.database.write() as connection:
+                text = connection.execute(query).scalar()
+                if text is None:
+                    text = ids.new_secret().hex()
+                    connection.execute(insert(properties).values(name=f"secret:{name}", value=text))
+            found = self._secrets[name] = bytes.fromhex(text)
+        return found
+
+    def reset(self) -> None:
+        """Forget every registry. Keys stay, so that whoever has logged in stays logged in; bytes go with the next gc."""
+        self.batch.flush()
+        with self.database.write() as connection:
+            for table in reversed(metadata.sorted_tables):
+                if table is not properties:
+                    connection.execute(delete(table))
+        self.clock.reset()

@@ -1,0 +1,80 @@
+"""ARNs, with botocore as the judge of partitions."""
+
+import boto3
+import pytest
+
+from ecrsim.core.arn import Registry, parse_repository_arn, partition, repository_arn, root_arn
+
+ARN = "arn:aws:ecr:us-east-1:123456789012:repository/team/app"
+
+
+@pytest.fixture(scope="module")
+def session():
+    return boto3.Session()
+
+
+def test_every_region_is_in_the_partition_that_botocore_puts_it(session):
+    regions = [
+        (region, name)
+        for name in session.get_available_partitions()
+        for region in session.get_available_regions("ecr", name)
+    ]
+    assert len(regions) > 30
+    assert {region: partition(region) for region, _ in regions} == dict(regions)
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("us-east-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-iso-east-1", "aws-iso"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eu-isoe-west-1", "aws-iso-e"),
+        ("us-isof-south-1", "aws-iso-f"),
+        ("eusc-de-east-1", "aws-eusc"),
+        ("nowhere-1", "aws"),
+    ],
+)
+def test_partitions(region, expected):
+    assert partition(region) == expected
+
+
+def test_a_repository_s_arn_can_be_read_back():
+    arn = repository_arn(Registry("123456789012", "cn-north-1"), "team/app")
+
+    assert arn == "arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/app"
+    assert parse_repository_arn(arn) == ("cn-north-1", "123456789012", "team/app")
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("team/app", id="a name"),
+        pytest.param(ARN.removesuffix("team/app"), id="no name"),
+        pytest.param(ARN.replace("repository/", "repo/"), id="another resource"),
+        pytest.param(ARN.replace(":ecr:", ":ecr-public:"), id="another service"),
+        pytest.param(ARN.replace("123456789012", "12345678901"), id="eleven digits"),
+        pytest.param(ARN.replace("123456789012", "1234567890123"), id="thirteen digits"),
+        pytest.param(ARN.replace("123456789012", "\u0661" * 12), id="digits of another script"),
+        pytest.param(ARN.replace("123456789012", ""), id="no account"),
+        pytest.param(ARN.replace("us-east-1", ""), id="no region"),
+        pytest.param(ARN.replace("us-east-1", "cn-north-1"), id="a region of another partition"),
+        pytest.param(ARN.replace("arn:aws:", "arn:aws-cn:"), id="a partition without the region"),
+        pytest.param(ARN.replace("arn:aws:", "arn:gcp:"), id="no partition"),
+        pytest.param(" " + ARN, id="a space in front"),
+        pytest.param(ARN.upper(), id="capitals"),
+    ],
+)
+def test_what_is_no_repository_s_arn(arn):
+    assert parse_repository_arn(arn) is None
+
+
+def test_a_root_s_arn_has_no_region():
+    assert root_arn("123456789012", "us-gov-west-1") == "arn:aws-us-gov:iam::123456789012:root"
+
+
+def test_a_registry_is_private_unless_it_says_otherwise():
+    assert Registry("123456789012", "us-east-1") == ("123456789012", "us-east-1", "private")

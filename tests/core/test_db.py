@@ -1,0 +1,292 @@
+"""The database: schema versions, transactions, prepared statements, and faults of the disk."""
+
+import sqlite3
+import stat
+import threading
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, String, Table, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ecrsim.core import db
+from ecrsim.core.db import Database, Json, Prepared, SchemaMismatch, metadata, prepared_insert, properties
+from ecrsim.core.errors import ServiceUnavailableException
+
+things = Table(
+    "things",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("name", String, unique=True),
+    Column("members", Json),
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "ecrsim.db"
+
+
+@pytest.fixture
+def database(path):
+    database = Database(f"sqlite:///{path}")
+    database.open()
+    with database.write() as connection:
+        things.create(connection)
+    yield database
+    database.close()
+
+
+def add(database, *names, **values):
+    with database.write() as connection:
+        for name in names:
+            connection.execute(insert(things).values(name=name, **values))
+
+
+def add_and_raise(database, error):
+    with database.write() as connection:
+        connection.execute(insert(things).values(name="a"))
+        raise error
+
+
+def names(database):
+    with database.read() as connection:
+        return list(connection.execute(select(things.c.name).order_by(things.c.id)).scalars())
+
+
+class TestOpening:
+    def test_the_directory_and_all_tables_are_made(self, path):
+        Database(f"sqlite:///{path}").open()
+
+        found = {name for (name,) in sqlite3.connect(path).execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        assert found >= set(metadata.tables)
+
+    def test_it_is_in_the_mode_in_which_readers_never_wait(self, database, path):
+        assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+    @pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("power", 2)])
+    def test_durability_decides_whether_commits_wait_for_the_disk(self, path, durability, synchronous):
+        database = Database(f"sqlite:///{path}", durability)
+        database.open()
+        with database.read() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == synchronous
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        database.close()
+
+    def test_what_was_written_is_there_the_next_time(self, database, path):
+        add(database, "a")
+        database.close()
+        again = Database(f"sqlite:///{path}")
+        again.open()
+
+        assert names(again) == ["a"]
+        again.close()
+
+    @pytest.mark.parametrize("version", ["0", "2", "999"])
+    def test_another_version_is_refused_in_plain_words(self, database, path, version):
+        with database.write() as connection:
+            connection.execute(update(properties).where(properties.c.name == "schema_version").values(value=version))
+        database.close()
+        with pytest.raises(
+            SchemaMismatch, match=rf"has schema version {version}, this release of ecrsim reads version"
+        ):
+            Database(f"sqlite:///{path}").open()
+
+    def test_an_older_version_is_migrated(self, database, path, monkeypatch):
+        database.close()
+        monkeypatch.setattr(db, "SCHEMA_VERSION", 3)
+        monkeypatch.setattr(
+            db,
+            "MIGRATIONS",
+            {1: ("ALTER TABLE things ADD colour TEXT",), 2: ("UPDATE things SET colour = 'red'",)},
+        )
+        with sqlite3.connect(path) as connection:
+            connection.execute("INSERT INTO things (name) VALUES ('a')")
+        migrated = Database(f"sqlite:///{path}")
+        migrated.open()
+        with migrated.read() as connection:
+            assert connection.exec_driver_sql("SELECT colour FROM things").scalar() == "red"
+            assert connection.execute(select(properties.c.value)).scalar() == "3"
+        migrated.close()
+
+    def test_a_migration_that_fails_changes_nothing(self, database, path, monkeypatch):
+        database.close()
+        monkeypatch.setattr(db, "SCHEMA_VERSION", 2)
+        monkeypatch.setattr(db, "MIGRATIONS", {1: ("ALTER TABLE things ADD colour TEXT", "ALTER TABLE nothing ADD x")})
+        with pytest.raises(Exception, match="nothing"):
+            Database(f"sqlite:///{path}").open()
+
+        columns = [row[1] for row in sqlite3.connect(path).execute("PRAGMA table_info(things)")]
+        assert columns == ["id", "name", "members"]
+
+    def test_a_database_of_something_else_is_refused(self, tmp_path):
+        other = tmp_path / "other.db"
+        with sqlite3.connect(other) as connection:
+            connection.execute("CREATE TABLE somebody (id)")
+        with pytest.raises(SchemaMismatch, match="not one of ecrsim's"):
+            Database(f"sqlite:///{other}").open()
+
+    def test_a_file_that_is_no_database_is_an_error_and_stays(self, tmp_path):
+        other = tmp_path / "notes.txt"
+        other.write_text("these are my notes" * 100)
+        with pytest.raises(Exception, match="not a database"):
+            Database(f"sqlite:///{other}").open()
+        assert other.read_text() == "these are my notes" * 100
+
+
+class TestTransactions:
+    def test_a_block_that_raises_leaves_nothing(self, database):
+        with pytest.raises(RuntimeError):
+            add_and_raise(database, RuntimeError())
+
+        assert names(database) == []
+
+    def test_a_broken_constraint_leaves_nothing_and_is_reported_as_it_is(self, database):
+        with pytest.raises(IntegrityError):
+            add(database, "a", "b", "a")
+
+        assert names(database) == []
+
+    def test_a_reader_sees_one_state_and_does_not_wait_for_the_writer(self, database):
+        add(database, "a")
+        with database.read() as reading:
+            assert reading.execute(select(things.c.name)).scalars().all() == ["a"]
+            add(database, "b")
+            assert reading.execute(select(things.c.name)).scalars().all() == ["a"]
+        assert names(database) == ["a", "b"]
+
+    def test_writers_queue(self, database):
+        def work(name):
+            for number in range(20):
+                add(database, f"{name}{number}")
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len(names(database)) == 80
+
+    def test_two_processes_databases_queue_at_the_file(self, database, path):
+        other = Database(f"sqlite:///{path}")
+        other.open()
+        begun, done = threading.Event(), threading.Event()
+
+        def write():
+            begun.set()
+            add(other, "b")
+            done.set()
+
+        with database.write() as connection:
+            thread = threading.Thread(target=write)
+            thread.start()
+            assert begun.wait(10)
+            assert not done.wait(0.05)
+            connection.execute(insert(things).values(name="a"))
+        thread.join(10)
+        other.close()
+
+        assert names(database) == ["a", "b"]
+
+    def test_a_connection_is_used_again_and_carries_nothing_over(self, database):
+        with database.read() as connection:
+            first = connection
+        with database.write() as connection:
+            assert connection is first
+            connection.execute(insert(things).values(name="a"))
+        assert names(database) == ["a"]
+
+    def test_many_readers_at_once_have_connections_of_their_own(self, database):
+        barrier = threading.Barrier(20)
+        seen = []
+
+        def read():
+            with database.read() as connection:
+                barrier.wait(10)
+                seen.append((id(connection), connection.exec_driver_sql("SELECT 1").scalar()))
+
+        threads = [threading.Thread(target=read) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len({number for number, _ in seen}) == 20
+        assert all(answer == 1 for _, answer in seen)
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        "text",
+        ["database or disk is full", "attempt to write a readonly database", "disk I/O error", "database is locked"],
+    )
+    def test_a_fault_of_the_disk_is_a_service_that_is_unavailable(self, database, text):
+        with pytest.raises(ServiceUnavailableException, match=rf"{text}\. Nothing was stored\.") as caught:
+            add_and_raise(database, sqlite3.OperationalError(text))
+        assert caught.value.status == 503
+        assert names(database) == []
+
+    def test_a_mistake_of_ours_is_no_fault_of_the_disk(self, database):
+        with pytest.raises(sqlite3.OperationalError), database.read():
+            raise sqlite3.OperationalError("no such column: x")
+
+    def test_a_read_only_file_answers_reads_and_refuses_writes(self, database, path):
+        add(database, "a")
+        database.close()
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")
+        path.chmod(stat.S_IRUSR)
+        reopened = Database(f"sqlite:///file:{path}?mode=ro&uri=true")
+        with reopened.read() as connection:
+            assert connection.execute(select(things.c.name)).scalars().all() == ["a"]
+        with pytest.raises(ServiceUnavailableException, match="readonly"), reopened.write() as connection:
+            connection.execute(insert(things).values(name="b"))
+        reopened.close()
+
+    def test_a_path_that_cannot_be_opened_is_a_service_that_is_unavailable(self, tmp_path):
+        folder = tmp_path / "ecrsim.db"
+        folder.mkdir()
+        with pytest.raises(ServiceUnavailableException, match="unable to open database"):
+            Database(f"sqlite:///{folder}").open()
+
+
+class TestPrepared:
+    NAMED = Prepared(select(things.c.id, things.c.name).where(things.c.name == bindparam("name")))
+    FROM = Prepared(select(things.c.name).where(things.c.name >= bindparam("first")).order_by(things.c.name).limit(2))
+    ADD = prepared_insert(things, "name", "members")
+
+    def test_rows_are_the_driver_s_tuples(self, database):
+        add(database, "a")
+        with database.read() as connection:
+            assert self.NAMED.first(connection, name="a") == (1, "a")
+            assert self.NAMED.first(connection, name="b") is None
+            assert self.NAMED.all(connection, name="a") == [(1, "a")]
+
+    def test_what_stands_in_the_statement_is_kept(self, database):
+        for name in "abc":
+            add(database, name)
+        with database.read() as connection:
+            assert self.FROM.all(connection, first="b") == [("b",), ("c",)]
+            assert self.FROM.all(connection, first="") == [("a",), ("b",)]
+
+    def test_a_statement_runs_inside_of_the_transaction_around_it(self, database):
+        with database.write() as connection:
+            assert self.ADD.run(connection, name="a", members=None).lastrowid == 1
+            assert self.NAMED.first(connection, name="a") == (1, "a")
+            connection.exec_driver_sql("ROLLBACK")
+            connection.exec_driver_sql("BEGIN")
+        assert names(database) == []
+
+    def test_json_is_given_as_text_and_read_as_text(self, database):
+        with database.write() as connection:
+            self.ADD.run(connection, name="a", members='{"b":[1]}')
+        with database.read() as connection:
+            assert connection.execute(select(things.c.members)).scalar() == {"b": [1]}
+        add(database, "c", members=None)
+        add(database, "d", members={"ä": None})
+        with database.read() as connection:
+            assert connection.execute(select(things.c.members).order_by(things.c.id)).scalars().all() == [
+                {"b": [1]},
+                None,
+                {"ä": None},
+            ]
