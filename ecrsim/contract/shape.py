@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -29,6 +29,8 @@ STRICT = False
 
 #: None where a value goes out as it is.
 Converter = Callable[[Any], Any] | None
+#: A row of plain values, as the driver gives it.
+Row = tuple[Any, ...]
 
 _logger = logging.getLogger(__name__)
 _outputs: dict[tuple[Shape, bool], Callable[[Any], dict[str, Any]]] = {}
@@ -87,7 +89,9 @@ class _Structure:
         self._strict = strict
         #: Wire name and converter, by Python name.
         self._members = {snake(wire): (wire, _converter(member, strict)) for wire, member in shape.members.items()}
-        self._keys = {**self._members, **{wire: (wire, convert) for wire, convert in self._members.values()}}
+        by_key = {**self._members, **{wire: (wire, convert) for wire, convert in self._members.values()}}
+        self._wires = {key: wire for key, (wire, _) in by_key.items()}
+        self._converters = {key: convert for key, (_, convert) in by_key.items()}
         #: The columns of the rows that came last, and what to pick from them.
         self._last: tuple[Any, Sequence[tuple[int, str, Converter]]] = (None, ())
 
@@ -98,7 +102,7 @@ class _Structure:
         if hasattr(type(value), "_fields"):
             return self._from_row(value)
         if isinstance(value, Mapping):
-            return self._from_dict({key: value[key] for key in value if key in self._keys})
+            return self._from_dict({key: value[key] for key in value if key in self._wires})
         result = {}
         for name, (wire, convert) in self._members.items():
             given = getattr(value, name, None)
@@ -107,16 +111,20 @@ class _Structure:
         return result
 
     def _from_dict(self, value: dict[str, Any]) -> dict[str, Any]:
-        result = {}
-        keys = self._keys
-        for key, given in value.items():
-            member = keys.get(key)
-            if member is None:
+        wires, converters = self._wires, self._converters
+        try:
+            return {
+                wires[key]: given if (convert := converters[key]) is None else convert(given)
+                for key, given in value.items()
+                if given is not None
+            }
+        except KeyError:
+            unmodelled = [key for key in value if key not in wires]
+            if not unmodelled:
+                raise
+            for key in unmodelled:
                 self._unmodelled(key)
-            elif given is not None:
-                wire, convert = member
-                result[wire] = given if convert is None else convert(given)
-        return result
+            return self._from_dict({key: given for key, given in value.items() if key in wires})
 
     def _from_row(self, value: Any) -> dict[str, Any]:
         # All rows of a query share one index of their columns, and all named tuples of a class one tuple of fields.
@@ -144,10 +152,54 @@ class _Structure:
 # --- Lists, maps, values ----------------------------------------------------------------------------------------------
 
 
+class Entries:
+    """A list in a result whose entries are pure functions of rows: what a row was shaped to is remembered.
+
+    A page of a listing is asked for again and again with most rows unchanged; shaping them is most of its cost. `render`
+    makes the entry of a row, a tuple of plain values; `scope` holds all else that `render` depends on.
+    """
+
+    __slots__ = ("render", "rows", "scope")
+
+    def __init__(
+        self, rows: Sequence[Row], render: Callable[[Row], dict[str, Any]], scope: tuple[Hashable, ...]
+    ) -> None:
+        self.rows, self.render, self.scope = rows, render, scope
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self.render, self.rows)
+
+    def shaped(self, convert: Callable[[Any], Any]) -> list[orjson.Fragment]:
+        """The JSON of each entry."""
+        if len(_remembered) > _MAX_SCOPES:
+            _remembered.clear()
+        known = _remembered.setdefault(self.scope, {})
+        if len(known) > _MAX_ROWS:
+            known.clear()
+        found = []
+        for row in self.rows:
+            fragment = known.get(row)
+            if fragment is None:
+                fragment = known[row] = orjson.Fragment(orjson.dumps(convert(self.render(row))))
+            found.append(fragment)
+        return found
+
+
+#: Rows of one scope, and scopes, that are remembered: some 30 MB at the very most.
+_MAX_ROWS, _MAX_SCOPES = 4096, 16
+_remembered: dict[tuple[Hashable, ...], dict[Row, orjson.Fragment]] = {}
+
+
 def _list(convert: Converter) -> Converter:
     if convert is None:
         return list
-    return lambda value: [convert(item) for item in value]
+
+    def convert_list(value: Iterable[Any]) -> list[Any]:
+        if type(value) is Entries and not STRICT:
+            return value.shaped(convert)
+        return [convert(item) for item in value]
+
+    return convert_list
 
 
 def _map(convert: Converter) -> Converter:

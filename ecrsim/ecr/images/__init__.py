@@ -1,0 +1,1 @@
+"""Images: manifests in repositories, their tags, references and pulls."""

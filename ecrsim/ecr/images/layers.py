@@ -1,0 +1,53 @@
+"""What images make of layers: the type they give them, and whether one that can be pulled uses them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from ecrsim.core.db import Prepared
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.images.tables import image_layers, images
+from ecrsim.ecr.repositories.service import Repository
+
+_FIRST_USE = Prepared(
+    select(image_layers.c.media_type, images.c.image_status)
+    .join(images, images.c.id == image_layers.c.image_id)
+    .where(
+        image_layers.c.repository_id == bindparam("repository_id"),
+        image_layers.c.layer_digest == bindparam("layer_digest"),
+    )
+    .order_by(image_layers.c.image_id)
+    .limit(1)
+)
+_ACTIVE = Prepared(
+    select(images.c.id)
+    .join(image_layers, images.c.id == image_layers.c.image_id)
+    .where(
+        image_layers.c.repository_id == bindparam("repository_id"),
+        image_layers.c.layer_digest == bindparam("layer_digest"),
+        images.c.image_status == bindparam("status"),
+    )
+    .limit(1)
+)
+
+
+class LayerUse(NamedTuple):
+    """What the images that name a layer make of it."""
+
+    #: As the first of them declares it: a layer has no type of its own.
+    media_type: str | None
+    #: None of them can be pulled.
+    is_archived: bool
+
+
+def layer_use(call: Call, repository: Repository, layer_digest: str) -> LayerUse | None:
+    """None while no image names the layer."""
+    place = {"repository_id": repository.id, "layer_digest": layer_digest}
+    row = _FIRST_USE.first(call.connection, **place)
+    if row is None:
+        return None
+    media_type, status = row
+    is_active = status == "ACTIVE" or _ACTIVE.first(call.connection, status="ACTIVE", **place) is not None
+    return LayerUse(media_type, not is_active)

@@ -1,0 +1,156 @@
+"""Pages of images, of image ids and of referrers: keyset paging, at the same cost on every page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
+
+from ecrsim.core.db import Prepared
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.images.tables import image_tags, images
+from ecrsim.ecr.repositories.service import Repository
+
+#: The columns of an ImageDetail, in the order of `DETAIL`.
+DETAIL = (
+    "id",
+    "image_digest",
+    "image_size_in_bytes",
+    "image_pushed_at",
+    "image_manifest_media_type",
+    "artifact_media_type",
+    "last_recorded_pull_time",
+    "subject_manifest_digest",
+    "image_status",
+    "last_archived_at",
+    "last_activated_at",
+    "is_tagged",
+)
+_DETAIL = select(*(images.c[name] for name in DETAIL)).where(images.c.repository_id == bindparam("repository_id"))
+_MATCHES: dict[tuple[str, bool | None], tuple[Prepared, Prepared]] = {}
+
+_ONE_DETAIL = Prepared(_DETAIL.where(images.c.id == bindparam("image_id")))
+# A statement cannot have a varying number of parameters and be compiled once: the numbers go in as one JSON text.
+_NUMBERS = func.json_each(bindparam("numbers")).table_valued("value")
+_TAGS = Prepared(
+    select(image_tags.c.image_id, image_tags.c.image_tag)
+    .where(image_tags.c.image_id.in_(select(_NUMBERS.c.value)))
+    .order_by(image_tags.c.image_id, image_tags.c.id)
+)
+_TAG_PAGE = Prepared(
+    select(image_tags.c.image_tag)
+    .where(image_tags.c.repository_id == bindparam("repository_id"), image_tags.c.image_tag > bindparam("after"))
+    .order_by(image_tags.c.image_tag)
+    .limit(bindparam("limit"))
+)
+
+
+def _statements(status: str, tagged: bool | None) -> tuple[Prepared, Prepared]:
+    """Page of details and page of ids for one combination of filters; `status` ANY and `tagged` None do not filter."""
+    found = _MATCHES.get((status, tagged))
+    if found is None:
+        conditions: list[ColumnElement[bool]] = []
+        if status != "ANY":
+            conditions.append(images.c.image_status == bindparam("status"))
+        if tagged is not None:
+            conditions.append(images.c.is_tagged == tagged)
+        details = _DETAIL.where(images.c.id > bindparam("after"), *conditions).order_by(images.c.id)
+        found = Prepared(details.limit(bindparam("limit"))), Prepared(_ids(conditions))
+        _MATCHES[status, tagged] = found
+    return found
+
+
+def _ids(conditions: list[ColumnElement[bool]]) -> Select[Any]:
+    tag_number = func.coalesce(image_tags.c.id, 0)
+    return (
+        select(images.c.id, tag_number, images.c.image_digest, image_tags.c.image_tag)
+        .outerjoin(image_tags, image_tags.c.image_id == images.c.id)
+        .where(
+            images.c.repository_id == bindparam("repository_id"),
+            images.c.id >= bindparam("after"),
+            (images.c.id > bindparam("after")) | (tag_number > bindparam("after_tag")),
+            *conditions,
+        )
+        .order_by(images.c.id, image_tags.c.id)
+        .limit(bindparam("limit"))
+    )
+
+
+def page_of_details(
+    call: Call, repository: Repository, status: str, tagged: bool | None, after: int, limit: int
+) -> list[Any]:
+    """Rows of `DETAIL` by push order, after the image with the number `after`."""
+    statement, _ = _statements(status, tagged)
+    parameters = {} if status == "ANY" else {"status": status}
+    return statement.all(call.connection, repository_id=repository.id, after=after, limit=limit, **parameters)
+
+
+def detail(call: Call, repository: Repository, image_id: int) -> Any:
+    return _ONE_DETAIL.first(call.connection, repository_id=repository.id, image_id=image_id)
+
+
+def tags_by_image(call: Call, numbers: list[int]) -> dict[int, list[str]]:
+    """The tags of the images with these numbers, each list in the order of attachment."""
+    tags: dict[int, list[str]] = {}
+    for image_id, tag in _TAGS.all(call.connection, numbers=orjson.dumps(numbers).decode()):
+        tags.setdefault(image_id, []).append(tag)
+    return tags
+
+
+def page_of_ids(
+    call: Call, repository: Repository, status: str, tagged: bool | None, after: tuple[int, int], limit: int
+) -> list[Any]:
+    """Rows (image number, tag number or 0, digest, tag or None): one for each tag, one for an untagged image."""
+    _, statement = _statements(status, tagged)
+    parameters = {} if status == "ANY" else {"status": status}
+    return statement.all(
+        call.connection,
+        repository_id=repository.id,
+        after=after[0],
+        after_tag=after[1],
+        limit=limit,
+        **parameters,
+    )
+
+
+def page_of_tags(call: Call, repository: Repository, after: str, limit: int) -> list[str]:
+    """Tags in ASCII order, after the tag `after`, which need not exist."""
+    rows = _TAG_PAGE.all(call.connection, repository_id=repository.id, after=after, limit=limit)
+    return [tag for (tag,) in rows]
+
+
+def page_of_referrers(
+    call: Call,
+    repository: Repository,
+    subject: str,
+    artifact_types: list[str] | None,
+    status: str,
+    after: int,
+    limit: int,
+) -> list[Any]:
+    """Images whose manifest names `subject`, oldest first."""
+    query = (
+        select(
+            images.c.id,
+            images.c.image_digest,
+            images.c.image_manifest_media_type,
+            images.c.manifest_size,
+            images.c.artifact_type,
+            images.c.annotations,
+            images.c.image_status,
+        )
+        .where(
+            images.c.repository_id == repository.id,
+            images.c.subject_manifest_digest == subject,
+            images.c.subject_manifest_digest.is_not(None),
+            images.c.id > after,
+        )
+        .order_by(images.c.id)
+        .limit(limit)
+    )
+    if status != "ANY":
+        query = query.where(images.c.image_status == status)
+    if artifact_types:
+        query = query.where(images.c.artifact_type.in_(artifact_types))
+    return list(call.connection.execute(query))

@@ -1,0 +1,334 @@
+"""PutImage, BatchGetImage, BatchDeleteImage, DescribeImages, ListImages, ListImageReferrers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ecrsim.contract.operations import operation
+from ecrsim.contract.shape import Entries
+from ecrsim.core import page
+from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.images import exclusions, listing, rules, service
+from ecrsim.ecr.images import manifest as manifests
+from ecrsim.ecr.images.pulls import record_pull
+from ecrsim.ecr.registries.service import registry_of
+from ecrsim.ecr.repositories.service import Repository, get_repository
+
+ImageId = dict[str, str]
+
+
+@operation("PutImage")
+def put_image(
+    call: Call,
+    repository_name: str,
+    image_manifest: str,
+    registry_id: str | None = None,
+    image_manifest_media_type: str | None = None,
+    image_tag: str | None = None,
+    image_digest: str | None = None,
+) -> dict[str, Any]:
+    """Store a manifest whose layers or images are there. The digest is that of the exact bytes."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    pushed = service.put_image(
+        call,
+        repository,
+        image_manifest.encode(),
+        image_manifest_media_type,
+        tags=() if image_tag is None else (image_tag,),
+        expected_digest=image_digest,
+    )
+    image = {
+        "registryId": registry.account,
+        "repositoryName": repository_name,
+        "imageId": {"imageDigest": pushed.image_digest, "imageTag": image_tag},
+        "imageManifest": image_manifest,
+        "imageManifestMediaType": pushed.media_type,
+    }
+    return {"image": image}
+
+
+def _failure(image_id: ImageId, failure: rules.Failure) -> dict[str, Any]:
+    return {"imageId": image_id, "failureCode": failure.code, "failureReason": failure.reason}
+
+
+@operation("BatchGetImage")
+def batch_get_image(
+    call: Call,
+    repository_name: str,
+    image_ids: list[ImageId],
+    registry_id: str | None = None,
+    accepted_media_types: list[str] | None = None,
+) -> dict[str, Any]:
+    """Manifests; by digest one entry for each tag of the image. A success counts as a pull."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    found: dict[tuple[str, str | None], dict[str, Any]] = {}
+    failures = []
+    for image_id in image_ids:
+        image, failure = service.find_image(call, repository, image_id)
+        if image is not None and image.image_status != "ACTIVE":
+            failure = rules.INACCESSIBLE
+        elif image is not None and not _is_accepted(image.image_manifest_media_type, accepted_media_types):
+            failure = rules.NOT_FOUND
+        if image is None or failure is not None:
+            failures.append(_failure(image_id, failure or rules.NOT_FOUND))
+            continue
+        record_pull(call, registry, image)
+        manifest = service.manifest_of(call, image).decode()
+        if "imageTag" in image_id:
+            tags: list[str | None] = [image_id["imageTag"]]
+        else:
+            tags = [*service.tags_of(call, image)] or [None]
+        for tag in tags:
+            found[image.image_digest, tag] = {
+                "registryId": registry.account,
+                "repositoryName": repository_name,
+                "imageId": {"imageDigest": image.image_digest, "imageTag": tag},
+                "imageManifest": manifest,
+                "imageManifestMediaType": image.image_manifest_media_type,
+            }
+    return {"images": list(found.values()), "failures": failures}
+
+
+def _is_accepted(media_type: str, accepted: list[str] | None) -> bool:
+    """Nothing is converted here: an image whose type is not accepted is "not found"; an index is always given."""
+    return accepted is None or media_type in accepted or media_type in manifests.INDEX_TYPES or "*/*" in accepted
+
+
+@operation("BatchDeleteImage")
+def batch_delete_image(
+    call: Call, repository_name: str, image_ids: list[ImageId], registry_id: str | None = None
+) -> dict[str, Any]:
+    """By tag: the tag, and the image with its last one. By digest: the image and all its tags.
+
+    Ids are resolved against the state before the call. Images that an index lists wait until the indexes of the same
+    request are gone, so that one request can empty a repository (inferred; ECR's order is not known).
+    """
+    repository = get_repository(call, registry_of(call, registry_id), repository_name)
+    deleted: list[ImageId] = []
+    failures: dict[int, dict[str, Any]] = {}
+    waiting = []
+    for position, image_id in enumerate(image_ids):
+        image, failure = service.find_image(call, repository, image_id)
+        if image is None or failure is not None:
+            failures[position] = _failure(image_id, failure or rules.NOT_FOUND)
+        else:
+            waiting.append((position, image_id, image))
+    progress = True
+    while waiting and progress:
+        blocked = []
+        for position, image_id, image in waiting:
+            failure = _delete(call, repository, image_id, image, deleted)
+            if failure is not None:
+                failures[position] = _failure(image_id, failure)
+                blocked.append((position, image_id, image))
+            else:
+                failures.pop(position, None)
+        progress, waiting = len(blocked) < len(waiting), blocked
+    unique = {(entry["imageDigest"], entry.get("imageTag")): entry for entry in deleted}
+    return {"imageIds": list(unique.values()), "failures": [failures[position] for position in sorted(failures)]}
+
+
+def _delete(
+    call: Call, repository: Repository, image_id: ImageId, image: service.Image, deleted: list[ImageId]
+) -> rules.Failure | None:
+    tags = service.tags_of(call, image)
+    tag = image_id.get("imageTag")
+    if tag is not None and tag in tags and len(tags) > 1:
+        service.untag(call, repository, tag)
+        deleted.append({"imageDigest": image.image_digest, "imageTag": tag})
+        return None
+    if service.image_by_digest(call, repository, image.image_digest) is None or (tag is not None and tag not in tags):
+        return None  # an earlier id of this request took it already
+    indexes = service.indexes_listing(call, repository, image.image_digest)
+    if indexes:
+        return rules.referenced_by(indexes)
+    service.delete_image(call, repository, image)
+    gone = [{"imageDigest": image.image_digest, "imageTag": name} for name in tags]
+    deleted.extend(gone or [{"imageDigest": image.image_digest}])
+    return None
+
+
+def _refuse_paging(next_token: str | None, max_results: int | None) -> None:
+    for member, value in (("nextToken", next_token), ("maxResults", max_results)):
+        if value is not None:
+            raise InvalidParameterException(member=member, constraint=f"{member} cannot be specified with imageIds")
+
+
+_TAGGED = {"TAGGED": True, "UNTAGGED": False}
+
+
+@operation("DescribeImages")
+def describe_images(
+    call: Call,
+    repository_name: str,
+    registry_id: str | None = None,
+    image_ids: list[ImageId] | None = None,
+    next_token: str | None = None,
+    max_results: int | None = None,
+    filter: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """One detail per digest. Without ids only ACTIVE images, unless the filter says otherwise; with ids, any status."""
+    if image_ids is not None:
+        _refuse_paging(next_token, max_results)
+    call.runtime.batch.flush()
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    wanted = filter or {}
+    tagged = _TAGGED.get(wanted.get("tagStatus", "ANY"))
+    if image_ids is not None:
+        rows = [row for row in _named(call, repository, image_ids) if _passes(row, wanted.get("imageStatus"), tagged)]
+        token = None
+    else:
+        status = wanted.get("imageStatus", "ACTIVE")
+        request = ("DescribeImages", *registry, repository.id, status, tagged)
+        limit = max_results or 100
+        (after,) = page.decode(request, next_token, [0])
+        rows = listing.page_of_details(call, repository, status, tagged, after, limit + 1)
+        token = page.encode(request, [rows[limit - 1][0]]) if len(rows) > limit else None
+        rows = rows[:limit]
+    return {"imageDetails": _details(call, repository, rows), "nextToken": token}
+
+
+def _named(call: Call, repository: Repository, image_ids: list[ImageId]) -> list[Any]:
+    """The details of all named images, each once; one that is unknown fails the whole call."""
+    numbers = []
+    for image_id in image_ids:
+        image, failure = service.find_image(call, repository, image_id)
+        if failure is rules.MISSING:
+            raise InvalidParameterException(
+                member="imageIds", constraint="both tag and digest cannot be null"
+            )  # the sentence is inferred
+        if image is None:
+            raise ImageNotFoundException(
+                image_digest=image_id.get("imageDigest", "null"),
+                image_tag=image_id.get("imageTag", "null"),
+                repository_name=repository.repository_name,
+                registry_id=repository.registry_id,
+            )
+        numbers.append(image.id)
+    return [listing.detail(call, repository, number) for number in dict.fromkeys(numbers)]
+
+
+def _passes(row: Any, status: str | None, tagged: bool | None) -> bool:
+    image = dict(zip(listing.DETAIL, row, strict=True))
+    return status in (None, "ANY", image["image_status"]) and tagged in (None, bool(image["is_tagged"]))
+
+
+def _details(call: Call, repository: Repository, rows: list[Any]) -> Entries | list[Any]:
+    if not rows:
+        return []
+    tags = listing.tags_by_image(call, [row[0] for row in rows])
+    account, name = repository.registry_id, repository.repository_name
+
+    def describe(row: Any) -> dict[str, Any]:
+        image = dict(zip(listing.DETAIL, row[0], strict=True))
+        return {
+            "registryId": account,
+            "repositoryName": name,
+            "imageDigest": image["image_digest"],
+            "imageTags": list(row[1]) or None,
+            "imageSizeInBytes": image["image_size_in_bytes"],
+            "imagePushedAt": image["image_pushed_at"],
+            "imageManifestMediaType": image["image_manifest_media_type"],
+            "artifactMediaType": image["artifact_media_type"],
+            "lastRecordedPullTime": image["last_recorded_pull_time"],
+            "subjectManifestDigest": image["subject_manifest_digest"],
+            "imageStatus": image["image_status"],
+            "lastArchivedAt": image["last_archived_at"],
+            "lastActivatedAt": image["last_activated_at"],
+        }
+
+    entries = [(row, tuple(tags.get(row[0], ()))) for row in rows]
+    return Entries(entries, describe, ("DescribeImages", account, name))
+
+
+@operation("ListImages")
+def list_images(
+    call: Call,
+    repository_name: str,
+    registry_id: str | None = None,
+    next_token: str | None = None,
+    max_results: int | None = None,
+    filter: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """One entry for each tag, one for an untagged image; pages count entries."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    wanted = filter or {}
+    status, tagged = wanted.get("imageStatus", "ACTIVE"), _TAGGED.get(wanted.get("tagStatus", "ANY"))
+    request = ("ListImages", *registry, repository.id, status, tagged)
+    limit = max_results or 100
+    after = page.decode(request, next_token, [0, 0])
+    rows = listing.page_of_ids(call, repository, status, tagged, (after[0], after[1]), limit + 1)
+    token = page.encode(request, [rows[limit - 1][0], rows[limit - 1][1]]) if len(rows) > limit else None
+    entries = [{"imageDigest": digest, "imageTag": tag} for _, _, digest, tag in rows[:limit]]
+    return {"imageIds": entries, "nextToken": token}
+
+
+@operation("ListImageReferrers")
+def list_image_referrers(
+    call: Call,
+    repository_name: str,
+    subject_id: ImageId,
+    registry_id: str | None = None,
+    filter: dict[str, Any] | None = None,
+    next_token: str | None = None,
+    max_results: int | None = None,
+) -> dict[str, Any]:
+    """Artifacts whose manifest names the subject. An unknown subject has none and is no error (inferred)."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    subject = subject_id["imageDigest"]
+    wanted = filter or {}
+    types, status = wanted.get("artifactTypes") or None, wanted.get("artifactStatus", "ACTIVE")
+    request = ("ListImageReferrers", *registry, repository.id, subject, types, status)
+    limit = max_results or 20
+    (after,) = page.decode(request, next_token, [0])
+    rows = listing.page_of_referrers(call, repository, subject, types, status, after, limit + 1)
+    return {
+        "referrers": [
+            {
+                "digest": row.image_digest,
+                "mediaType": row.image_manifest_media_type,
+                "size": row.manifest_size,
+                "artifactType": row.artifact_type,
+                "annotations": row.annotations,
+                "artifactStatus": row.image_status,
+            }
+            for row in rows[:limit]
+        ],
+        "nextToken": page.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None,
+    }
+
+
+@operation("RegisterPullTimeUpdateExclusion")
+def register_pull_time_update_exclusion(call: Call, principal_arn: str) -> dict[str, Any]:
+    """From now on pulls by this principal leave lastRecordedPullTime as it is."""
+    exclusions.register(call, registry_of(call), principal_arn)
+    return {"principalArn": principal_arn, "createdAt": call.now}
+
+
+@operation("DeregisterPullTimeUpdateExclusion")
+def deregister_pull_time_update_exclusion(call: Call, principal_arn: str) -> dict[str, Any]:
+    """Its pulls count again."""
+    exclusions.deregister(call, registry_of(call), principal_arn)
+    return {"principalArn": principal_arn}
+
+
+@operation("ListPullTimeUpdateExclusions")
+def list_pull_time_update_exclusions(
+    call: Call, max_results: int | None = None, next_token: str | None = None
+) -> dict[str, Any]:
+    """ARNs as plain strings."""
+    registry = registry_of(call)
+    request = ("ListPullTimeUpdateExclusions", *registry)
+    limit = max_results or 100
+    (after,) = page.decode(request, next_token, [""])
+    arns = exclusions.page(call, registry, after, limit + 1)
+    return {
+        "pullTimeUpdateExclusions": arns[:limit],
+        "nextToken": page.encode(request, [arns[limit - 1]]) if len(arns) > limit else None,
+    }

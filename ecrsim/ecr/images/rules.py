@@ -1,0 +1,83 @@
+"""Decisions about images: where a tag may go, and why an image id of a batch call fails. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from ecrsim.core.digest import ECR_DIGEST_TEXT, is_ecr_digest
+
+TAG_TEXT = "[a-zA-Z0-9-_.]+"
+_TAG = re.compile(TAG_TEXT)
+_OCI_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+
+
+class TagMove(Enum):
+    """What a push does to a tag."""
+
+    CREATE = "create"
+    MOVE = "move"
+    SAME = "same"
+    FORBIDDEN = "forbidden"
+
+
+def tag_move(current_digest: str | None, image_digest: str, immutable: bool) -> TagMove:
+    """An immutable tag may not be pushed again, not even to the image that has it (observed)."""
+    if current_digest is None:
+        return TagMove.CREATE
+    if immutable:
+        return TagMove.FORBIDDEN
+    return TagMove.SAME if current_digest == image_digest else TagMove.MOVE
+
+
+class Failure(NamedTuple):
+    code: str
+    reason: str
+
+
+MISSING = Failure("MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null")
+BAD_DIGEST = Failure(
+    "InvalidImageDigest",
+    f"Invalid request parameters: image digest should satisfy the regex '{ECR_DIGEST_TEXT}'",
+)
+BAD_TAG = Failure("InvalidImageTag", f"Invalid request parameters: image tag should satisfy the regex '{TAG_TEXT}'")
+NOT_FOUND = Failure("ImageNotFound", "Requested image not found")
+MISMATCH = Failure(
+    "ImageTagDoesNotMatchDigest", "Invalid request parameters: given tag does not map to the given digest"
+)
+INACCESSIBLE = Failure("ImageInaccessible", "The requested image is in an inaccessible state. Please restore if needed")
+
+
+def referenced_by(index_digests: list[str]) -> Failure:
+    return Failure(
+        "ImageReferencedByManifestList",
+        f"Requested image referenced by manifest list: [{', '.join(index_digests)}]",
+    )
+
+
+def malformed(image_id: Mapping[str, str]) -> Failure | None:
+    """What can be said of an image id without looking anything up, in ECR's order."""
+    digest, tag = image_id.get("imageDigest"), image_id.get("imageTag")
+    if digest is None and tag is None:
+        return MISSING
+    if digest is not None and not is_ecr_digest(digest):
+        return BAD_DIGEST
+    if tag is not None and not _TAG.fullmatch(tag):
+        return BAD_TAG
+    return None
+
+
+def unmatched(image_id: Mapping[str, str], found_digest: str | None) -> Failure | None:
+    """`found_digest`: of the image that the tag names, where a tag is given, else of the one with that digest."""
+    if found_digest is None:
+        return NOT_FOUND
+    if "imageTag" in image_id and image_id.get("imageDigest", found_digest) != found_digest:
+        return MISMATCH
+    return None
+
+
+def is_tag(text: str) -> bool:
+    """The tag grammar of the OCI distribution specification, which the registry protocol keeps to."""
+    return _OCI_TAG.fullmatch(text) is not None

@@ -1,0 +1,400 @@
+"""Verbs on images. `put_image` is the only way in for an image, whatever the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import orjson
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from ecrsim.core.arn import Registry
+from ecrsim.core.db import Prepared, prepared_insert
+from ecrsim.core.digest import algorithm_of, digest_of
+from ecrsim.core.errors import (
+    ImageAlreadyExistsException,
+    ImageDigestDoesNotMatchException,
+    ImageTagAlreadyExistsException,
+    LayersNotFoundException,
+    LimitExceededException,
+    ReferencedImagesNotFoundException,
+)
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.images import manifest as manifests
+from ecrsim.ecr.images import rules
+from ecrsim.ecr.images.tables import image_layers, image_manifests, image_references, image_tags, images
+from ecrsim.ecr.layers.tables import layers
+from ecrsim.ecr.repositories.rules import is_immutable
+from ecrsim.ecr.repositories.service import Repository
+from ecrsim.ecr.repositories.tables import repositories
+
+
+class Image(NamedTuple):
+    """What most verbs need of an image."""
+
+    id: int
+    image_digest: str
+    image_status: str
+    is_tagged: bool
+    image_manifest_media_type: str
+    last_recorded_pull_time: int | None
+
+
+_IMAGE = (
+    images.c.id,
+    images.c.image_digest,
+    images.c.image_status,
+    images.c.is_tagged,
+    images.c.image_manifest_media_type,
+    images.c.last_recorded_pull_time,
+)
+_OF_REPOSITORY = images.c.repository_id == bindparam("repository_id")
+_HAS_DIGEST = images.c.image_digest == bindparam("image_digest")
+_TAG_OF_REPOSITORY = image_tags.c.repository_id == bindparam("repository_id")
+_HAS_TAG = image_tags.c.image_tag == bindparam("image_tag")
+
+_BY_DIGEST = Prepared(select(*_IMAGE).where(_OF_REPOSITORY, _HAS_DIGEST))
+_BY_TAG = Prepared(
+    select(*_IMAGE).join(image_tags, image_tags.c.image_id == images.c.id).where(_TAG_OF_REPOSITORY, _HAS_TAG)
+)
+_TAGS_OF = Prepared(
+    select(image_tags.c.image_tag).where(image_tags.c.image_id == bindparam("image_id")).order_by(image_tags.c.id)
+)
+_MANIFEST = Prepared(select(image_manifests.c.manifest).where(image_manifests.c.image_id == bindparam("image_id")))
+_HAS_LAYER = Prepared(
+    select(layers.c.layer_digest).where(
+        layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest")
+    )
+)
+_SIZE_OF = Prepared(select(images.c.image_size_in_bytes).where(_OF_REPOSITORY, _HAS_DIGEST))
+_ANY = Prepared(select(images.c.id).where(_OF_REPOSITORY).limit(1))
+_COUNT_TAGS = Prepared(
+    select(func.count()).select_from(image_tags).where(image_tags.c.image_id == bindparam("image_id"))
+)
+_NEWEST = Prepared(select(func.max(images.c.id)))
+_COUNT_IMAGES = Prepared(
+    select(func.count())
+    .select_from(images)
+    .where(_OF_REPOSITORY, images.c.image_status.in_([bindparam("active"), bindparam("activating")]))
+)
+_INDEXES_OF = Prepared(
+    select(images.c.image_digest)
+    .join(image_references, image_references.c.image_id == images.c.id)
+    .where(
+        image_references.c.repository_id == bindparam("repository_id"),
+        image_references.c.image_digest == bindparam("image_digest"),
+    )
+    .order_by(images.c.id)
+)
+_PULL = (
+    select(*_IMAGE, image_manifests.c.manifest)
+    .join(image_manifests, image_manifests.c.image_id == images.c.id)
+    .join(repositories, repositories.c.id == images.c.repository_id)
+    .where(
+        repositories.c.kind == bindparam("kind"),
+        repositories.c.registry_id == bindparam("account"),
+        repositories.c.region == bindparam("region"),
+        repositories.c.repository_name == bindparam("repository_name"),
+    )
+)
+_PULL_BY_DIGEST = Prepared(_PULL.where(images.c.image_digest == bindparam("reference")))
+_PULL_BY_TAG = Prepared(
+    _PULL.join(image_tags, image_tags.c.image_id == images.c.id).where(
+        image_tags.c.repository_id == repositories.c.id, image_tags.c.image_tag == bindparam("reference")
+    )
+)
+_INSERT_IMAGE = prepared_insert(
+    images,
+    "repository_id",
+    "image_digest",
+    "image_size_in_bytes",
+    "image_pushed_at",
+    "image_manifest_media_type",
+    "artifact_media_type",
+    "subject_manifest_digest",
+    "image_status",
+    "is_tagged",
+    "manifest_size",
+    "artifact_type",
+    "annotations",
+)
+_INSERT_MANIFEST = prepared_insert(image_manifests, "image_id", "manifest")
+_INSERT_LAYER = prepared_insert(image_layers, "image_id", "layer_digest", "repository_id", "media_type")
+_INSERT_TAG = prepared_insert(image_tags, "repository_id", "image_tag", "image_id")
+_DELETE_TAG = Prepared(delete(image_tags).where(_TAG_OF_REPOSITORY, _HAS_TAG))
+_RESTORE = Prepared(
+    update(images)
+    .where(images.c.id == bindparam("image_id"))
+    .values(image_status="ACTIVE", last_activated_at=bindparam("now"))
+)
+_SET_TAGGED = Prepared(update(images).where(images.c.id == bindparam("image_id")).values(is_tagged=bindparam("tagged")))
+
+
+def pull(call: Call, registry: Registry, repository_name: str, reference: str) -> tuple[Image, bytes] | None:
+    """The image that a tag or digest names, with its manifest, in one query. None: no such repository or image."""
+    statement = _PULL_BY_DIGEST if ":" in reference else _PULL_BY_TAG
+    row = statement.first(
+        call.connection,
+        kind=registry.kind,
+        account=registry.account,
+        region=registry.region,
+        repository_name=repository_name,
+        reference=reference,
+    )
+    return (Image._make(row[:-1]), bytes(row[-1])) if row else None
+
+
+def image_by_digest(call: Call, repository: Repository, image_digest: str) -> Image | None:
+    row = _BY_DIGEST.first(call.connection, repository_id=repository.id, image_digest=image_digest)
+    return Image._make(row) if row else None
+
+
+def image_by_tag(call: Call, repository: Repository, image_tag: str) -> Image | None:
+    row = _BY_TAG.first(call.connection, repository_id=repository.id, image_tag=image_tag)
+    return Image._make(row) if row else None
+
+
+def find_image(
+    call: Call, repository: Repository, image_id: Mapping[str, str]
+) -> tuple[Image | None, rules.Failure | None]:
+    """The image that an id of a batch call names, or why there is none."""
+    failure = rules.malformed(image_id)
+    if failure is not None:
+        return None, failure
+    tag = image_id.get("imageTag")
+    if tag is not None:
+        image = image_by_tag(call, repository, tag)
+    else:
+        image = image_by_digest(call, repository, image_id["imageDigest"])
+    failure = rules.unmatched(image_id, image.image_digest if image else None)
+    return (None, failure) if failure else (image, None)
+
+
+def tags_of(call: Call, image: Image) -> list[str]:
+    """In the order in which they were attached."""
+    if not image.is_tagged:
+        return []
+    return [tag for (tag,) in _TAGS_OF.all(call.connection, image_id=image.id)]
+
+
+def manifest_of(call: Call, image: Image) -> bytes:
+    return bytes(_MANIFEST.first(call.connection, image_id=image.id)[0])
+
+
+def has_images(call: Call, repository: Repository) -> bool:
+    return _ANY.first(call.connection, repository_id=repository.id) is not None
+
+
+def indexes_listing(call: Call, repository: Repository, image_digest: str) -> list[str]:
+    """Digests of the stored indexes that list the image."""
+    rows = _INDEXES_OF.all(call.connection, repository_id=repository.id, image_digest=image_digest)
+    return [digest for (digest,) in rows]
+
+
+# --- pushing ----------------------------------------------------------------------------------------------------------
+
+
+class Pushed(NamedTuple):
+    image_digest: str
+    media_type: str
+    subject: str | None
+
+
+def put_image(
+    call: Call,
+    repository: Repository,
+    manifest: bytes,
+    media_type: str | None,
+    tags: Sequence[str] = (),
+    expected_digest: str | None = None,
+    *,
+    repeatable: bool = False,
+    layers_required: bool = True,
+    known_members_only: bool = False,
+) -> Pushed:
+    """Store an image and point `tags` at it. Runs inside a write transaction.
+
+    `repeatable`: pushing what is there already succeeds (docker pushes twice); the API's PutImage refuses it.
+    `layers_required`: ECR takes no image without a layer; OCI allows it.
+    """
+    parsed = manifests.read(manifest, media_type, known_members_only=known_members_only)
+    if layers_required and not parsed.has_layers:
+        raise manifests.invalid("Image has to have at least 1 layer")
+    image_digest = _digest(repository, manifest, expected_digest)
+    image = image_by_digest(call, repository, image_digest)
+    # Documented: pushing an archived image again restores it at once.
+    is_restored = image is not None and image.image_status != "ACTIVE"
+    repeatable = repeatable or is_restored
+    moves = {tag: _move(call, repository, tag, image_digest, repeatable) for tag in dict.fromkeys(tags)}
+    if image is not None and not tags and not repeatable:
+        raise _already_exists(repository, image_digest, "null")
+    if image is None:
+        size = _check_content(call, repository, parsed)
+        _check_image_quota(call, repository)
+        image_id = _insert(call, repository, parsed, manifest, image_digest, size, is_tagged=bool(moves))
+        is_tagged = True
+    else:
+        image_id, is_tagged = image.id, image.is_tagged
+        if is_restored:
+            _RESTORE.run(call.connection, image_id=image_id, now=call.now)
+    changed = [tag for tag, move in moves.items() if move is not rules.TagMove.SAME]
+    _check_tag_quota(call, repository, image_id, len(changed))
+    for tag in changed:
+        if moves[tag] is rules.TagMove.MOVE:
+            untag(call, repository, tag)
+        _INSERT_TAG.run(call.connection, repository_id=repository.id, image_tag=tag, image_id=image_id)
+    if changed and not is_tagged:
+        _SET_TAGGED.run(call.connection, image_id=image_id, tagged=True)
+    return Pushed(image_digest, parsed.media_type, parsed.subject)
+
+
+def _digest(repository: Repository, manifest: bytes, expected_digest: str | None) -> str:
+    """Of the exact bytes: sha256, or sha512 where the pusher named the image so."""
+    sha512 = expected_digest is not None and algorithm_of(expected_digest) == "sha512"
+    image_digest = digest_of(manifest, "sha512" if sha512 else "sha256")
+    if expected_digest is not None and expected_digest != image_digest:
+        raise ImageDigestDoesNotMatchException(
+            image_digest=expected_digest,
+            repository_name=repository.repository_name,
+            registry_id=repository.registry_id,
+        )
+    return image_digest
+
+
+def _move(call: Call, repository: Repository, tag: str, image_digest: str, repeatable: bool) -> rules.TagMove:
+    current = image_by_tag(call, repository, tag)
+    filters = repository.image_tag_mutability_exclusion_filters
+    immutable = is_immutable(repository.image_tag_mutability, filters, tag)
+    move = rules.tag_move(current.image_digest if current else None, image_digest, immutable)
+    if move is rules.TagMove.FORBIDDEN:
+        raise ImageTagAlreadyExistsException(image_tag=tag, repository_name=repository.repository_name)
+    if move is rules.TagMove.SAME and not repeatable:
+        raise _already_exists(repository, image_digest, tag)
+    return move
+
+
+def _already_exists(repository: Repository, image_digest: str, tag: str) -> ImageAlreadyExistsException:
+    return ImageAlreadyExistsException(
+        image_digest=image_digest,
+        image_tag=tag,
+        repository_name=repository.repository_name,
+        registry_id=repository.registry_id,
+    )
+
+
+def _check_content(call: Call, repository: Repository, parsed: manifests.Manifest) -> int:
+    """Layers and references must be there; a subject need not. Returns imageSizeInBytes."""
+    place = {"repository_name": repository.repository_name, "registry_id": repository.registry_id}
+    missing = [
+        digest
+        for digest in parsed.required_layers
+        if _HAS_LAYER.first(call.connection, repository_id=repository.id, layer_digest=digest) is None
+    ]
+    if missing and not call.runtime.config.sparse:
+        raise LayersNotFoundException(digests=", ".join(missing), **place)
+    if not parsed.is_index:
+        return parsed.size
+    sizes = {}
+    for digest in parsed.references:
+        row = _SIZE_OF.first(call.connection, repository_id=repository.id, image_digest=digest)
+        sizes[digest] = row[0] if row else None
+    absent = [digest for digest, size in sizes.items() if size is None]
+    if absent and not call.runtime.config.sparse:
+        raise ReferencedImagesNotFoundException(digests=", ".join(absent), **place)
+    # The model: "the maximum" of what the list names.
+    return max((size for size in sizes.values() if size is not None), default=0)
+
+
+def _check_image_quota(call: Call, repository: Repository) -> None:
+    limit = call.runtime.config.quota_images
+    # Counting 100,000 rows at each push would be felt: the newest image's number bounds the count from above.
+    newest = _NEWEST.first(call.connection)[0] or 0
+    if newest < limit:
+        return
+    count = _COUNT_IMAGES.first(call.connection, repository_id=repository.id, active="ACTIVE", activating="ACTIVATING")[
+        0
+    ]
+    if count >= limit:
+        raise LimitExceededException(
+            f"The maximum number of images in the repository with name '{repository.repository_name}' "
+            f"in the registry with id '{repository.registry_id}' has been reached"  # I
+        )
+
+
+def _check_tag_quota(call: Call, repository: Repository, image_id: int, added: int) -> None:
+    if not added:
+        return
+    count = _COUNT_TAGS.first(call.connection, image_id=image_id)[0]
+    if count + added > call.runtime.config.quota_tags_per_image:
+        raise LimitExceededException(
+            f"The maximum number of tags of an image in the repository with name '{repository.repository_name}' "
+            f"in the registry with id '{repository.registry_id}' has been reached"  # I
+        )
+
+
+def _insert(
+    call: Call,
+    repository: Repository,
+    parsed: manifests.Manifest,
+    manifest: bytes,
+    image_digest: str,
+    size: int,
+    *,
+    is_tagged: bool,
+) -> int:
+    cursor = _INSERT_IMAGE.run(
+        call.connection,
+        repository_id=repository.id,
+        image_digest=image_digest,
+        image_size_in_bytes=size,
+        image_pushed_at=call.now,
+        image_manifest_media_type=parsed.media_type,
+        artifact_media_type=parsed.artifact_media_type,
+        subject_manifest_digest=parsed.subject,
+        image_status="ACTIVE",
+        is_tagged=is_tagged,
+        manifest_size=len(manifest),
+        artifact_type=parsed.artifact_type,
+        annotations=orjson.dumps(parsed.annotations).decode() if parsed.annotations else None,
+    )
+    image_id = int(cursor.lastrowid)
+    _INSERT_MANIFEST.run(call.connection, image_id=image_id, manifest=manifest)
+    types = {blob.digest: blob.media_type for blob in reversed(parsed.blobs)}
+    for digest, media_type in types.items():
+        _INSERT_LAYER.run(
+            call.connection,
+            image_id=image_id,
+            layer_digest=digest,
+            repository_id=repository.id,
+            media_type=media_type or None,
+        )
+    if parsed.references:
+        call.connection.execute(
+            insert(image_references),
+            [{"image_id": image_id, "image_digest": d, "repository_id": repository.id} for d in parsed.references],
+        )
+    return image_id
+
+
+# --- deleting ---------------------------------------------------------------------------------------------------------
+
+
+def untag(call: Call, repository: Repository, image_tag: str) -> None:
+    """Take a tag away; an image that loses its last one stays, untagged."""
+    image = image_by_tag(call, repository, image_tag)
+    if image is None:
+        return
+    _DELETE_TAG.run(call.connection, repository_id=repository.id, image_tag=image_tag)
+    if _COUNT_TAGS.first(call.connection, image_id=image.id)[0] == 0:
+        _SET_TAGGED.run(call.connection, image_id=image.id, tagged=False)
+
+
+def delete_image(call: Call, repository: Repository, image: Image) -> None:
+    """The image, its manifest and tags. Its layers are kept for a grace period that begins now."""
+    mine = select(image_layers.c.layer_digest).where(image_layers.c.image_id == image.id)
+    call.connection.execute(
+        update(layers)
+        .where(layers.c.repository_id == repository.id, layers.c.layer_digest.in_(mine))
+        .values(needed_at=call.now)
+    )
+    call.connection.execute(delete(images).where(images.c.id == image.id))

@@ -1,0 +1,1 @@
+"""Layers: bytes that repositories hold, and the uploads that bring them."""

@@ -1,0 +1,201 @@
+"""The layer operations: check, initiate, upload parts, complete, and a URL to download from.
+
+UploadLayerPart and CompleteLayerUpload move bytes, so they open their own short transactions around the move.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ecrsim.blobs.base import OffsetMismatch, UploadBusy, UploadNotFound
+from ecrsim.contract.operations import operation
+from ecrsim.core.digest import ECR_DIGEST_TEXT, algorithm_of, is_ecr_digest
+from ecrsim.core.errors import (
+    EmptyUploadException,
+    InvalidLayerException,
+    InvalidLayerPartException,
+    LayerAlreadyExistsException,
+    LayerInaccessibleException,
+    LayerPartTooSmallException,
+    LayersNotFoundException,
+    LimitExceededException,
+)
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.images.layers import layer_use
+from ecrsim.ecr.layers import downloads, rules, service
+from ecrsim.ecr.registries.service import registry_of
+from ecrsim.ecr.repositories.service import Repository, get_repository
+
+#: What InitiateLayerUpload advises (recorded).
+PART_SIZE = 10_485_760
+
+
+@operation("BatchCheckLayerAvailability")
+def batch_check_layer_availability(
+    call: Call, repository_name: str, layer_digests: list[str], registry_id: str | None = None
+) -> dict[str, Any]:
+    """A layer that is not there is an answer, not a failure; failures are for digests that are none."""
+    repository = get_repository(call, registry_of(call, registry_id), repository_name)
+    found, failures = [], []
+    for digest in layer_digests:
+        if not digest:
+            failures.append(
+                {
+                    "layerDigest": digest,
+                    "failureCode": "MissingLayerDigest",
+                    "failureReason": "Invalid request parameters: layer digest cannot be null",  # I
+                }
+            )
+        elif not is_ecr_digest(digest):
+            failures.append(
+                {
+                    "layerDigest": digest,
+                    "failureCode": "InvalidLayerDigest",
+                    "failureReason": "Invalid request parameters: layer digest should satisfy the regex "  # I
+                    f"'{ECR_DIGEST_TEXT}'",
+                }
+            )
+        else:
+            found.append(_availability(call, repository, digest))
+    return {"layers": found, "failures": failures}
+
+
+def _availability(call: Call, repository: Repository, digest: str) -> dict[str, Any]:
+    size = service.promise_layer(call, repository, digest)
+    if size is None:
+        return {"layerDigest": digest, "layerAvailability": "UNAVAILABLE"}
+    use = layer_use(call, repository, digest)
+    return {
+        "layerDigest": digest,
+        "layerAvailability": "ARCHIVED" if use and use.is_archived else "AVAILABLE",  # I
+        "layerSize": size,
+        "mediaType": use.media_type if use else None,
+    }
+
+
+@operation("InitiateLayerUpload")
+def initiate_layer_upload(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
+    """A session and the part size that ECR advises."""
+    repository = get_repository(call, registry_of(call, registry_id), repository_name)
+    return {"uploadId": service.initiate_upload(call, repository), "partSize": PART_SIZE}
+
+
+@operation("UploadLayerPart")
+def upload_layer_part(
+    call: Call,
+    repository_name: str,
+    upload_id: str,
+    part_first_byte: int,
+    part_last_byte: int,
+    layer_part_blob: bytes,
+    registry_id: str | None = None,
+) -> dict[str, Any]:
+    """Parts are consecutive; one that is not leaves the upload as it was. Both byte numbers are inclusive."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    upload = service.get_upload(call, repository, upload_id)
+    config = call.runtime.config
+    received = service.received(call, repository, upload_id)
+    length = len(layer_part_blob)
+    if upload.part_count >= config.quota_layer_parts or received + length > config.quota_layer_size:
+        raise LimitExceededException(
+            f"The upload with id '{upload_id}' in the repository with name '{repository_name}' in registry "
+            f"with id '{registry.account}' exceeds the maximum number of layer parts or the maximum layer size"  # I
+        )
+    if not rules.part_follows(part_first_byte, part_last_byte, length, received):
+        raise _invalid_part(repository, upload_id, received)
+    call.release()
+    try:
+        received = call.runtime.blobs.append_bytes(upload_id, layer_part_blob, part_first_byte)
+    except OffsetMismatch as error:
+        raise _invalid_part(repository, upload_id, error.expected) from None
+    except (UploadBusy, UploadNotFound):
+        raise service.upload_not_found(repository, upload_id) from None
+    service.record_part(call, upload_id, length)
+    return {
+        "registryId": registry.account,
+        "repositoryName": repository_name,
+        "uploadId": upload_id,
+        "lastByteReceived": received - 1,
+    }
+
+
+def _invalid_part(repository: Repository, upload_id: str, received: int) -> InvalidLayerPartException:
+    return InvalidLayerPartException(
+        registryId=repository.registry_id,
+        repositoryName=repository.repository_name,
+        uploadId=upload_id,
+        lastValidByteReceived=received - 1 if received else None,
+    )
+
+
+@operation("CompleteLayerUpload")
+def complete_layer_upload(
+    call: Call, repository_name: str, upload_id: str, layer_digests: list[str], registry_id: str | None = None
+) -> dict[str, Any]:
+    """Empty, then too small a part, then the digest, then "already there": ECR's own client relies on that order."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    upload = service.get_upload(call, repository, upload_id)
+    if service.received(call, repository, upload_id) == 0:
+        raise EmptyUploadException(upload_id=upload_id, repository_name=repository_name, registry_id=registry.account)
+    if upload.small_part_inside:
+        raise LayerPartTooSmallException
+    call.release()
+    size, matching = _verify(call, repository, upload_id, layer_digests)
+    if matching is None:
+        service.discard_upload(call, upload_id)
+        raise InvalidLayerException
+    if service.layer_size(call, repository, matching) is not None:
+        service.promise_layer(call, repository, matching)
+        service.discard_upload(call, upload_id)
+        raise LayerAlreadyExistsException(
+            layer_digest=matching, repository_name=repository_name, registry_id=registry.account
+        )
+    call.release()
+    service.complete_upload(call, repository, upload_id, matching, size)
+    return {
+        "registryId": registry.account,
+        "repositoryName": repository_name,
+        "uploadId": upload_id,
+        "layerDigest": matching,
+    }
+
+
+def _verify(call: Call, repository: Repository, upload_id: str, layer_digests: list[str]) -> tuple[int, str | None]:
+    """(size, the given digest that is right). sha512 is computed only when it was given."""
+    try:
+        computed, size = call.runtime.blobs.digest_upload(upload_id)
+        if computed in layer_digests:
+            return size, computed
+        if any(algorithm_of(digest) == "sha512" for digest in layer_digests):
+            other, size = call.runtime.blobs.digest_upload(upload_id, "sha512")
+            if other in layer_digests:
+                return size, other
+    except UploadNotFound:
+        raise service.upload_not_found(repository, upload_id) from None
+    return size, None
+
+
+@operation("GetDownloadUrlForLayer")
+def get_download_url_for_layer(
+    call: Call, repository_name: str, layer_digest: str, registry_id: str | None = None
+) -> dict[str, Any]:
+    """A plain URL, good for an hour, for a layer that an image uses."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    place = {"layer_digest": layer_digest, "repository_name": repository_name, "registry_id": registry.account}
+    if service.layer_size(call, repository, layer_digest) is None:
+        raise LayersNotFoundException(
+            f"The layer with digest '{layer_digest}' does not exist within the repository "
+            f"with name '{repository_name}' in the registry with id '{registry.account}'"  # R
+        )
+    use = layer_use(call, repository, layer_digest)
+    if use is None or use.is_archived:
+        raise LayerInaccessibleException(**place)
+    runtime = call.runtime
+    call.release()
+    path = downloads.signed_path(
+        runtime.secret("download"), layer_digest, call.now, runtime.config.download_url_lifetime
+    )
+    return {"downloadUrl": call.origin + path, "layerDigest": layer_digest}

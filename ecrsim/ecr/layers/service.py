@@ -1,0 +1,183 @@
+"""Verbs on layers and layer uploads, for both planes.
+
+Bytes first, rows second: an upload's bytes go to the blob store with no transaction open. The rename of finished bytes
+into their place and the row that makes them a layer share one write transaction, and so does garbage collection's look
+and delete: a layer is never taken from under a push.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from ecrsim.blobs.base import UploadNotFound
+from ecrsim.core import ids
+from ecrsim.core.arn import Registry
+from ecrsim.core.clock import SECOND
+from ecrsim.core.db import Prepared
+from ecrsim.core.errors import UploadNotFoundException
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.layers import rules
+from ecrsim.ecr.layers.tables import layer_uploads, layers
+from ecrsim.ecr.repositories.service import Repository
+from ecrsim.ecr.repositories.tables import repositories
+
+#: A row of `layer_uploads`.
+Upload = Row[Any]
+
+_LAYER_SIZE = Prepared(
+    select(layers.c.layer_size, layers.c.needed_at).where(
+        layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest")
+    )
+)
+_HOLDERS = Prepared(
+    select(repositories)
+    .join(layers, layers.c.repository_id == repositories.c.id)
+    .where(
+        layers.c.layer_digest == bindparam("layer_digest"),
+        repositories.c.kind == bindparam("kind"),
+        repositories.c.registry_id == bindparam("account"),
+        repositories.c.region == bindparam("region"),
+    )
+    .order_by(repositories.c.id)
+)
+_UPLOAD = select(layer_uploads).where(layer_uploads.c.upload_id == bindparam("upload_id"))
+
+
+def layer_size(call: Call, repository: Repository, layer_digest: str) -> int | None:
+    """The size in bytes; None when the repository does not have the layer. For reads that nobody builds upon."""
+    row = _LAYER_SIZE.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
+    return row[0] if row else None
+
+
+def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int | None:
+    """As `layer_size`, for a pusher who will not upload what is there: the layer is kept for another grace period."""
+    row = _LAYER_SIZE.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
+    if row is None:
+        return None
+    size, needed_at = row
+    if call.now - needed_at > call.runtime.config.gc_grace * SECOND // 8:
+        call.runtime.batch.note(_write_promises, (repository.id, layer_digest), call.now)
+    return int(size)
+
+
+def _write_promises(connection: Any, notes: dict[Any, int]) -> None:
+    statement = (
+        update(layers)
+        .where(layers.c.repository_id == bindparam("r"), layers.c.layer_digest == bindparam("d"))
+        .values(needed_at=bindparam("t"))
+    )
+    connection.execute(statement, [{"r": r, "d": d, "t": t} for (r, d), t in notes.items()])
+
+
+def initiate_upload(call: Call, repository: Repository) -> str:
+    """A new upload session. Returns its id. Runs inside a write transaction."""
+    upload_id = ids.new_uuid()
+    call.runtime.blobs.create_upload(upload_id)
+    call.connection.execute(
+        insert(layer_uploads).values(
+            upload_id=upload_id,
+            repository_id=repository.id,
+            expires_at=call.now + call.runtime.config.upload_lifetime * SECOND,
+            part_count=0,
+            last_part_small=False,
+            small_part_inside=False,
+        )
+    )
+    return upload_id
+
+
+def get_upload(call: Call, repository: Repository, upload_id: str) -> Upload:
+    """The session, if it is of this repository, not expired, and its bytes are there."""
+    upload = call.connection.execute(_UPLOAD, {"upload_id": upload_id}).one_or_none()
+    if (
+        upload is None
+        or upload.repository_id != repository.id
+        or upload.expires_at <= call.now
+        or call.runtime.blobs.upload_size(upload_id) is None
+    ):
+        raise upload_not_found(repository, upload_id)
+    return upload
+
+
+def upload_not_found(repository: Repository, upload_id: str) -> UploadNotFoundException:
+    return UploadNotFoundException(
+        upload_id=upload_id, repository_name=repository.repository_name, registry_id=repository.registry_id
+    )
+
+
+def received(call: Call, repository: Repository, upload_id: str) -> int:
+    """Bytes that are there."""
+    size = call.runtime.blobs.upload_size(upload_id)
+    if size is None:
+        raise upload_not_found(repository, upload_id)
+    return size
+
+
+def record_part(call: Call, upload_id: str, length: int) -> None:
+    """Count a part of `length` bytes, and remember whether one below the minimum has been followed by another."""
+    small = rules.is_small(length, call.runtime.config.quota_layer_part_min)
+    with call.writing():
+        call.connection.execute(
+            update(layer_uploads)
+            .where(layer_uploads.c.upload_id == upload_id)
+            .values(
+                part_count=layer_uploads.c.part_count + 1,
+                small_part_inside=layer_uploads.c.small_part_inside | layer_uploads.c.last_part_small,
+                last_part_small=small,
+            )
+        )
+
+
+def discard_upload(call: Call, upload_id: str) -> None:
+    """Forget the session and its bytes."""
+    with call.writing():
+        call.connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id == upload_id))
+    call.runtime.blobs.discard(upload_id)
+
+
+def complete_upload(call: Call, repository: Repository, upload_id: str, layer_digest: str, size: int) -> None:
+    """Make the bytes of a session, whose digest was checked, a layer of the repository."""
+    try:
+        call.runtime.blobs.sync(upload_id)
+        with call.writing():
+            gone = call.connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id == upload_id))
+            if gone.rowcount != 1:
+                raise upload_not_found(repository, upload_id)
+            call.runtime.blobs.commit(upload_id, layer_digest)
+            add_layer(call, repository.id, layer_digest, size)
+    except UploadNotFound:
+        raise upload_not_found(repository, upload_id) from None
+
+
+def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> None:
+    statement = upsert(layers).values(
+        repository_id=repository_id, layer_digest=layer_digest, layer_size=size, needed_at=call.now
+    )
+    call.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["repository_id", "layer_digest"], set_={"needed_at": call.now, "layer_size": size}
+        )
+    )
+
+
+def repositories_with_layer(call: Call, registry: Registry, layer_digest: str) -> list[Repository]:
+    """Repositories of the registry that hold the layer."""
+    rows = _HOLDERS.all(
+        call.connection,
+        kind=registry.kind,
+        account=registry.account,
+        region=registry.region,
+        layer_digest=layer_digest,
+    )
+    return [Repository.of(row) for row in rows]
+
+
+def remove_layer(call: Call, repository: Repository, layer_digest: str) -> bool:
+    """Take the layer from the repository; the bytes stay for the next gc. False when it was not there."""
+    gone = call.connection.execute(
+        delete(layers).where(layers.c.repository_id == repository.id, layers.c.layer_digest == layer_digest)
+    )
+    return gone.rowcount > 0

@@ -1,0 +1,1 @@
+"""Registries: an account in a region, with its settings."""

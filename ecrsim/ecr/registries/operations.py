@@ -1,0 +1,40 @@
+"""DescribeRegistry and the account settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.dialects.sqlite import insert
+
+from ecrsim.contract.operations import operation
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.registries import rules
+from ecrsim.ecr.registries.service import account_setting, registry_of
+from ecrsim.ecr.registries.tables import account_settings
+
+
+@operation("DescribeRegistry")
+def describe_registry(call: Call) -> dict[str, Any]:
+    """The registry and its replication rules, of which there are none until replication is built."""
+    return {"registryId": registry_of(call).account, "replicationConfiguration": {"rules": []}}
+
+
+@operation("GetAccountSetting")
+def get_account_setting(call: Call, name: str) -> dict[str, Any]:
+    """The value in force; the default when none was ever put."""
+    rules.check_name(name)
+    return {"name": name, "value": account_setting(call, registry_of(call), name)}
+
+
+@operation("PutAccountSetting")
+def put_account_setting(call: Call, name: str, value: str) -> dict[str, Any]:
+    """Settings are per account and region."""
+    rules.check_value(name, value)
+    registry = registry_of(call)
+    statement = insert(account_settings).values(
+        registry_id=registry.account, region=registry.region, name=name, value=value
+    )
+    call.connection.execute(
+        statement.on_conflict_do_update(index_elements=["registry_id", "region", "name"], set_={"value": value})
+    )
+    return {"name": name, "value": value}

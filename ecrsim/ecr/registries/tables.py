@@ -1,0 +1,16 @@
+"""Tables of registries. A registry itself has no row: every account has one in every region."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, String, Table, Text
+
+from ecrsim.core.db import metadata
+
+account_settings = Table(
+    "account_settings",
+    metadata,
+    Column("registry_id", String(12), primary_key=True),
+    Column("region", String, primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Repositories: their names, settings, mutability and resource tags."""

@@ -1,0 +1,254 @@
+"""Verbs on repositories, for both planes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from ecrsim.core.arn import Registry, partition, repository_arn
+from ecrsim.core.db import Prepared
+from ecrsim.core.errors import (
+    KmsException,
+    LimitExceededException,
+    RepositoryAlreadyExistsException,
+    RepositoryNotFoundException,
+    TooManyTagsException,
+)
+from ecrsim.core.ids import stable_uuid
+from ecrsim.core.runtime import Call, Runtime
+from ecrsim.ecr.repositories import rules
+from ecrsim.ecr.repositories.tables import repositories, repository_tags
+
+
+class Repository(NamedTuple):
+    """A row of `repositories`."""
+
+    id: int
+    kind: str
+    registry_id: str
+    region: str
+    repository_name: str
+    created_at: int
+    image_tag_mutability: str
+    image_tag_mutability_exclusion_filters: list[dict[str, str]] | None
+    scan_on_push: bool
+    encryption_type: str
+    kms_key: str | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Repository:
+        """From the columns of the table, in their order, as the driver gives them."""
+        filters = row[7]
+        return cls(*row[:7], orjson.loads(filters) if filters else None, bool(row[8]), *row[9:])
+
+
+_ONE = Prepared(
+    select(repositories).where(
+        repositories.c.kind == bindparam("kind"),
+        repositories.c.registry_id == bindparam("account"),
+        repositories.c.region == bindparam("region"),
+        repositories.c.repository_name == bindparam("repository_name"),
+    )
+)
+_KEY_ID = re.compile(r"[0-9a-fA-F-]{36}|mrk-[0-9a-f]{32}")
+_KEY_ARN = re.compile(
+    rf"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{{12}}):(?P<resource>alias/.+|key/({_KEY_ID.pattern}))"
+)
+
+
+def find_repository(call: Call, registry: Registry, repository_name: str) -> Repository | None:
+    row = _ONE.first(
+        call.connection,
+        kind=registry.kind,
+        account=registry.account,
+        region=registry.region,
+        repository_name=repository_name,
+    )
+    return Repository.of(row) if row else None
+
+
+def get_repository(call: Call, registry: Registry, repository_name: str) -> Repository:
+    repository = find_repository(call, registry, repository_name)
+    if repository is None:
+        raise RepositoryNotFoundException(repository_name=repository_name, registry_id=registry.account)
+    return repository
+
+
+def registry_of_row(repository: Repository) -> Registry:
+    return Registry(repository.registry_id, repository.region, repository.kind)
+
+
+def create_repository(
+    call: Call,
+    registry: Registry,
+    repository_name: str,
+    *,
+    image_tag_mutability: str = "MUTABLE",
+    filters: Sequence[Mapping[str, str]] | None = None,
+    scan_on_push: bool = False,
+    encryption: Mapping[str, str] | None = None,
+    tags: Sequence[Mapping[str, str]] = (),
+) -> Repository:
+    """A new repository with its tags, or none at all."""
+    encryption = encryption or {"encryptionType": "AES256"}
+    rules.check_mutability(image_tag_mutability, filters)
+    rules.check_encryption(encryption)
+    rules.check_resource_tags(tags)
+    if find_repository(call, registry, repository_name) is not None:
+        raise RepositoryAlreadyExistsException(repository_name=repository_name, registry_id=registry.account)
+    _check_quota(call, registry)
+    call.connection.execute(
+        insert(repositories).values(
+            kind=registry.kind,
+            registry_id=registry.account,
+            region=registry.region,
+            repository_name=repository_name,
+            created_at=call.now,
+            image_tag_mutability=image_tag_mutability,
+            image_tag_mutability_exclusion_filters=filters,
+            scan_on_push=scan_on_push,
+            encryption_type=encryption["encryptionType"],
+            kms_key=_key_arn(registry, encryption),
+        )
+    )
+    repository = get_repository(call, registry, repository_name)
+    tag_repository(call, repository, tags)
+    return repository
+
+
+def _check_quota(call: Call, registry: Registry) -> None:
+    count = call.connection.execute(
+        select(func.count())
+        .select_from(repositories)
+        .where(
+            repositories.c.kind == registry.kind,
+            repositories.c.registry_id == registry.account,
+            repositories.c.region == registry.region,
+        )
+    ).scalar_one()
+    if count >= call.runtime.config.quota_repositories:
+        raise LimitExceededException(
+            f"The maximum number of repositories in the registry with id '{registry.account}' has been reached"  # I
+        )
+
+
+def _key_arn(registry: Registry, encryption: Mapping[str, str]) -> str | None:
+    """ECR shows the key's ARN whatever was sent; without a key it is that of `aws/ecr`, one per account and region."""
+    if encryption["encryptionType"] == "AES256":
+        return None
+    key = encryption.get("kmsKey", "alias/aws/ecr")
+    if key.startswith("arn:"):
+        arn = _KEY_ARN.fullmatch(key)
+        if arn is None or arn["region"] != registry.region:
+            raise KmsException(f"Invalid arn {key}", kmsError="NotFoundException")  # I
+        if not arn["resource"].startswith("alias/"):
+            return key
+        registry, key = Registry(arn["account"], registry.region), arn["resource"]
+    if key.startswith("alias/"):
+        # There is no KMS here that could resolve an alias: it stands for one key, the same each time.
+        return f"{_kms(registry)}:key/{stable_uuid('kms', registry.account, registry.region, key)}"
+    if _KEY_ID.fullmatch(key) is None:
+        raise KmsException(f"Invalid keyId '{key}'", kmsError="NotFoundException")  # I
+    return f"{_kms(registry)}:key/{key}"
+
+
+def _kms(registry: Registry) -> str:
+    return f"arn:{partition(registry.region)}:kms:{registry.region}:{registry.account}"
+
+
+def delete_repository(call: Call, repository: Repository) -> None:
+    """The repository and all that hangs on it; bytes that nothing else uses go with the next gc."""
+    call.connection.execute(delete(repositories).where(repositories.c.id == repository.id))
+
+
+def resource_tags(call: Call, repository: Repository) -> list[dict[str, str]]:
+    """In the order in which they were first attached."""
+    query = select(repository_tags.c.key, repository_tags.c.value)
+    query = query.where(repository_tags.c.repository_id == repository.id).order_by(repository_tags.c.id)
+    return [{"Key": key, "Value": value} for key, value in call.connection.execute(query)]
+
+
+def tag_repository(call: Call, repository: Repository, tags: Sequence[Mapping[str, str]]) -> None:
+    """Add tags, overwriting by key. More than the quota after the change: TooManyTagsException, and no change."""
+    rules.check_resource_tags(tags)
+    limit = call.runtime.config.quota_resource_tags
+    present = {tag["Key"] for tag in resource_tags(call, repository)}
+    if len(present | {tag["Key"] for tag in tags}) > limit:
+        raise TooManyTagsException(limit=limit)
+    for tag in tags:
+        statement = upsert(repository_tags).values(repository_id=repository.id, key=tag["Key"], value=tag["Value"])
+        call.connection.execute(
+            statement.on_conflict_do_update(index_elements=["repository_id", "key"], set_={"value": tag["Value"]})
+        )
+
+
+def repository_uri(runtime: Runtime, registry: Registry, repository_name: str) -> str:
+    return f"{registry_authority(runtime, registry)}{_scope_prefix(runtime, registry)}/{repository_name}"
+
+
+def registry_authority(runtime: Runtime, registry: Registry) -> str:
+    """host[:port] of the registry, by the setting `registry_host`."""
+    style = runtime.config.registry_host
+    if style == "localhost":
+        return f"localhost:{runtime.port}"
+    if style == "domain":
+        return f"{registry.account}.dkr.ecr.{registry.region}.localhost:{runtime.port}"
+    if style == "aws":
+        suffix = "amazonaws.com.cn" if registry.region.startswith("cn-") else "amazonaws.com"
+        port = runtime.tls_port if runtime.config.wants_tls else runtime.port
+        return f"{registry.account}.dkr.ecr.{registry.region}.{suffix}" + ("" if port == 443 else f":{port}")
+    return style
+
+
+def _scope_prefix(runtime: Runtime, registry: Registry) -> str:
+    """A name without account and region needs them in the path, unless they are the default ones."""
+    config = runtime.config
+    if config.registry_host in ("domain", "aws") or registry[:2] == (config.account, config.region):
+        return ""
+    return f"/{registry.account}/{registry.region}"
+
+
+def proxy_endpoint(runtime: Runtime, registry: Registry) -> str:
+    """Where docker logs in. Plain HTTP for names that clients take for local, HTTPS for those that look like AWS."""
+    config = runtime.config
+    authority = registry_authority(runtime, registry)
+    secure = config.registry_host == "aws" or (config.wants_tls and authority.endswith(f":{runtime.tls_port}"))
+    return f"{'https' if secure else 'http'}://{authority}"
+
+
+def arn(repository: Repository) -> str:
+    return repository_arn(registry_of_row(repository), repository.repository_name)
+
+
+_PAGE = Prepared(
+    select(
+        repositories.c.registry_id,
+        repositories.c.repository_name,
+        repositories.c.created_at,
+        repositories.c.image_tag_mutability,
+        repositories.c.image_tag_mutability_exclusion_filters,
+        repositories.c.scan_on_push,
+        repositories.c.encryption_type,
+        repositories.c.kms_key,
+    )
+    .where(
+        repositories.c.kind == bindparam("kind"),
+        repositories.c.registry_id == bindparam("account"),
+        repositories.c.region == bindparam("region"),
+        repositories.c.repository_name > bindparam("after"),
+    )
+    .order_by(repositories.c.repository_name)
+    .limit(bindparam("limit"))
+)
+
+
+def page_of_repositories(call: Call, registry: Registry, after: str, limit: int) -> list[Any]:
+    """Rows (see `_PAGE`) in the order of their names, after the name `after`."""
+    return _PAGE.all(
+        call.connection, kind=registry.kind, account=registry.account, region=registry.region, after=after, limit=limit
+    )
