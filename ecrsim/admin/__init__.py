@@ -1,0 +1,1 @@
+"""/_ecrsim/: what ecrsim says about itself and lets tests do. Not part of AWS."""

@@ -1,0 +1,185 @@
+"""The commands of ecrsim.
+
+Exit codes: 0 done, 1 it could not be done (a message on standard error says why), 2 the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ecrsim import __version__
+from ecrsim.config import Config, ConfigError, load, with_values
+
+Command = Callable[[Config, argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    knobs = {knob.name: getattr(options, knob.name, None) for knob in fields(Config)}
+    try:
+        config = load(knobs, file=getattr(options, "config", None))
+    except ConfigError as error:
+        parser.error(str(error))
+    command: Command = options.command
+    return command(config, options)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line; docs/configuration.md lists its commands and options from here."""
+    parser = argparse.ArgumentParser(prog="ecrsim", description="Amazon ECR on your own machine.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"ecrsim {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True)
+    everything = tuple(knob.name for knob in fields(Config))
+    _add(commands, "serve", _serve, "serve the ECR API and the registry", everything)
+    where = ("host", "port", "account", "region")
+    _add(commands, "env", _env, "print the exports that a shell needs", where)
+    checked = ("host", "port", "tls", "tls_port", "data_dir", "database_url", "blob_store")
+    named = ("registry_host", "account", "region")
+    _add(commands, "doctor", _doctor, "say what is right and wrong with a set-up", checked + named)
+    stored = ("data_dir", "database_url", "blob_store")
+    gc = _add(commands, "gc", _gc, "collect layers and uploads that nothing needs any more", stored)
+    gc.add_argument("--grace", type=_seconds, metavar="SECONDS", help="how long a layer stays after its last use")
+    coverage = _add(commands, "coverage", _coverage, "list the operations, built and not built yet", ())
+    coverage.add_argument("--markdown", action="store_true", help="as in docs/coverage.md")
+    tls = commands.add_parser("tls", help="certificates", description="certificates.", allow_abbrev=False)
+    parts = tls.add_subparsers(title="commands", required=True)
+    _add(parts, "ca", _tls_ca, "print the certificate of ecrsim's own authority (PEM)", ("data_dir",))
+    return parser
+
+
+def _add(commands: Any, name: str, command: Command, summary: str, knobs: tuple[str, ...]) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary}.", allow_abbrev=False
+    )
+    parser.set_defaults(command=command)
+    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file")
+    types = get_type_hints(Config)
+    for knob in fields(Config):
+        if knob.name not in knobs or not knob.metadata["flag"]:
+            continue
+        flag = f"--{knob.name.replace('_', '-')}"
+        text = knob.metadata["help"].replace("%", "%%")
+        if types[knob.name] is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            shown = f" (default: {knob.default})" if knob.default not in ("", None) else ""
+            parser.add_argument(
+                flag,
+                type=types[knob.name],
+                choices=knob.metadata["choices"] or None,
+                metavar=None if knob.metadata["choices"] else knob.name.rpartition("_")[2].upper(),
+                help=text + shown,
+            )
+    return parser
+
+
+def _serve(config: Config, _: argparse.Namespace) -> int:
+    # Imported here: the HTTP server costs 80 ms that the other commands do without.
+    from ecrsim.serving import StartError, serve_in
+
+    try:
+        return serve_in(config)
+    except StartError as error:
+        return _fail(str(error))
+
+
+def _seconds(text: str) -> int:
+    seconds = int(text)
+    if seconds < 0:
+        raise ValueError(text)
+    return seconds
+
+
+#: Addresses that a client on the same machine reaches as localhost.
+_HERE = ("127.0.0.1", "0.0.0.0", "::1", "::")  # noqa: S104
+
+
+def _env(config: Config, _: argparse.Namespace) -> int:
+    if config.port == 0:
+        return _fail("a port is needed: the ready line of `ecrsim serve --port 0` says which one it took")
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    url = f"http://{'localhost' if config.host in _HERE else host}:{config.port}"
+    exports = {
+        "AWS_ENDPOINT_URL_ECR": url,
+        "AWS_ENDPOINT_URL_ECR_PUBLIC": url,
+        "AWS_REGION": config.region,
+        "AWS_DEFAULT_REGION": config.region,
+        "AWS_ACCESS_KEY_ID": config.account,
+        "AWS_SECRET_ACCESS_KEY": "ecrsim",
+    }
+    for name, value in exports.items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def _doctor(config: Config, _: argparse.Namespace) -> int:
+    # Imported here: 300 ms of database that `ecrsim env` does without.
+    from ecrsim.doctor import diagnose
+
+    findings = diagnose(config)
+    for finding in findings:
+        print(f"{finding.verdict:4}  {finding.text}")
+    return 1 if any(finding.verdict == "FAIL" for finding in findings) else 0
+
+
+def _gc(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 300 ms of database that `ecrsim env` does without.
+    from sqlalchemy.exc import DBAPIError
+
+    from ecrsim.blobs import BlobStoreError
+    from ecrsim.core.db import SchemaMismatch
+    from ecrsim.core.errors import ServiceError
+    from ecrsim.core.runtime import Runtime
+    from ecrsim.ecr import load_capabilities
+    from ecrsim.ecr.images.garbage import collect
+
+    load_capabilities()
+    try:
+        if not config.database_file.exists():
+            return _fail(f"there is no database {config.database_file}")
+        with contextlib.closing(Runtime(with_values(config, ephemeral=False))) as runtime:
+            runtime.open()
+            gone = collect(runtime, options.grace)
+    except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:
+        return _fail(str(error))
+    except DBAPIError as error:
+        return _fail(f"{config.database_file}: {error.orig}")
+    print(
+        f"collected {gone.layers} layers of repositories, {gone.blobs} blobs ({gone.bytes} bytes) "
+        f"and {gone.uploads} unfinished uploads"
+    )
+    return 0
+
+
+def _coverage(_: Config, options: argparse.Namespace) -> int:
+    # Imported here: 300 ms of operations that `ecrsim env` does without.
+    from ecrsim.coverage import markdown, table
+
+    print(markdown() if options.markdown else table())
+    return 0
+
+
+def _tls_ca(config: Config, _: argparse.Namespace) -> int:
+    # Imported here: 80 ms of cryptography that `ecrsim env` does without.
+    from ecrsim.core.clock import utc_now
+    from ecrsim.tls import Authority
+
+    try:
+        authority = Authority(Path(config.data_dir) / "tls", utc_now())
+    except (OSError, ValueError) as error:
+        return _fail(f"the authority in {config.data_dir} cannot be used: {error}")
+    sys.stdout.write(authority.certificate_file.read_text(encoding="ascii"))
+    return 0
+
+
+def _fail(text: str) -> int:
+    print(f"ecrsim: {text}", file=sys.stderr)
+    return 1

@@ -1,0 +1,1 @@
+"""The JSON API: POST / with X-Amz-Target."""

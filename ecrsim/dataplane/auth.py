@@ -1,0 +1,74 @@
+"""Who calls /v2/, and which registry is meant.
+
+Basic credentials only, as ECR: user AWS, password from GetAuthorizationToken. The registry is that of the host name,
+else of the path's prefix `<account>/<region>/`, else the one the token was given for.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ecrsim.core.arn import Registry
+from ecrsim.core.clock import SECOND
+from ecrsim.core.runtime import Caller, Runtime
+from ecrsim.core.web import Request
+from ecrsim.dataplane.errors import RegistryError
+from ecrsim.ecr.access.service import check_token
+from ecrsim.ecr.access.tokens import Refusal, Token
+
+_HOST = re.compile(
+    r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9][a-z0-9-]*)\.[^/]+", re.IGNORECASE | re.ASCII
+)
+_PREFIX = re.compile(r"(?P<account>\d{12})/(?P<region>[a-z]{2,}(?:-[a-z0-9]+)+)/(?P<name>.+)", re.ASCII | re.DOTALL)
+
+#: Tokens that were checked, by header: the seal of one is checked once, its expiry each time.
+_CHECKED_LIMIT = 4096
+
+
+class Unauthorized(Exception):
+    """401: no credentials that could be looked at."""
+
+
+class Tokens:
+    """Checks the tokens of one runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._checked: dict[str, Token] = {}
+
+    def check(self, request: Request) -> Token:
+        """The token of a request. Unauthorized, or RegistryError with ECR's text."""
+        header = request.header("AUTHORIZATION")
+        now = self._runtime.clock.now()
+        token = self._checked.get(header) if header else None
+        if token is not None and now // SECOND < token.expiration:
+            return token
+        found = check_token(self._runtime, header, now)
+        if isinstance(found, Token):
+            if len(self._checked) >= _CHECKED_LIMIT:
+                self._checked.clear()
+            self._checked[header or ""] = found
+            return found
+        if found is Refusal.EXPIRED:
+            raise RegistryError(
+                403, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
+            )  # R
+        if found is Refusal.MALFORMED:
+            raise RegistryError(400, "UNKNOWN", "Bad Request")  # R status, seen by docker login
+        raise Unauthorized
+
+
+def scope_of(request: Request, token: Token, path_name: str) -> tuple[Registry, str]:
+    """The registry and the repository's name in it, for a name as it stands in the path."""
+    host = _HOST.match(request.host)
+    if host is not None:
+        return Registry(host["account"], host["region"].lower()), path_name
+    prefix = _PREFIX.fullmatch(path_name)
+    if prefix is not None:
+        return Registry(prefix["account"], prefix["region"]), prefix["name"]
+    return Registry(token.account, token.region), path_name
+
+
+def caller_of(token: Token, registry: Registry) -> Caller:
+    """A token is good in every region; the call is made in the registry's."""
+    return Caller(token.account, registry.region, token.principal)

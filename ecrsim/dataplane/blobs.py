@@ -1,0 +1,125 @@
+"""Blobs: HEAD, GET with ranges, DELETE. Distribution specification: end-2, end-10."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from ecrsim.blobs.base import BlobNotFound
+from ecrsim.core.web import Answer, Headers
+from ecrsim.dataplane.errors import RegistryError, blob_unknown
+from ecrsim.dataplane.target import Target
+from ecrsim.ecr.images.layers import layer_use
+from ecrsim.ecr.layers import downloads, service
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_PIECE = 1 << 18
+
+
+def head_blob(target: Target) -> Answer:
+    """Whether a pusher may leave the layer out: it is then kept for the push."""
+    repository = target.repository()
+    digest = target.digest()
+    size = service.promise_layer(target.call, repository, digest)
+    if size is None:
+        raise _unknown(target, digest)
+    return Answer(200, _headers(digest, size))
+
+
+def get_blob(target: Target) -> Answer:
+    repository = target.repository()
+    digest = target.digest()
+    size = service.layer_size(target.call, repository, digest)
+    if size is None:
+        raise _unknown(target, digest)
+    target.call.release()
+    runtime = target.call.runtime
+    if runtime.config.blob_redirect:
+        lifetime = runtime.config.download_url_lifetime
+        path = downloads.signed_path(runtime.secret("download"), digest, target.call.now, lifetime)
+        return Answer(307, [("Location", target.request.origin + path), ("Content-Length", "0")])
+    try:
+        return serve_blob(runtime.blobs.open(digest), digest, size, target.request.header("RANGE"), _match(target))
+    except BlobNotFound:
+        raise _unknown(target, digest) from None
+
+
+def _match(target: Target) -> str | None:
+    return target.request.header("IF_NONE_MATCH")
+
+
+def _unknown(target: Target, digest: str) -> RegistryError:
+    return blob_unknown(digest, target.repository_name, target.registry.account)
+
+
+def _headers(digest: str, size: int) -> Headers:
+    return [
+        ("Content-Type", "application/octet-stream"),
+        ("Content-Length", str(size)),
+        ("Docker-Content-Digest", digest),
+        ("ETag", f'"{digest}"'),
+        ("Accept-Ranges", "bytes"),
+    ]
+
+
+def serve_blob(file: BinaryIO, digest: str, size: int, range_header: str | None, none_match: str | None) -> Answer:
+    """The bytes of an open blob, or the range that was asked for (RFC 9110, one range)."""
+    if none_match is not None and f'"{digest}"' in none_match:
+        file.close()
+        return Answer(304, [("ETag", f'"{digest}"')])
+    span = _span(range_header, size)
+    if span is None:
+        return Answer(200, _headers(digest, size), _pieces(file, 0, size))
+    first, last = span
+    if first > last:
+        file.close()
+        body = b'{"errors":[{"code":"RANGE_INVALID","message":"the range cannot be satisfied"}]}'
+        return Answer(
+            416,
+            [
+                ("Content-Type", "application/json"),
+                ("Content-Range", f"bytes */{size}"),
+                ("Content-Length", str(len(body))),
+            ],
+            body,
+        )
+    headers = _headers(digest, last - first + 1)
+    headers.append(("Content-Range", f"bytes {first}-{last}/{size}"))
+    return Answer(206, headers, _pieces(file, first, last - first + 1))
+
+
+def _span(header: str | None, size: int) -> tuple[int, int] | None:
+    """First and last byte; first > last when unsatisfiable; None for no range, several, or another unit."""
+    match = _RANGE.fullmatch(header.strip()) if header else None
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        length = min(int(match[2]), size)
+        return (size - length, size - 1) if length else (1, 0)
+    first, last = int(match[1]), int(match[2]) if match[2] else size - 1
+    return (first, min(last, size - 1)) if first < size else (1, 0)
+
+
+def _pieces(file: BinaryIO, first: int, length: int) -> Iterator[bytes]:
+    with file:
+        if first:
+            file.seek(first)
+        while length and (piece := file.read(min(_PIECE, length))):
+            length -= len(piece)
+            yield piece
+
+
+def delete_blob(target: Target) -> Answer:
+    """Only a layer that no image uses goes; ECR, strictly, has no such route."""
+    repository = target.repository()
+    digest = target.digest()
+    if not target.profile.delete_blobs:
+        raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.")
+    with target.call.writing():
+        if service.layer_size(target.call, repository, digest) is None:
+            raise _unknown(target, digest)
+        if layer_use(target.call, repository, digest) is not None:
+            raise RegistryError(405, "UNSUPPORTED", "The layer is used by an image of the repository.")
+        service.remove_layer(target.call, repository, digest)
+    return Answer(202, [("Content-Length", "0")])

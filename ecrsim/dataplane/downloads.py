@@ -1,0 +1,38 @@
+"""Layers by signed URL, for GetDownloadUrlForLayer and for redirected pulls: no credentials, ranges allowed."""
+
+from __future__ import annotations
+
+from ecrsim.blobs.base import BlobNotFound
+from ecrsim.core.digest import is_oci_digest
+from ecrsim.core.runtime import Runtime
+from ecrsim.core.web import Answer, Request
+from ecrsim.dataplane.blobs import serve_blob
+from ecrsim.ecr.layers import downloads
+
+_DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>AccessDenied</Code><Message>Request has expired or its signature does not match</Message></Error>"""
+
+
+def download(runtime: Runtime, request: Request) -> Answer:
+    """403 as the bucket answers (inferred) unless the URL is unaltered and in time."""
+    digest = request.path.removeprefix(downloads.PREFIX)
+    expires, signature = request.parameter("expires") or "", request.parameter("signature") or ""
+    secret, now = runtime.secret("download"), runtime.clock.now()
+    if request.method not in ("GET", "HEAD") or not is_oci_digest(digest):
+        return _denied()
+    if not downloads.verify(secret, digest, expires, signature, now):
+        return _denied()
+    size = runtime.blobs.stat(digest)
+    if size is None:
+        return _denied()
+    try:
+        found = serve_blob(
+            runtime.blobs.open(digest), digest, size, request.header("RANGE"), request.header("IF_NONE_MATCH")
+        )
+    except BlobNotFound:
+        return _denied()
+    return found if request.method == "GET" else Answer(found.status, found.headers)
+
+
+def _denied() -> Answer:
+    return Answer(403, [("Content-Type", "application/xml"), ("Content-Length", str(len(_DENIED)))], _DENIED)

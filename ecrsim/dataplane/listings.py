@@ -1,0 +1,95 @@
+"""Lists: tags, repositories, referrers. Distribution specification: end-8, end-12; `_catalog` is Docker's."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core.web import Answer, Headers
+from ecrsim.dataplane.errors import RegistryError
+from ecrsim.dataplane.target import Target
+from ecrsim.ecr.images import listing
+from ecrsim.ecr.images.manifest import OCI_INDEX
+from ecrsim.ecr.repositories.service import page_of_repositories
+
+#: ECR's default page and its greatest.
+PAGE, MAX_PAGE = 100, 1000
+
+
+def list_tags(target: Target) -> Answer:
+    """In ASCII order; `last` is exclusive and need not exist."""
+    repository = target.repository()
+    limit, after = _page(target)
+    found = listing.page_of_tags(target.call, repository, after, limit + 1) if limit else []
+    tags = found[:limit]
+    headers: Headers = [("Content-Type", target.profile.tags_content_type)]
+    if len(found) > limit:
+        headers.append(_link(target.url("tags/list"), limit, tags[-1]))
+    return _json(headers, {"name": target.path_name, "tags": tags})
+
+
+def list_repositories(target: Target) -> Answer:
+    """The repositories of one registry."""
+    limit, after = _page(target)
+    found = page_of_repositories(target.call, target.registry, after, limit + 1) if limit else []
+    names = [row[1] for row in found[:limit]]
+    headers: Headers = [("Content-Type", "application/json")]
+    if len(found) > limit:
+        headers.append(_link("/v2/_catalog", limit, names[-1]))
+    return _json(headers, {"repositories": names})
+
+
+def list_referrers(target: Target) -> Answer:
+    """An index, the empty one for a subject that nobody names or that is not there: never 404."""
+    repository = target.repository()
+    subject = target.digest()
+    wanted = target.request.parameter("artifactType")
+    after = target.request.parameter("after") or "0"
+    number = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
+    types = [wanted] if wanted else None
+    rows = listing.page_of_referrers(target.call, repository, subject, types, "ACTIVE", number, MAX_PAGE + 1)
+    headers: Headers = [("Content-Type", OCI_INDEX)]
+    if wanted:
+        headers.append(("OCI-Filters-Applied", "artifactType"))
+    if len(rows) > MAX_PAGE:
+        query = urlencode({"after": rows[MAX_PAGE - 1].id} | ({"artifactType": wanted} if wanted else {}))
+        headers.append(("Link", f'<{target.url(f"referrers/{subject}")}?{query}>; rel="next"'))
+    descriptors = []
+    for row in rows[:MAX_PAGE]:
+        descriptor = {
+            "mediaType": row.image_manifest_media_type,
+            "digest": row.image_digest,
+            "size": row.manifest_size,
+        }
+        if row.artifact_type:
+            descriptor["artifactType"] = row.artifact_type
+        if row.annotations:
+            descriptor["annotations"] = row.annotations
+        descriptors.append(descriptor)
+    return _json(headers, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors})
+
+
+def _page(target: Target) -> tuple[int, str]:
+    """(entries, last) from `n` and `last`."""
+    text, last = target.request.parameter("n"), target.request.parameter("last") or ""
+    if text is None:
+        return PAGE, last
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise RegistryError(400, "PAGINATION_NUMBER_INVALID", f"'{text[:50]}' is not a number of entries")
+    limit = int(text)
+    if limit > MAX_PAGE and not target.profile.clamp_page:
+        raise InvalidParameterException(
+            member="maxResults", constraint=f"Member must have value less than or equal to {MAX_PAGE}"
+        )  # R
+    return min(limit, MAX_PAGE), last
+
+
+def _link(path: str, limit: int, last: str) -> tuple[str, str]:
+    return "Link", f'<{path}?last={quote(last, safe="")}&n={limit}>; rel="next"'
+
+
+def _json(headers: Headers, content: object) -> Answer:
+    body = orjson.dumps(content)
+    return Answer(200, [*headers, ("Content-Length", str(len(body)))], body)

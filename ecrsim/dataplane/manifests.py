@@ -1,0 +1,116 @@
+"""Manifests: HEAD, GET, PUT, DELETE. Distribution specification: end-3, end-7, end-9."""
+
+from __future__ import annotations
+
+from ecrsim.core.digest import is_oci_digest
+from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core.web import Answer
+from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible, manifest_unknown
+from ecrsim.dataplane.target import Target
+from ecrsim.ecr.images import rules, service
+from ecrsim.ecr.images.pulls import record_pull
+
+#: ECR's limit of a manifest, and the size that the specification asks registries to take.
+MAX_MANIFEST = 4 * 1024 * 1024
+_MAX_TAGS = 100
+
+
+def get_manifest(target: Target) -> Answer:
+    """By tag or digest: the bytes as they came. A GET counts as a pull, a HEAD does not."""
+    pulled = service.pull(target.call, target.registry, target.repository_name, _reference(target))
+    if pulled is None:
+        target.repository()
+        raise manifest_unknown()
+    image, manifest = pulled
+    if image.image_status != "ACTIVE":
+        raise inaccessible()
+    is_get = target.request.method == "GET"
+    if is_get:
+        record_pull(target.call, target.registry, image)
+    headers = [
+        ("Content-Type", image.image_manifest_media_type),
+        ("Content-Length", str(len(manifest))),
+        ("Docker-Distribution-Api-Version", "registry/2.0"),
+        ("ETag", f'"{image.image_digest}"'),
+    ]
+    if target.profile.digest_on_get or not is_get:
+        headers.append(("Docker-Content-Digest", image.image_digest))
+    return Answer(200, headers, manifest)
+
+
+def _reference(target: Target) -> str:
+    """A digest or a tag. What can be neither is unknown; a digest that is malformed is invalid."""
+    reference = target.reference
+    if ":" in reference:
+        if not is_oci_digest(reference):
+            raise digest_invalid(reference)
+    elif not rules.is_tag(reference):
+        if target.request.method == "HEAD" and target.profile.malformed_tag_status != 404:
+            raise RegistryError(target.profile.malformed_tag_status, "TAG_INVALID", f"'{reference[:150]}' is not a tag")
+        raise manifest_unknown()
+    return reference
+
+
+def put_manifest(target: Target) -> Answer:
+    """By tag, or by digest with any number of `?tag=`."""
+    reference = target.reference
+    if ":" in reference:
+        expected, tags = reference, target.request.query.get("tag", [])
+        if not is_oci_digest(reference):
+            raise digest_invalid(reference)
+        if len(tags) > _MAX_TAGS:
+            raise RegistryError(414, "UNSUPPORTED", f"A manifest can be pushed with {_MAX_TAGS} tags at most")
+    else:
+        expected, tags = None, [reference]
+    for tag in tags:
+        if not rules.is_tag(tag):
+            raise InvalidParameterException(
+                member="imageTag", constraint=f"must satisfy regular expression '{rules.TAG_TEXT}'"
+            )
+    body = target.request.read(MAX_MANIFEST)
+    if body is None:
+        raise RegistryError(413, "SIZE_INVALID", f"A manifest can have {MAX_MANIFEST} bytes at most")
+    target.repository_to_push()
+    lenient = target.profile.lenient_content
+    with target.call.writing():
+        pushed = service.put_image(
+            target.call,
+            target.repository(),
+            body,
+            target.request.content_type,
+            tags,
+            expected,
+            repeatable=True,
+            layers_required=not lenient,
+            known_members_only=not lenient,
+        )
+    headers = [
+        ("Location", target.url(f"manifests/{pushed.image_digest}")),
+        ("Docker-Content-Digest", pushed.image_digest),
+        ("Content-Length", "0"),
+    ]
+    if pushed.subject is not None:
+        headers.append(("OCI-Subject", pushed.subject))
+    if expected is not None and tags:
+        headers.append(("OCI-Tag", ", ".join(tags)))
+    return Answer(201, headers)
+
+
+def delete_manifest(target: Target) -> Answer:
+    """By digest: the image and its tags. By tag: the tag alone, as the specification has it."""
+    reference = _reference(target)
+    repository = target.repository()
+    with target.call.writing():
+        if ":" not in reference:
+            if service.image_by_tag(target.call, repository, reference) is None:
+                raise manifest_unknown()
+            service.untag(target.call, repository, reference)
+            return Answer(202, [("Content-Length", "0")])
+        image = service.image_by_digest(target.call, repository, reference)
+        if image is None:
+            raise manifest_unknown()
+        indexes = service.indexes_listing(target.call, repository, reference)
+        if indexes:
+            raise RegistryError(405, "UNSUPPORTED", rules.referenced_by(indexes).reason)
+        service.delete_image(target.call, repository, image)
+    return Answer(202, [("Content-Length", "0")])

@@ -1,0 +1,47 @@
+"""Where ECR and the OCI distribution specification answer differently: two profiles, one switch (`strict_ecr`).
+
+The rows that are not here are the same in both: ECR's errors and its rules, the specification's grammar.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ecrsim.config import Config
+
+
+class Profile(NamedTuple):
+    """One way to answer. The default values are the specification's."""
+
+    patch_status: int = 202
+    #: ECR sends no Docker-Content-Digest with GET of a manifest.
+    digest_on_get: bool = True
+    #: ECR lists tags as text/plain.
+    tags_content_type: str = "application/json"
+    #: Above 1,000: ECR refuses, we clamp.
+    clamp_page: bool = True
+    #: An image without layers, an empty blob, members that nobody knows, a part below 5 MiB: ECR takes none of them.
+    lenient_content: bool = True
+    #: ECR mounts only layers that a manifest of the source names, and only with `from`.
+    mount_anything: bool = True
+    #: ECR has no deletion of layers.
+    delete_blobs: bool = True
+    #: Of HEAD for a manifest whose reference can be no tag; ECR's was seen, the released conformance suite wants 404.
+    malformed_tag_status: int = 404
+
+
+OCI = Profile()
+ECR = Profile(
+    patch_status=201,
+    digest_on_get=False,
+    tags_content_type="text/plain; charset=utf-8",
+    clamp_page=False,
+    lenient_content=False,
+    mount_anything=False,
+    delete_blobs=False,
+    malformed_tag_status=400,
+)
+
+
+def profile_of(config: Config) -> Profile:
+    return ECR if config.strict_ecr else OCI

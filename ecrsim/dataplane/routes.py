@@ -1,0 +1,146 @@
+"""The routes of /v2/, each with the IAM actions it needs, and the one flow that they all go through.
+
+Repository names contain slashes and may contain the words of the routes: patterns match from the right.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ecrsim.core import ids
+from ecrsim.core.arn import Registry
+from ecrsim.core.errors import ServiceError
+from ecrsim.core.runtime import Runtime
+from ecrsim.core.web import Answer, Request
+from ecrsim.dataplane import blobs, errors, listings, manifests, uploads
+from ecrsim.dataplane.auth import Tokens, Unauthorized, caller_of, scope_of
+from ecrsim.dataplane.errors import RegistryError
+from ecrsim.dataplane.profile import profile_of
+from ecrsim.dataplane.target import Target, check_name
+
+log = logging.getLogger("ecrsim.registry")
+
+
+class Route(NamedTuple):
+    """One method of one path. `actions` are checked before `handle` runs, which checks what depends on the request."""
+
+    actions: tuple[str, ...]
+    handle: Callable[[Target], Answer]
+
+
+def _ping(target: Target) -> Answer:
+    headers = [
+        ("Docker-Distribution-Api-Version", "registry/2.0"),
+        ("Content-Type", "application/json"),
+        ("Content-Length", "2"),
+    ]
+    return Answer(200, headers, b"{}")
+
+
+_UPLOAD = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+#: Pattern (groups: name, reference) → method → route. ecr-registry: data-plane HTTP → action.
+ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
+    (
+        re.compile(r"/v2/(.+)/manifests/([^/]+)"),
+        {
+            "GET": Route(("BatchGetImage",), manifests.get_manifest),
+            "HEAD": Route(("BatchGetImage",), manifests.get_manifest),
+            "PUT": Route(("PutImage",), manifests.put_manifest),
+            "DELETE": Route(("BatchDeleteImage",), manifests.delete_manifest),
+        },
+    ),
+    (re.compile(r"/v2/(.+)/blobs/uploads()/?"), {"POST": Route(("InitiateLayerUpload",), uploads.start_upload)}),
+    (
+        re.compile(rf"/v2/(.+)/blobs/uploads/({_UPLOAD})"),
+        {
+            "GET": Route(("UploadLayerPart",), uploads.upload_status),
+            "PATCH": Route(("UploadLayerPart",), uploads.append_to_upload),
+            "PUT": Route(("CompleteLayerUpload",), uploads.finish_upload),
+            "DELETE": Route(("UploadLayerPart",), uploads.cancel_upload),
+        },
+    ),
+    (
+        re.compile(r"/v2/(.+)/blobs/([^/]+)"),
+        {
+            "GET": Route(("GetDownloadUrlForLayer",), blobs.get_blob),
+            "HEAD": Route(("BatchCheckLayerAvailability",), blobs.head_blob),
+            "DELETE": Route(("BatchDeleteImage",), blobs.delete_blob),
+        },
+    ),
+    (re.compile(r"/v2/(.+)/tags/list()"), {"GET": Route(("ListImages",), listings.list_tags)}),
+    (re.compile(r"/v2/(.+)/referrers/([^/]+)"), {"GET": Route(("BatchGetImage",), listings.list_referrers)}),
+)
+#: Paths without a repository.
+PING = {"GET": Route((), _ping), "HEAD": Route((), _ping)}
+CATALOG = {"GET": Route(("DescribeRepositories",), listings.list_repositories)}
+
+
+class DataPlane:
+    """/v2/ of one runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._tokens = Tokens(runtime)
+        self._profile = profile_of(runtime.config)
+
+    def answer(self, request: Request) -> Answer:
+        """Every outcome is an answer in the form that registry clients read; to a HEAD, without its body."""
+        try:
+            found = self._perform(request)
+        except Unauthorized:
+            found = self._challenge(request)
+        except RegistryError as error:
+            found = errors.render(error)
+        except ServiceError as error:
+            found = errors.render(errors.from_service(error))
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            found = errors.render(RegistryError(500, "UNKNOWN", "An internal error has occurred."))
+        return Answer(found.status, found.headers) if request.method == "HEAD" else found
+
+    def _challenge(self, request: Request) -> Answer:
+        body = b"Not Authorized\n"
+        return Answer(
+            401,
+            [
+                ("WWW-Authenticate", f'Basic realm="{request.origin}/",service="ecr.amazonaws.com"'),
+                ("Docker-Distribution-Api-Version", "registry/2.0"),
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Content-Length", str(len(body))),
+            ],
+            body,
+        )
+
+    def _perform(self, request: Request) -> Answer:
+        token = self._tokens.check(request)
+        methods, path_name, reference = _match(request.path)
+        route = methods.get(request.method)
+        if route is None:
+            allowed = ", ".join(methods)
+            raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.", [("Allow", allowed)])
+        registry, name = (Registry(token.account, token.region), "")
+        if path_name or methods is CATALOG:
+            registry, name = scope_of(request, token, path_name)
+        if path_name:
+            check_name(name)
+        with self._runtime.call(caller_of(token, registry), ids.new_uuid(), request.origin) as call:
+            target = Target(call, request, self._profile, registry, path_name, name, reference)
+            for action in route.actions:
+                target.allow(action)
+            return route.handle(target)
+
+
+def _match(path: str) -> tuple[dict[str, Route], str, str]:
+    for pattern, methods in ROUTES:
+        match = pattern.fullmatch(path)
+        if match is not None:
+            return methods, match[1], match[2]
+    if path in ("/v2/", "/v2"):
+        return PING, "", ""
+    if path == "/v2/_catalog":
+        return CATALOG, "", ""
+    raise RegistryError(404, "NOT_FOUND", "404 page not found")

@@ -1,0 +1,67 @@
+"""What a request to /v2/<name>/… is about: the call, the registry, the repository."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ecrsim.core.arn import Registry
+from ecrsim.core.digest import is_oci_digest
+from ecrsim.core.errors import RepositoryNotFoundException
+from ecrsim.core.runtime import Call
+from ecrsim.core.web import Request
+from ecrsim.dataplane.errors import RegistryError, digest_invalid
+from ecrsim.dataplane.profile import Profile
+from ecrsim.ecr.access.service import authorize
+from ecrsim.ecr.repositories.service import Repository, create_repository, find_repository
+
+#: Anchored and without nested repetition that could match one text in two ways.
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+
+
+class Target(NamedTuple):
+    """`path_name` is the name as the client wrote it, with a scope prefix perhaps; URLs in answers keep it."""
+
+    call: Call
+    request: Request
+    profile: Profile
+    registry: Registry
+    path_name: str
+    repository_name: str
+    #: The rest of the path: a digest, a tag, an upload id; empty where the route has none.
+    reference: str
+
+    def url(self, tail: str) -> str:
+        """A path-only URL under this repository: immune to proxies that change the host."""
+        return f"/v2/{self.path_name}/{tail}"
+
+    def allow(self, action: str) -> None:
+        authorize(self.call.caller, action, self.registry, self.repository_name)
+
+    def repository(self) -> Repository:
+        found = find_repository(self.call, self.registry, self.repository_name)
+        if found is None:
+            raise RepositoryNotFoundException(repository_name=self.repository_name, registry_id=self.registry.account)
+        return found
+
+    def repository_to_push(self) -> Repository:
+        """As `repository`, made on the spot where the setting `create_on_push` says so."""
+        found = find_repository(self.call, self.registry, self.repository_name)
+        if found is not None or not self.call.runtime.config.create_on_push:
+            return found or self.repository()
+        self.allow("CreateRepository")
+        with self.call.writing():
+            return find_repository(self.call, self.registry, self.repository_name) or create_repository(
+                self.call, self.registry, self.repository_name
+            )
+
+    def digest(self) -> str:
+        """The reference, which must be a digest."""
+        if not is_oci_digest(self.reference):
+            raise digest_invalid(self.reference)
+        return self.reference
+
+
+def check_name(repository_name: str) -> None:
+    if not 2 <= len(repository_name) <= 256 or not _NAME.fullmatch(repository_name):
+        raise RegistryError(400, "NAME_INVALID", f"'{repository_name[:300]}' is not a repository name")

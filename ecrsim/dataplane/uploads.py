@@ -1,0 +1,215 @@
+"""Upload sessions: start, mount, chunks, finish, status, cancel.
+
+Distribution specification: end-4 to end-6, end-11, end-13, end-14. A session's state is the file that its bytes are in:
+how far it goes is its length. Its URL never changes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ecrsim.blobs.base import OffsetMismatch, ShortBody, TooLarge, UploadBusy, UploadNotFound
+from ecrsim.core.digest import algorithm_of, is_oci_digest
+from ecrsim.core.errors import (
+    EmptyUploadException,
+    InvalidLayerException,
+    LayerPartTooSmallException,
+    LimitExceededException,
+)
+from ecrsim.core.web import Answer
+from ecrsim.dataplane.errors import RegistryError, digest_invalid
+from ecrsim.dataplane.target import Target
+from ecrsim.ecr.access.service import authorize
+from ecrsim.ecr.images.layers import layer_use
+from ecrsim.ecr.layers import service
+from ecrsim.ecr.registries.service import account_setting
+from ecrsim.ecr.repositories.service import Repository, find_repository
+
+# `0-1023`; a prefix and a total are let pass, as lenient registries do.
+_CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/.*)?")
+_ALGORITHMS = ("sha256", "sha512")
+
+
+def start_upload(target: Target) -> Answer:
+    """A session; or at once a layer, by mount or by a body that comes with its digest."""
+    repository = target.repository_to_push()
+    mount = target.request.parameter("mount")
+    if mount is not None and _mount(target, repository, mount):
+        return _created(target, mount)
+    algorithm = target.request.parameter("digest-algorithm")
+    if algorithm is not None and algorithm not in _ALGORITHMS:
+        raise RegistryError(400, "UNSUPPORTED", f"'{algorithm[:100]}' is not a digest algorithm of this registry")
+    digest = target.request.parameter("digest")
+    if digest is not None:
+        target.allow("UploadLayerPart")
+        target.allow("CompleteLayerUpload")
+        if not is_oci_digest(digest):
+            raise digest_invalid(digest)
+    with target.call.writing():
+        upload_id = service.initiate_upload(target.call, repository)
+    if digest is None:
+        return _session(target, 202, upload_id, 0)
+    try:
+        _append(target, repository, upload_id)
+        return _finish(target, repository, upload_id, digest)
+    except BaseException:
+        service.discard_upload(target.call, upload_id)
+        raise
+
+
+def _mount(target: Target, repository: Repository, digest: str) -> bool:
+    """Never an error: a mount that cannot be is a session. Rules of ECR's BLOB_MOUNTING setting (documented)."""
+    call, registry = target.call, target.registry
+    if not is_oci_digest(digest) or account_setting(call, registry, "BLOB_MOUNTING") != "ENABLED":
+        return False
+    source_name = target.request.parameter("from")
+    if source_name is not None:
+        name = source_name.removeprefix(target.path_name.removesuffix(target.repository_name))
+        source = find_repository(call, registry, name)
+        sources = [] if source is None else [source]
+    elif target.profile.mount_anything:
+        sources = service.repositories_with_layer(call, registry, digest)
+    else:
+        return False
+    for source in sources:
+        size = service.layer_size(call, source, digest)
+        if size is None or not _same_encryption(source, repository):
+            continue
+        if not target.profile.mount_anything and layer_use(call, source, digest) is None:
+            continue
+        authorize(call.caller, "GetDownloadUrlForLayer", registry, source.repository_name)
+        with call.writing():
+            # Once more, now that nothing can be taken away in between.
+            if service.layer_size(call, source, digest) is None:
+                continue
+            service.add_layer(call, repository.id, digest, size)
+        return True
+    return False
+
+
+def _same_encryption(one: Repository, other: Repository) -> bool:
+    return (one.encryption_type, one.kms_key) == (other.encryption_type, other.kms_key)
+
+
+def append_to_upload(target: Target) -> Answer:
+    """A chunk with Content-Range, or a stream without."""
+    repository = target.repository()
+    before = service.received(target.call, repository, target.reference)
+    service.get_upload(target.call, repository, target.reference)
+    size = _append(target, repository, target.reference)
+    if not target.profile.lenient_content:
+        service.record_part(target.call, target.reference, size - before)
+    return _session(target, target.profile.patch_status, target.reference, size)
+
+
+def finish_upload(target: Target) -> Answer:
+    """The last bytes, perhaps, and the digest of them all."""
+    repository = target.repository()
+    service.get_upload(target.call, repository, target.reference)
+    digest = target.request.parameter("digest")
+    if digest is None or not is_oci_digest(digest):
+        raise digest_invalid(digest or "")
+    if target.request.has_body:
+        target.allow("UploadLayerPart")
+        before = service.received(target.call, repository, target.reference)
+        size = _append(target, repository, target.reference)
+        if not target.profile.lenient_content:
+            service.record_part(target.call, target.reference, size - before)
+    return _finish(target, repository, target.reference, digest)
+
+
+def _append(target: Target, repository: Repository, upload_id: str) -> int:
+    """Stream the body into the session. Returns the bytes that are there now."""
+    request, blobs = target.request, target.call.runtime.blobs
+    first, length = _content_range(target)
+    limit = target.call.runtime.config.quota_layer_size
+    target.call.release()
+    try:
+        return blobs.append(upload_id, request.body, offset=first, limit=limit, length=length)
+    except OffsetMismatch as error:
+        raise RegistryError(
+            416,
+            "BLOB_UPLOAD_INVALID",
+            f"First byte of the layer part is {first} instead of {error.expected}",  # R
+            [("Location", target.url(f"blobs/uploads/{upload_id}")), ("Range", _range(error.expected))],
+        ) from None
+    except UploadBusy:
+        raise RegistryError(416, "BLOB_UPLOAD_INVALID", "Another request is writing to this upload.") from None
+    except UploadNotFound:
+        raise service.upload_not_found(repository, upload_id) from None
+    except TooLarge:
+        raise LimitExceededException(f"A layer can have {limit} bytes at most") from None  # I
+    except ShortBody as error:
+        # The client is gone; what came stays, so that it can go on from there.
+        raise RegistryError(400, "SIZE_INVALID", f"The body ended after {error.received} of {length} bytes") from None
+
+
+def _content_range(target: Target) -> tuple[int | None, int | None]:
+    """(first byte, length) of the body; None where the request does not say."""
+    header, length = target.request.header("CONTENT_RANGE"), target.request.content_length
+    if header is None:
+        return None, length
+    match = _CONTENT_RANGE.fullmatch(header.strip())
+    if match is None:
+        raise RegistryError(416, "BLOB_UPLOAD_INVALID", f"'{header[:100]}' is not a content range")
+    first, last = int(match[1]), int(match[2])
+    if last < first or (length is not None and last - first + 1 != length):
+        raise RegistryError(400, "SIZE_INVALID", "Content-Range and Content-Length do not agree")
+    return first, last - first + 1
+
+
+def _finish(target: Target, repository: Repository, upload_id: str, digest: str) -> Answer:
+    target.allow("CompleteLayerUpload")
+    call = target.call
+    size = service.received(call, repository, upload_id)
+    if size == 0 and not target.profile.lenient_content:
+        raise EmptyUploadException(
+            upload_id=upload_id, repository_name=repository.repository_name, registry_id=repository.registry_id
+        )
+    if not target.profile.lenient_content and service.get_upload(call, repository, upload_id).small_part_inside:
+        raise LayerPartTooSmallException
+    call.release()
+    try:
+        computed, size = call.runtime.blobs.digest_upload(upload_id, algorithm_of(digest))
+    except UploadNotFound:
+        raise service.upload_not_found(repository, upload_id) from None
+    if computed != digest:
+        service.discard_upload(call, upload_id)
+        raise InvalidLayerException
+    service.complete_upload(call, repository, upload_id, digest, size)
+    return _created(target, digest)
+
+
+def upload_status(target: Target) -> Answer:
+    repository = target.repository()
+    service.get_upload(target.call, repository, target.reference)
+    return _session(target, 204, target.reference, service.received(target.call, repository, target.reference))
+
+
+def cancel_upload(target: Target) -> Answer:
+    repository = target.repository()
+    service.get_upload(target.call, repository, target.reference)
+    service.discard_upload(target.call, target.reference)
+    return Answer(204, [])
+
+
+def _range(size: int) -> str:
+    return f"0-{max(size - 1, 0)}"
+
+
+def _session(target: Target, status: int, upload_id: str, size: int) -> Answer:
+    headers = [
+        ("Location", target.url(f"blobs/uploads/{upload_id}")),
+        ("Range", _range(size)),
+        ("Docker-Upload-UUID", upload_id),
+    ]
+    if status != 204:
+        headers.append(("Content-Length", "0"))
+    return Answer(status, headers)
+
+
+def _created(target: Target, digest: str) -> Answer:
+    return Answer(
+        201,
+        [("Location", target.url(f"blobs/{digest}")), ("Docker-Content-Digest", digest), ("Content-Length", "0")],
+    )

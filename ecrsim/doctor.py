@@ -1,0 +1,231 @@
+"""`ecrsim doctor`: what is right and wrong with a set-up, each in one sentence that says what to do.
+
+It looks and leaves everything as it was: a data directory that holds no database yet is not made into one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import DBAPIError
+
+from ecrsim.blobs import BlobStoreError
+from ecrsim.config import Config, with_values
+from ecrsim.core.db import SchemaMismatch
+from ecrsim.core.errors import ServiceError
+from ecrsim.core.runtime import Runtime
+from ecrsim.ecr import load_capabilities
+
+_GIB = 1 << 30
+
+
+class Finding(NamedTuple):
+    """`verdict` is ok, warn or FAIL."""
+
+    verdict: str
+    text: str
+
+
+def diagnose(config: Config) -> list[Finding]:
+    return [*_ports(config), *_data(config), *_names(config), *_docker(config)]
+
+
+# --- ports ------------------------------------------------------------------------------------------------------------
+
+
+def _ports(config: Config) -> Iterator[Finding]:
+    if config.port == 0:
+        yield Finding("ok", "any free port will be taken")
+        return
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
+    answer = _health(f"http://{f'[{host}]' if ':' in host else host}:{config.port}/_ecrsim/health")
+    if answer is None:
+        yield _bindable(config.host, config.port, "--port")
+    else:
+        yield answer
+    if config.wants_tls and answer is None:
+        yield _bindable(config.host, config.tls_port, "--tls-port")
+    elif config.wants_tls and answer is not None and answer.verdict == "ok":
+        yield _https(host, config.tls_port)
+
+
+def _health(url: str) -> Finding | None:
+    """Who answers there; None when nobody does."""
+    port = urlsplit(url).port
+    taken = f"port {port} is taken by something that is not ecrsim"
+    # No proxy: the answer of somebody else's machine says nothing about this one.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=3) as answer:
+            return Finding("ok", f"ecrsim {json.load(answer)['version']} answers on port {port}")
+    except urllib.error.HTTPError as error:
+        return Finding("FAIL", f"{taken} (HTTP {error.code}); choose another with --port")
+    except (HTTPException, ValueError, KeyError, TypeError):
+        return Finding("FAIL", f"{taken}; choose another with --port")
+    except OSError:
+        return None
+
+
+def _bindable(host: str, port: int, option: str) -> Finding:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return Finding("FAIL", f"{host} port {port} cannot be used: {error.strerror}; choose another with {option}")
+    return Finding("ok", f"port {port} is free; ecrsim is not running there")
+
+
+def _https(host: str, port: int) -> Finding:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection((host, port), timeout=3) as plain, context.wrap_socket(plain):
+            return Finding("ok", f"HTTPS answers on port {port}")
+    except OSError:
+        return Finding("FAIL", f"ecrsim runs without HTTPS on port {port}; start it with --tls")
+
+
+# --- the data directory -----------------------------------------------------------------------------------------------
+
+
+def _data(config: Config) -> Iterator[Finding]:
+    directory = Path(config.data_dir)
+    found = _openable(config, directory) if _is_there(config.database_file) else _makeable(directory)
+    yield found
+    if found.verdict == "ok":
+        free = shutil.disk_usage(_nearest(Path(config.blob_store or directory))).free
+        text = f"{free / _GIB:.1f} GiB are free for layers"
+        yield Finding("ok", text) if free > _GIB else Finding("warn", f"only {text}")
+
+
+def _openable(config: Config, directory: Path) -> Finding:
+    load_capabilities()
+    try:
+        with closing(Runtime(with_values(config, ephemeral=False))) as runtime:
+            runtime.open()
+            runtime.blobs.check()
+    except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:
+        return Finding("FAIL", f"data directory {directory}: {error}")
+    except DBAPIError as error:
+        return Finding("FAIL", f"database {config.database_file}: {error.orig}")
+    return Finding("ok", f"data directory {directory} can be read and written")
+
+
+def _makeable(directory: Path) -> Finding:
+    nearest = _nearest(directory)
+    if not nearest.is_dir():
+        return Finding("FAIL", f"data directory {directory}: {nearest} is a file; choose another with --data-dir")
+    if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        return Finding(
+            "FAIL", f"data directory {directory}: {nearest} cannot be written; choose another with --data-dir"
+        )
+    return Finding("ok", f"data directory {directory} has no database yet; the first start makes it")
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself or the first one above it that is there."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if _is_there(each))
+
+
+def _is_there(path: Path) -> bool:
+    """What may not be looked at is not there for ecrsim either."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
+# --- the registry's name, and what docker makes of it -----------------------------------------------------------------
+
+
+def _authority(config: Config) -> str:
+    """host:port as docker sees it; of the default account and region."""
+    port = config.tls_port if config.wants_tls and config.registry_host == "aws" else config.port
+    named = {
+        "localhost": "localhost",
+        "domain": f"{config.account}.dkr.ecr.{config.region}.localhost",
+        "aws": f"{config.account}.dkr.ecr.{config.region}.amazonaws.com",
+    }
+    host = named.get(config.registry_host)
+    return f"{host}:{port}" if host else config.registry_host
+
+
+def _host_of(authority: str) -> str:
+    return urlsplit(f"//{authority}").hostname or ""
+
+
+def _addresses(name: str) -> list[str]:
+    """What a name leads to on this machine; nothing when it does not resolve."""
+    try:
+        return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+    except OSError:
+        return []
+
+
+def _names(config: Config) -> Iterator[Finding]:
+    name = _host_of(_authority(config))
+    addresses = _addresses(name)
+    hint = f"add '127.0.0.1 {name}' to the hosts file, or use --registry-host localhost"
+    shown = ", ".join(addresses)
+    if not addresses:
+        yield Finding("FAIL", f"the name {name} does not resolve; {hint}")
+    elif any(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses):
+        yield Finding("ok", f"the name {name} leads to this machine ({shown})")
+    elif config.registry_host == "aws":
+        yield Finding("FAIL", f"the name {name} leads to {shown}, which is AWS's own registry; {hint}")
+    else:
+        yield Finding("warn", f"the name {name} leads to {shown}, which is not this machine's loopback")
+
+
+def _docker(config: Config) -> Iterator[Finding]:
+    if shutil.which("docker") is None:
+        yield Finding("warn", "there is no docker on this machine; other clients work as well")
+        return
+    registry = _docker_registry_config()
+    authority = _authority(config)
+    if registry is None:
+        yield Finding("warn", "docker does not answer: is its daemon running, and may you use it?")
+    elif _is_insecure(registry, authority):
+        yield Finding("ok", f"docker does not insist on trusted HTTPS for {authority}")
+    elif config.wants_tls:
+        target = f"/etc/docker/certs.d/{authority}/ca.crt"
+        yield Finding("warn", f"docker insists on HTTPS for {authority}: ecrsim tls ca | sudo tee {target}")
+    else:
+        hint = f'add "insecure-registries": ["{authority}"] to its daemon.json, or use --tls'
+        yield Finding("FAIL", f"docker insists on HTTPS for {authority}; {hint}")
+
+
+def _docker_registry_config() -> dict[str, Any] | None:
+    command = ["docker", "info", "--format", "{{json .RegistryConfig}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - no input
+        found = json.loads(done.stdout or "null")
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _is_insecure(registry: dict[str, Any], authority: str) -> bool:
+    """As the daemon decides: an entry of that name, else whether an address of the host is in an insecure network."""
+    entry = (registry.get("IndexConfigs") or {}).get(authority)
+    if entry is not None:
+        return not entry.get("Secure", True)
+    networks = [ipaddress.ip_network(text, strict=False) for text in registry.get("InsecureRegistryCIDRs") or ()]
+    found = [ipaddress.ip_address(text.partition("%")[0]) for text in _addresses(_host_of(authority))]
+    return any(address in network for address in found for network in networks)

@@ -1,0 +1,88 @@
+"""The doors beside the main one: ::1, and HTTPS. Bytes are passed on to the server that listens on 127.0.0.1.
+
+The HTTP server takes one address and cannot choose a certificate by the name that a client asks for; a few lines of
+asyncio can do both without knowing HTTP. They run in a thread of the parent process, which is otherwise idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import threading
+
+log = logging.getLogger("ecrsim.front")
+
+_PIECE = 1 << 18
+#: Seconds in which a client must have taken what the server said before it stopped.
+_PATIENCE = 5
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while piece := await reader.read(_PIECE):
+            writer.write(piece)
+            await writer.drain()
+    finally:
+        with contextlib.suppress(OSError, RuntimeError):
+            if writer.can_write_eof():
+                writer.write_eof()
+            else:
+                writer.close()  # TLS has no half-close: the other direction has ended, or the client is gone
+
+
+class Front:
+    """Doors that lead to `port` of 127.0.0.1."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
+        self._doors: list[asyncio.Server] = []
+        self._relays: set[asyncio.Task[None]] = set()
+
+    def open(self, address: str, port: int, context: ssl.SSLContext | None = None) -> None:
+        """Listen; OSError when the address is taken or not there."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        opening = asyncio.start_server(self._enter, address, port, ssl=context, limit=_PIECE, backlog=1024)
+        self._doors.append(asyncio.run_coroutine_threadsafe(opening, self._loop).result())
+
+    def close(self) -> None:
+        """Once the server behind has stopped: let nobody in, and pass on what it said to those who are."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _finish(self) -> None:
+        for door in self._doors:
+            door.close()
+        if self._relays:
+            await asyncio.wait(self._relays, timeout=_PATIENCE)
+
+    def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay = self._loop.create_task(self._relay(reader, writer))
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port, limit=_PIECE)
+        except OSError as error:
+            log.warning("the server cannot be reached: %s", error)
+            writer.close()
+            return
+        # When the client has sent all, that is passed on, and the answer may follow; the server's end is the end.
+        inward = asyncio.ensure_future(_copy(reader, inner_writer))
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await _copy(inner_reader, writer)
+        inward.cancel()
+        with contextlib.suppress(asyncio.CancelledError, OSError, ssl.SSLError):
+            await inward
+        for side in (writer, inner_writer):
+            side.close()
+            with contextlib.suppress(OSError, ssl.SSLError):
+                await side.wait_closed()

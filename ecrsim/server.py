@@ -1,0 +1,99 @@
+"""`Ecrsim`: a whole ecrsim to hold in the hand, for tests and tools in Python."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+from ecrsim.app import create_app
+from ecrsim.config import Config, load
+from ecrsim.core.runtime import Runtime
+from ecrsim.testing import client_over_socket, client_without_socket
+
+
+class _Handler(WSGIRequestHandler):
+    """werkzeug's handler, keeping connections open and silent about requests."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        return None
+
+
+class Ecrsim:
+    """One ecrsim in this process.
+
+    >>> with Ecrsim() as sim:
+    ...     sim.client("ecr").create_repository(repositoryName="app")
+
+    By default on a free port of 127.0.0.1 with everything in a temporary directory; `socket=False` does without a port:
+    its clients call the application directly. Keyword arguments are the settings of `ecrsim.config.Config`.
+    """
+
+    def __init__(self, *, socket: bool = True, config: Config | None = None, **settings: Any) -> None:
+        if config is None:
+            given: dict[str, Any] = {"ephemeral": "data_dir" not in settings, "port": 0 if socket else 5100}
+            config = load(given | settings, environ={})
+        self.runtime = Runtime(config)
+        self._socket = socket
+        self._server: ThreadedWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Self:
+        self.runtime.open()
+        self.app = create_app(self.runtime)
+        if self._socket:
+            self._server = ThreadedWSGIServer(
+                self.runtime.config.host, self.runtime.config.port, self.app, handler=_Handler
+            )
+            self._server.daemon_threads = True
+            self.runtime.port = self._server.server_port
+            self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server = None
+        self.runtime.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def endpoint_url(self) -> str:
+        """For boto3's `endpoint_url` and AWS_ENDPOINT_URL_ECR."""
+        return f"http://127.0.0.1:{self.runtime.port}"
+
+    @property
+    def registry(self) -> str:
+        """host:port for docker."""
+        return f"localhost:{self.runtime.port}"
+
+    def client(self, service: str = "ecr", *, region: str | None = None, account: str | None = None) -> Any:
+        """A boto3 client of that account and region (by default those of the settings)."""
+        config = self.runtime.config
+        names = {"region": region or config.region, "account": account or config.account}
+        if self._socket:
+            return client_over_socket(service, self.endpoint_url, **names)
+        return client_without_socket(service, self.app, self.endpoint_url, **names)
+
+    def advance(self, **duration: float) -> None:
+        """Turn the clock forward: `advance(days=1)`, `advance(hours=12, seconds=1)`. What expires by time does so."""
+        self.runtime.clock.advance(int(timedelta(**duration).total_seconds() * 1000))
+
+    def reset(self) -> None:
+        """Forget every repository and setting, and turn the clock back to now. Tokens stay good."""
+        self.runtime.reset()

@@ -1,0 +1,218 @@
+"""`ecrsim serve`: worker processes under granian, the doors beside them, and the collection of garbage.
+
+The parent stays small: it imports neither the database nor Flask. It starts the workers, opens ::1 and HTTPS, prints
+the ready line once a request was answered, and waits for SIGTERM. What granian calls backpressure bounds connections,
+idle ones included, not requests: clients keep theirs open for minutes, so it lies far above the number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.util import Finalize
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server import Server
+
+from ecrsim.config import Config, ConfigError, with_values
+from ecrsim.logs import configure_logging
+
+log = logging.getLogger("ecrsim")
+
+#: Connections that one worker holds open.
+_CONNECTIONS = 16_384
+#: Seconds that requests in flight are given when ecrsim is told to stop.
+_PATIENCE = 30
+
+
+class StartError(Exception):
+    """ecrsim cannot serve; the text says why."""
+
+
+def serve_in(config: Config) -> int:
+    """`serve`, in a temporary directory where that was asked for: the parent's, shared by all workers."""
+    if not config.ephemeral:
+        return serve(config)
+    with tempfile.TemporaryDirectory(prefix="ecrsim-") as directory:
+        return serve(with_values(config, ephemeral=False, data_dir=directory))
+
+
+def serve(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code. StartError when it cannot."""
+    configure_logging(config.log_format)
+    config = with_values(config, port=_port_to_use(config.host, config.port))
+    if config.wants_tls:
+        config = with_values(config, tls_port=_port_to_use(config.host, config.tls_port))
+    _allow_open_files()
+    ours, theirs = Pipe(duplex=False)
+    server = Server(
+        "ecrsim",
+        address=config.host,
+        port=config.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        workers=config.workers,
+        blocking_threads=config.threads,
+        backpressure=_CONNECTIONS,
+        websockets=False,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_PATIENCE,
+        # Registry clients may pause between two chunks for as long as they read from elsewhere.
+        http1_settings=HTTP1Settings(header_read_timeout=300_000, max_buffer_size=1 << 20),
+    )
+    starter = _Starter(config, server, ours)
+    threading.Thread(target=starter.run, name="starter", daemon=True).start()
+    try:
+        server.serve(target_loader=partial(load_worker, config, theirs, os.getpid()), wrap_loader=False)
+    except SystemExit:
+        raise StartError(starter.failure or "worker processes ended again and again") from None
+    finally:
+        starter.close()
+    if starter.failure is not None:
+        raise StartError(starter.failure)
+    return 0
+
+
+def _allow_open_files() -> None:
+    """A connection is an open file, a pull two; the usual limit of 1,024 is for programs that use select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * _CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _port_to_use(host: str, port: int) -> int:
+    """A port that nobody listens on. Workers share theirs: without a look, a second ecrsim would share it too."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        return int(probe.getsockname()[1])
+
+
+class _Starter:
+    """Waits for the first worker, opens the other doors, says that ecrsim is ready."""
+
+    def __init__(self, config: Config, server: Any, workers: Connection) -> None:
+        self._config = config
+        self._server = server
+        self._workers = workers
+        self._front: Any = None
+        self.failure: str | None = None
+
+    def run(self) -> None:
+        try:
+            message = self._workers.recv()
+            if message:
+                raise StartError(message)
+            self._wait_for_answer()
+            # Imported once the workers are on their way: asyncio costs 50 ms.
+            from ecrsim.doors import open_doors
+
+            self._front = open_doors(self._config)
+        except (StartError, ConfigError, EOFError, OSError) as error:
+            self.failure = str(error) or "the worker ended"
+            self._server.signal_handler_interrupt()
+            return
+        name = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        print(f"ecrsim ready: http://{name}:{self._config.port}", flush=True)
+
+    def close(self) -> None:
+        """Bring to the clients what the workers said last."""
+        if self._front is not None:
+            self._front.close()
+
+    def _wait_for_answer(self) -> None:
+        deadline = time.monotonic() + 30
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._config.host, self._config.host)  # noqa: S104
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection((host, self._config.port), timeout=5) as connection:
+                    connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    if connection.recv(12).startswith(b"HTTP/1."):
+                        return
+            except OSError:
+                time.sleep(0.005)
+        raise StartError("the server does not answer")
+
+
+def load_worker(config: Config, parent: Connection, parent_pid: int) -> Any:
+    """Runs in each worker: the application, ready to be called. Tells the parent "" or why it cannot be."""
+    threading.Thread(target=_leave_with, args=(parent_pid,), name="parent", daemon=True).start()
+    # The parent's handlers, inherited by a fork, would do nothing here; granian sets others once this returns.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        inherited = signal.signal(number, signal.SIG_DFL)
+        # A signal that came between the fork and here has set this in the worker's copy of the parent's server.
+        if getattr(getattr(inherited, "__self__", None), "interrupt_signal", False):
+            sys.exit(0)
+    # Imported in the worker alone: 330 ms and 30 MB that the parent does without.
+    from sqlalchemy.exc import DBAPIError
+
+    from ecrsim.app import create_app
+    from ecrsim.blobs.base import StoreUnwritable
+    from ecrsim.core.db import SchemaMismatch
+    from ecrsim.core.errors import ServiceError
+    from ecrsim.core.runtime import Runtime
+
+    configure_logging(config.log_format)
+    try:
+        runtime = Runtime(config)
+        runtime.open()
+        runtime.blobs.check()
+        application = create_app(runtime)
+    except Exception as error:
+        if not isinstance(error, OSError | DBAPIError | SchemaMismatch | ServiceError | StoreUnwritable):
+            log.exception("the worker cannot start")
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        parent.send(f"cannot start in {config.data_dir}: {reason}")
+        # One that left would be started again; the parent, which knows now, ends this one.
+        signal.pause()
+        sys.exit(1)
+    Finalize(None, runtime.close, exitpriority=10)
+    if config.gc_interval:
+        threading.Thread(target=_collect_garbage, args=(runtime,), name="gc", daemon=True).start()
+    parent.send("")
+    return application
+
+
+def _leave_with(parent_pid: int) -> None:
+    """A worker does not outlive a parent that was killed: it would keep the port."""
+    while os.getppid() == parent_pid:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _collect_garbage(runtime: Any) -> None:
+    """Every `gc_interval` seconds, in one worker at a time."""
+    from ecrsim.ecr.images.garbage import collect
+
+    while True:
+        time.sleep(runtime.config.gc_interval)
+        try:
+            with (runtime.data_dir / "gc.lock").open("w", encoding="ascii") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                collect(runtime)
+        except Exception:
+            log.exception("garbage collection failed")

@@ -1,0 +1,140 @@
+"""For tests: boto3 clients that reach an ecrsim, with or without a socket, and small images to push."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config as BotoConfig
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def client_over_socket(service: str, endpoint_url: str, *, region: str, account: str) -> Any:
+    """A boto3 client whose access key is the account's number."""
+    session = boto3.Session(aws_access_key_id=account, aws_secret_access_key="ecrsim", region_name=region)
+    # Tests want the first answer, not the fifth.
+    return session.client(service, endpoint_url=endpoint_url, config=BotoConfig(retries={"total_max_attempts": 1}))
+
+
+def client_without_socket(
+    service: str, application: Application, endpoint_url: str, *, region: str, account: str
+) -> Any:
+    """The same client, calling the WSGI application in this process instead of sending."""
+    client = client_over_socket(service, endpoint_url, region=region, account=account)
+
+    def send(request: Any, **_: Any) -> AWSResponse:
+        body = request.body or b""
+        answer = call_application(
+            application, request.method, request.url, dict(request.headers.items()), _to_bytes(body)
+        )
+        return AWSResponse(request.url, answer.status, answer.headers, _Raw(answer.body))
+
+    client.meta.events.register(f"before-send.{service}", send)
+    return client
+
+
+def _to_bytes(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
+class _Raw(io.BytesIO):
+    """What botocore reads a response from."""
+
+    def stream(self, amount: int = 1 << 16, **_: Any) -> Iterable[bytes]:
+        while piece := self.read(amount):
+            yield piece
+
+
+class Response(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def call_application(
+    application: Application, method: str, url: str, headers: dict[str, Any] | None = None, body: bytes = b""
+) -> Response:
+    """One request to a WSGI application. Repeated headers of the answer are joined with commas."""
+    parts = urlsplit(url)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": unquote(parts.path) or "/",
+        "QUERY_STRING": parts.query,
+        "SERVER_NAME": parts.hostname or "localhost",
+        "SERVER_PORT": str(parts.port or 80),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": parts.netloc or "localhost",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": parts.scheme or "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in (headers or {}).items():
+        text = value.decode() if isinstance(value, bytes) else str(value)
+        key = name.upper().replace("-", "_")
+        environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = text
+    started: list[Any] = []
+
+    def start_response(status: str, response_headers: list[tuple[str, str]], _error: Any = None) -> None:
+        started[:] = [status, response_headers]
+
+    chunks = application(environ, start_response)
+    try:
+        content = b"".join(chunks)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    joined: dict[str, str] = {}
+    for name, value in started[1]:
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return Response(int(started[0].split(" ", 1)[0]), joined, content)
+
+
+class BuiltImage(NamedTuple):
+    """An image as it is pushed: manifest bytes and the blobs that they name, by digest."""
+
+    manifest: bytes
+    media_type: str
+    digest: str
+    blobs: dict[str, bytes]
+
+
+def build_image(
+    *layers: bytes,
+    media_type: str = "application/vnd.oci.image.manifest.v1+json",
+    config: bytes = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}',
+    config_media_type: str = "application/vnd.oci.image.config.v1+json",
+    layer_media_type: str = "application/vnd.oci.image.layer.v1.tar+gzip",
+    **members: Any,
+) -> BuiltImage:
+    """A small image of these layers (one of a few bytes when none is given); `members` go into the manifest."""
+    contents = layers or (b"a layer",)
+    blobs = {f"sha256:{hashlib.sha256(data).hexdigest()}": data for data in (config, *contents)}
+    digests = [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in (config, *contents)]
+    document = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": {"mediaType": config_media_type, "digest": digests[0], "size": len(config)},
+        "layers": [
+            {"mediaType": layer_media_type, "digest": digest, "size": len(data)}
+            for digest, data in zip(digests[1:], contents, strict=True)
+        ],
+        **members,
+    }
+    manifest = json.dumps(document).encode()
+    return BuiltImage(manifest, media_type, f"sha256:{hashlib.sha256(manifest).hexdigest()}", blobs)
