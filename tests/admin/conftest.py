@@ -1,0 +1,23 @@
+"""An ecrsim with settings of the test's choice, and requests to it as a browser or a program would send them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ecrsim import Ecrsim
+from ecrsim.testing import Response, call_application
+
+
+@pytest.fixture
+def ask() -> Callable[..., Response]:
+    """`ask("GET", "/_ecrsim/health", {"Origin": ...}, host="ecrsim.test", admin=False)`; the keywords are settings."""
+    running = []
+
+    def ask(method, path, headers=None, host="localhost:5100", **settings):
+        if not running:
+            running.append(Ecrsim(socket=False, **settings).start())
+        return call_application(running[0].app, method, f"http://{host}{path}", headers or {})
+
+    yield ask
+    for sim in running:
+        sim.stop()
