@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """`from ecrsim import Ecrsim` loads the server only then: the commands start 300 ms sooner without it."""
     if name == "Ecrsim":
+        # Only when it is asked for: the commands start 300 ms sooner without it.
         from ecrsim.server import Ecrsim
 
         return Ecrsim

@@ -203,6 +203,7 @@ def _leave_with(parent_pid: int) -> None:
 
 def _collect_garbage(runtime: Any) -> None:
     """Every `gc_interval` seconds, in one worker at a time."""
+    # Imported in the worker's own thread: the database costs the parent 300 ms.
     from ecrsim.ecr.images.garbage import collect
 
     while True:

@@ -1,7 +1,7 @@
 """HTTPS with a certificate authority of ecrsim's own.
 
-The authority is made once and kept in the data directory; `ecrsim tls ca` prints its certificate. A wildcard covers one label,
-and registry names have several, so a certificate is made for each name that a client asks for.
+The authority is made once and kept in the data directory; `ecrsim tls ca` prints its certificate. A wildcard covers
+one label, and registry names have several, so a certificate is made for each name that a client asks for.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class Authority:
         key_file = directory / "ca-key.pem"
         if not self.certificate_file.exists():
             _make_authority(directory, self.certificate_file, key_file, now)
-        self._key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise OSError(f"{key_file} is not a key that ecrsim made")
+        self._key = key
         self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -87,13 +90,8 @@ class Authority:
             .not_valid_after(self._now + _LEAF_LIFE)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .sign(self._signing_key, hashes.SHA256())
+            .sign(self._key, hashes.SHA256())
         )
-
-    @property
-    def _signing_key(self) -> ec.EllipticCurvePrivateKey:
-        assert isinstance(self._key, ec.EllipticCurvePrivateKey)
-        return self._key
 
 
 def _make_authority(directory: Path, certificate_file: Path, key_file: Path, now: datetime.datetime) -> None:

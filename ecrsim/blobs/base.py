@@ -186,9 +186,9 @@ class BlobStore(Protocol):
         """
 
     def discard(self, upload_id: str) -> bool:
-        """Remove the session and its bytes. Whether that was done.
+        """Remove the session and its bytes. Whether there was one.
 
-        It is not done to a session that another request is working on, however old it looks.
+        Raises UploadBusy: a session is never taken from under the request that fills it, however old it looks.
         """
 
     def uploads(self) -> Iterator[tuple[str, int, float]]:

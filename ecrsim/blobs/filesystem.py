@@ -179,7 +179,7 @@ class FilesystemStore(BlobStore):
         try:
             with self._session(upload_id):
                 removed = self._disk.remove(self._uploads / upload_id)
-        except (UploadBusy, UploadNotFound):
+        except UploadNotFound:
             return False
         self._hashes.drop(upload_id)
         return removed

@@ -139,7 +139,7 @@ class MemoryStore(BlobStore):
         try:
             with self._session(upload_id), self._lock:
                 return self._sessions.pop(upload_id, None) is not None
-        except (UploadBusy, UploadNotFound):
+        except UploadNotFound:
             return False
 
     def uploads(self) -> Iterator[tuple[str, int, float]]:

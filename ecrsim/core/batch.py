@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -19,7 +20,7 @@ from ecrsim.core.errors import ServiceError
 log = logging.getLogger("ecrsim.batch")
 
 #: Writes the notes of one kind: key → value.
-Applier = Callable[[Connection, dict[Hashable, int]], None]
+Applier = Callable[[Connection, dict[Hashable, Any]], None]
 
 
 class BatchingWriter:
@@ -28,13 +29,13 @@ class BatchingWriter:
     def __init__(self, database: Database, delay: float = 0.2) -> None:
         self._database = database
         self._delay = delay
-        self._notes: dict[Applier, dict[Hashable, int]] = {}
+        self._notes: dict[Applier, dict[Hashable, Any]] = {}
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._timer: threading.Timer | None = None
         self._closed = False
 
-    def note(self, applier: Applier, key: Hashable, value: int) -> None:
+    def note(self, applier: Applier, key: Hashable, value: Any) -> None:
         with self._lock:
             self._notes.setdefault(applier, {})[key] = value
             if self._timer is None and not self._closed:

@@ -1,8 +1,8 @@
 """The database: one engine, readers that never wait, writers one at a time.
 
-SQLAlchemy Core throughout; importing its ORM costs 115 ms and 6 MB at start and no call here needs it. On SQLite a writer
-takes a lock of this process and then one on a file beside the database, so that writers of several workers queue in
-the kernel instead of polling SQLite's busy handler; readers see the last commit (WAL) and are never blocked.
+SQLAlchemy Core throughout; importing its ORM costs 115 ms and 6 MB at start and no call here needs it. On SQLite a
+writer takes a lock of this process and then one on a file beside the database, so that writers of several workers queue
+in the kernel instead of polling SQLite's busy handler; readers see the last commit (WAL) and are never blocked.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Database:
             connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 30},
         )
         path = self._engine.url.database
-        self._path = None if path in (None, "", ":memory:") else Path(cast(str, path))
+        self._path = None if not path or path == ":memory:" else Path(path)
         self._lock_file: int | None = None
         event.listen(self._engine, "connect", self._on_connect)
 
@@ -138,7 +138,7 @@ class Database:
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA busy_timeout=30000")
-        # Pages are served from the kernel's cache through the map: idle connections then hold little memory of their own.
+        # Pages are served from the kernel's cache through the map: idle connections then hold little of their own.
         connection.execute("PRAGMA cache_size=-512")
         connection.execute("PRAGMA mmap_size=1073741824")
         # 32 MB of log between two checkpoints: with SQLite's 4 MB they were half the time of a push.
@@ -147,7 +147,7 @@ class Database:
     # --- opening ------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Create or check the schema. Raises SchemaMismatch, or ServiceUnavailableException when it cannot be opened."""
+        """Create or check the schema. SchemaMismatch; ServiceUnavailableException when it cannot be opened."""
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock_file = os.open(f"{self._path}-writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

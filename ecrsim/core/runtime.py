@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from ecrsim.blobs.base import BlobStore, StoreUnwritable
+from ecrsim.blobs.base import BlobStore, StoreUnwritable, UploadBusy
 from ecrsim.blobs.filesystem import FilesystemStore
 from ecrsim.config import Config
 from ecrsim.core import ids
@@ -28,6 +28,10 @@ class Caller(NamedTuple):
     region: str
     principal: str
     access_key: str = ""
+    source_ip: str = "127.0.0.1"
+    is_secure: bool = False
+    #: api or registry, for the audit.
+    plane: str = "api"
 
     @property
     def registry(self) -> Registry:
@@ -41,8 +45,8 @@ def root_caller(account: str, region: str, access_key: str = "") -> Caller:
 class Call:
     """One unit of work: the caller, a frozen `now`, and transactions that are as short as can be.
 
-    `connection` opens a read transaction on first use. `writing()` ends it and opens a write transaction; bytes are moved
-    while neither is open (`release()`).
+    `connection` opens a read transaction on first use. `writing()` ends it and opens a write transaction; bytes are
+    moved while neither is open (`release()`).
     """
 
     __slots__ = ("_connection", "_stack", "caller", "now", "origin", "request_id", "runtime")
@@ -102,9 +106,11 @@ class Runtime:
         self.port = config.port
         self.tls_port = config.tls_port
         self._secrets: dict[str, bytes] = {}
+        #: What capabilities remember for this runtime, by capability; lost at a reset.
+        self.memory: dict[str, object] = {}
 
     def open(self) -> None:
-        """Make or check the data directory. SchemaMismatch, ServiceUnavailableException or OSError when it cannot be."""
+        """Make or check the data directory. SchemaMismatch, ServiceUnavailableException, OSError when it cannot be."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.database.open()
 
@@ -116,12 +122,17 @@ class Runtime:
 
     @contextlib.contextmanager
     def call(self, caller: Caller, request_id: str | None = None, origin: str | None = None) -> Iterator[Call]:
-        """A unit of work. Bytes that cannot be written are ServiceUnavailableException, like rows that cannot."""
+        """A unit of work. Bytes that cannot be written are ServiceUnavailableException, like rows that cannot.
+
+        So is an upload that another request holds, where nobody had a better answer.
+        """
         call = Call(self, caller, request_id or ids.new_uuid(), origin or f"http://localhost:{self.port}")
         try:
             yield call
         except StoreUnwritable as error:
             raise ServiceUnavailableException(f"The blob store cannot be used: {error}. Nothing was stored.") from error
+        except UploadBusy as error:
+            raise ServiceUnavailableException("Another request is working on this upload. Try again.") from error
         finally:
             call.release()
 
@@ -139,10 +150,13 @@ class Runtime:
         return found
 
     def reset(self) -> None:
-        """Forget every registry. Keys stay, so that whoever has logged in stays logged in; bytes go with the next gc."""
+        """Forget every registry. Keys stay, so that who has logged in stays logged in; bytes go with the next gc."""
         self.batch.flush()
         with self.database.write() as connection:
             for table in reversed(metadata.sorted_tables):
                 if table is not properties:
                     connection.execute(delete(table))
+            # What workers remember of what was deleted carries one of these.
+            connection.execute(delete(properties).where(properties.c.name.like("%:generation")))
+        self.memory.clear()
         self.clock.reset()

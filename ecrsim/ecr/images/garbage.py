@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, exists, select
 
+from ecrsim.blobs.base import UploadBusy
 from ecrsim.core.clock import SECOND
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.images.tables import image_layers
@@ -45,9 +46,21 @@ def _expire_uploads(runtime: Runtime, now: int) -> int:
     # In this order: a session's file is made inside the transaction of its row, so a file that is listed now and has no
     # row once no writer is under way belongs to nobody.
     with runtime.database.write() as connection:
-        connection.execute(delete(layer_uploads).where(layer_uploads.c.expires_at <= now))
-        known = set(connection.execute(select(layer_uploads.c.upload_id)).scalars())
-    return sum(runtime.blobs.discard(upload_id) for upload_id in files if upload_id not in known)
+        sessions = connection.execute(select(layer_uploads.c.upload_id, layer_uploads.c.expires_at))
+        expires = {row.upload_id: row.expires_at for row in sessions}
+        expired = [upload_id for upload_id, moment in expires.items() if moment <= now]
+        gone = [upload_id for upload_id in expired if _discard(runtime, upload_id)]
+        connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id.in_(gone)))
+    return len(gone) + sum(_discard(runtime, upload_id) for upload_id in files if upload_id not in expires)
+
+
+def _discard(runtime: Runtime, upload_id: str) -> bool:
+    """False when a request is at work on the session: that one is not stale, whatever its age."""
+    try:
+        runtime.blobs.discard(upload_id)
+    except UploadBusy:
+        return False
+    return True
 
 
 def _unused_layers(runtime: Runtime, before: int) -> int:

@@ -7,17 +7,18 @@ and delete: a layer is never taken from under a push.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from ecrsim.blobs.base import UploadNotFound
+from ecrsim.blobs.base import DigestMismatch, UploadBusy, UploadNotFound
 from ecrsim.core import ids
 from ecrsim.core.arn import Registry
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import Prepared
-from ecrsim.core.errors import UploadNotFoundException
+from ecrsim.core.errors import InvalidLayerException, UploadNotFoundException
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import rules
 from ecrsim.ecr.layers.tables import layer_uploads, layers
@@ -58,7 +59,17 @@ def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int 
     if row is None:
         return None
     size, needed_at = row
-    if call.now - needed_at > call.runtime.config.gc_grace * SECOND // 8:
+    age, grace = call.now - needed_at, call.runtime.config.gc_grace * SECOND
+    if age > grace // 2:
+        # A collection may be near, in another process too. It finds the promise, or the pusher finds no layer.
+        with call.writing():
+            kept = call.connection.execute(
+                update(layers)
+                .where(layers.c.repository_id == repository.id, layers.c.layer_digest == layer_digest)
+                .values(needed_at=call.now)
+            )
+        return int(size) if kept.rowcount else None
+    if age > grace // 8:
         call.runtime.batch.note(_write_promises, (repository.id, layer_digest), call.now)
     return int(size)
 
@@ -132,10 +143,11 @@ def record_part(call: Call, upload_id: str, length: int) -> None:
 
 
 def discard_upload(call: Call, upload_id: str) -> None:
-    """Forget the session and its bytes."""
+    """Forget the session and its bytes; those that a request is still adding to go with the next gc."""
     with call.writing():
         call.connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id == upload_id))
-    call.runtime.blobs.discard(upload_id)
+    with contextlib.suppress(UploadBusy):
+        call.runtime.blobs.discard(upload_id)
 
 
 def complete_upload(call: Call, repository: Repository, upload_id: str, layer_digest: str, size: int) -> None:
@@ -150,15 +162,20 @@ def complete_upload(call: Call, repository: Repository, upload_id: str, layer_di
             add_layer(call, repository.id, layer_digest, size)
     except UploadNotFound:
         raise upload_not_found(repository, upload_id) from None
+    except DigestMismatch:
+        # Another request added to the session after its digest was checked.
+        raise InvalidLayerException from None
 
 
 def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> None:
+    # Not `call.now`: the call began before the bytes came, hours ago perhaps; the period begins when they are there.
+    now = call.runtime.clock.now()
     statement = upsert(layers).values(
-        repository_id=repository_id, layer_digest=layer_digest, layer_size=size, needed_at=call.now
+        repository_id=repository_id, layer_digest=layer_digest, layer_size=size, needed_at=now
     )
     call.connection.execute(
         statement.on_conflict_do_update(
-            index_elements=["repository_id", "layer_digest"], set_={"needed_at": call.now, "layer_size": size}
+            index_elements=["repository_id", "layer_digest"], set_={"needed_at": now, "layer_size": size}
         )
     )
 

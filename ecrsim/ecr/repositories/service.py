@@ -44,7 +44,7 @@ class Repository(NamedTuple):
     def of(cls, row: Sequence[Any]) -> Repository:
         """From the columns of the table, in their order, as the driver gives them."""
         filters = row[7]
-        return cls(*row[:7], orjson.loads(filters) if filters else None, bool(row[8]), *row[9:])
+        return cls._make((*row[:7], orjson.loads(filters) if filters else None, bool(row[8]), *row[9:]))
 
 
 _ONE = Prepared(

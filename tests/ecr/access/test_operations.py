@@ -175,7 +175,9 @@ class TestAccess:
 
     def test_denied_is_said_before_anything_is_looked_up(self, ecr, client):
         create(client(account="111111111111"), "there")
-        said = {refusal(ecr.list_images, repositoryName=name, registryId="111111111111").code for name in ("there", "not")}
+        said = {
+            refusal(ecr.list_images, repositoryName=name, registryId="111111111111").code for name in ("there", "not")
+        }
         assert said == {"AccessDeniedException"}
 
 

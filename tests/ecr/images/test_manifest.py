@@ -25,7 +25,11 @@ SHA512 = "sha512:" + "a" * 128
 CONFIG = {"mediaType": OCI_CONFIG, "digest": ONE, "size": 10}
 LAYER = {"mediaType": OCI_LAYER, "digest": TWO, "size": 300}
 IMAGE = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": CONFIG, "layers": [LAYER]}
-INDEX = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [{"mediaType": OCI_MANIFEST, "digest": ONE, "size": 5}]}
+INDEX = {
+    "schemaVersion": 2,
+    "mediaType": OCI_INDEX,
+    "manifests": [{"mediaType": OCI_MANIFEST, "digest": ONE, "size": 5}],
+}
 
 
 def of(document, media_type=None, **options) -> Manifest:
@@ -93,7 +97,9 @@ class TestWhatItSays:
         assert of({**INDEX, "manifests": [entry, {**entry, "digest": TWO}, entry]}).references == (ONE, TWO)
 
     def test_an_artifact(self):
-        manifest = of({**IMAGE, "artifactType": "application/x", "subject": {"digest": THREE}, "annotations": {"a": "b"}})
+        manifest = of(
+            {**IMAGE, "artifactType": "application/x", "subject": {"digest": THREE}, "annotations": {"a": "b"}}
+        )
         assert (manifest.artifact_type, manifest.artifact_media_type) == ("application/x", "application/x")
         assert (manifest.subject, manifest.annotations) == (THREE, {"a": "b"})
 
@@ -102,9 +108,9 @@ class TestWhatItSays:
         assert (manifest.artifact_type, manifest.subject) == ("application/x", THREE)
 
     def test_the_type_of_the_config_is_the_artifact_s_where_there_is_no_other(self):
-        assert of({**IMAGE, "config": {**CONFIG, "mediaType": "application/vnd.cncf.helm.config.v1+json"}}).artifact_type == (
-            "application/vnd.cncf.helm.config.v1+json"
-        )
+        assert of(
+            {**IMAGE, "config": {**CONFIG, "mediaType": "application/vnd.cncf.helm.config.v1+json"}}
+        ).artifact_type == ("application/vnd.cncf.helm.config.v1+json")
 
     def test_a_config_without_a_type_gives_none(self):
         manifest = of({**IMAGE, "config": {"digest": ONE, "size": 10}})

@@ -60,7 +60,9 @@ def test_an_upload_belongs_to_its_place(clients):
     upload = {"repositoryName": "app", "uploadId": clients[0].initiate_layer_upload(repositoryName="app")["uploadId"]}
     part = {"partFirstByte": 0, "partLastByte": 0, "layerPartBlob": b"x"}
 
-    assert {refusal(each.upload_layer_part, **upload, **part).code for each in clients[1:]} == {"UploadNotFoundException"}
+    assert {refusal(each.upload_layer_part, **upload, **part).code for each in clients[1:]} == {
+        "UploadNotFoundException"
+    }
     assert clients[0].upload_layer_part(**upload, **part)["lastByteReceived"] == 0
 
 

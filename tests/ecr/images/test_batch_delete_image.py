@@ -1,0 +1,241 @@
+"""BatchDeleteImage: tags, images, and what an index holds on to."""
+
+import pytest
+
+from ecrsim.testing import build_image
+from tests.pushing import (
+    DOCKER_LIST,
+    OCI_INDEX,
+    artifact_of,
+    create,
+    entries,
+    index_of,
+    listed,
+    numbered,
+    push,
+    put,
+)
+
+ONE, TWO = numbered(1), numbered(2)
+
+
+@pytest.fixture
+def repository(ecr):
+    """Two images: the first with the tags `a` and `b`, the second untagged."""
+    create(ecr)
+    push(ecr, "app", ONE, "a", "b")
+    push(ecr, "app", TWO)
+    return "app"
+
+
+@pytest.fixture
+def delete(ecr):
+    def attempt(*image_ids):
+        answer = ecr.batch_delete_image(repositoryName="app", imageIds=list(image_ids))
+        answer.pop("ResponseMetadata")
+        return answer
+
+    return attempt
+
+
+def by_tag(*tags):
+    return [{"imageTag": tag} for tag in tags]
+
+
+def by_digest(*images):
+    return [{"imageDigest": image.digest} for image in images]
+
+
+A, B, LAST = (ONE.digest, "a"), (ONE.digest, "b"), (TWO.digest, None)
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize(
+    ("image_ids", "answered", "left"),
+    [
+        pytest.param(by_tag("a"), [A], [B, LAST], id="a tag, while the image has another"),
+        pytest.param(by_tag("a", "b"), [A, B], [LAST], id="both tags, and with the last one the image"),
+        pytest.param(by_digest(ONE), [A, B], [LAST], id="a digest: the image and all its tags"),
+        pytest.param(by_digest(TWO), [LAST], [A, B], id="the digest of an untagged image"),
+        pytest.param([{"imageDigest": ONE.digest, "imageTag": "a"}], [A], [B, LAST], id="tag and digest, as a tag"),
+        pytest.param(
+            [{"imageDigest": ONE.digest, "imageTag": tag} for tag in "ab"],
+            [A, B],
+            [LAST],
+            id="tag and digest, to the last tag",
+        ),
+        pytest.param(by_digest(ONE) + by_tag("a"), [A, B], [LAST], id="a digest and then its tag"),
+        pytest.param(by_tag("b") + by_digest(ONE), [B, A], [LAST], id="a tag and then its digest"),
+        pytest.param(by_tag("a", "a"), [A], [B, LAST], id="a tag twice"),
+        pytest.param(by_digest(TWO, TWO), [LAST], [A, B], id="a digest twice"),
+        pytest.param(by_digest(ONE, TWO), [A, B, LAST], [], id="everything"),
+    ],
+)
+def test_what_goes(ecr, repository, delete, image_ids, answered, left):
+    answer = delete(*image_ids)
+
+    assert (entries(answer), answer["failures"]) == (answered, [])
+    assert listed(ecr, "app") == left
+
+
+def test_a_second_time_it_is_not_found(repository, delete):
+    delete(*by_digest(ONE))
+    for image_id in (*by_digest(ONE), *by_tag("a")):
+        assert [failure["failureCode"] for failure in delete(image_id)["failures"]] == ["ImageNotFound"]
+
+
+def test_what_is_wrong_with_one_id_does_not_keep_the_others(ecr, repository, delete):
+    answer = delete({"imageTag": "none"}, *by_tag("a"), {}, *by_digest(TWO))
+
+    assert entries(answer) == [A, LAST]
+    assert [failure["failureCode"] for failure in answer["failures"]] == ["ImageNotFound", "MissingDigestAndTag"]
+    assert listed(ecr, "app") == [B]
+
+
+def test_a_deleted_image_is_gone_everywhere(ecr, repository, delete):
+    delete(*by_digest(ONE))
+
+    assert ecr.batch_get_image(repositoryName="app", imageIds=by_digest(ONE))["images"] == []
+    assert [detail["imageDigest"] for detail in ecr.describe_images(repositoryName="app")["imageDetails"]] == [
+        TWO.digest
+    ]
+
+
+def test_its_tag_is_free(ecr, repository, delete):
+    delete(*by_tag("a", "b"))
+    put(ecr, "app", TWO, "a")
+    assert listed(ecr, "app") == [(TWO.digest, "a")]
+
+
+@pytest.mark.documented
+def test_its_layers_are_not_deleted_at_once(ecr, repository, delete):
+    delete(*by_digest(ONE, TWO))
+    found = ecr.batch_check_layer_availability(repositoryName="app", layerDigests=list(ONE.blobs))["layers"]
+    assert {layer["layerAvailability"] for layer in found} == {"AVAILABLE"}
+    assert put(ecr, "app", ONE) == ONE.digest
+
+
+def test_other_repositories_keep_their_images(ecr, repository, delete):
+    create(ecr, "other")
+    push(ecr, "other", ONE, "a")
+    delete(*by_digest(ONE))
+    assert listed(ecr, "other") == [A]
+
+
+def referenced(image_id, *indexes):
+    return {
+        "imageId": image_id,
+        "failureCode": "ImageReferencedByManifestList",
+        "failureReason": f"Requested image referenced by manifest list: [{', '.join(each.digest for each in indexes)}]",
+    }
+
+
+@pytest.mark.recorded
+class TestReferencedByAnIndex:
+    @pytest.fixture(params=[OCI_INDEX, DOCKER_LIST])
+    def index(self, request, ecr, repository):
+        image = index_of(ONE, media_type=request.param)
+        put(ecr, "app", image, "multi")
+        return image
+
+    def test_the_image_stays(self, ecr, index, delete):
+        before = listed(ecr, "app")
+        (by_its_digest,) = by_digest(ONE)
+
+        assert delete(by_its_digest) == {"imageIds": [], "failures": [referenced(by_its_digest, index)]}
+        assert listed(ecr, "app") == before
+
+    @pytest.mark.parametrize("with_digest", [{}, {"imageDigest": ONE.digest}])
+    def test_its_last_tag_stays_and_the_others_may_go(self, ecr, index, delete, with_digest):
+        assert entries(delete({"imageTag": "a", **with_digest})) == [A]
+
+        last = {"imageTag": "b", **with_digest}
+        assert delete(last) == {"imageIds": [], "failures": [referenced(last, index)]}
+        assert listed(ecr, "app") == [B, LAST, (index.digest, "multi")]
+
+    def test_both_tags_at_once(self, ecr, index, delete):
+        answer = delete(*by_tag("a", "b"))
+        assert (entries(answer), answer["failures"]) == ([A], [referenced({"imageTag": "b"}, index)])
+
+    def test_all_its_indexes_are_named_oldest_first(self, ecr, index, delete):
+        second = index_of(TWO, ONE)
+        put(ecr, "app", second)
+        (by_its_digest,) = by_digest(ONE)
+        assert delete(by_its_digest)["failures"] == [referenced(by_its_digest, index, second)]
+
+    @pytest.mark.documented
+    def test_without_its_index_it_is_free(self, ecr, index, delete):
+        assert entries(delete(*by_tag("multi"))) == [(index.digest, "multi")]
+        assert listed(ecr, "app") == [A, B, LAST]
+        assert delete(*by_digest(ONE))["failures"] == []
+
+    def test_the_tag_may_move_to_the_index_first(self, ecr, index, delete):
+        delete(*by_tag("a"))
+        put(ecr, "app", index, "b")
+        assert entries(delete(*by_tag("b"))) == [(index.digest, "b")]
+        assert (ONE.digest, None) in listed(ecr, "app")
+
+    def test_an_index_of_another_repository_holds_nothing(self, ecr, index, delete):
+        create(ecr, "other")
+        push(ecr, "other", TWO)
+        put(ecr, "other", index_of(TWO))
+        assert delete(*by_digest(TWO))["failures"] == []
+
+
+@pytest.mark.inferred
+class TestIndexesInTheSameRequest:
+    @pytest.fixture
+    def nested(self, ecr, repository):
+        inner = index_of(ONE)
+        outer = index_of(inner, TWO)
+        for image in (inner, outer):
+            put(ecr, "app", image)
+        return inner, outer
+
+    def test_everything_that_is_listed_can_be_deleted_at_once(self, ecr, nested, delete):
+        answer = delete(*({"imageDigest": digest} for digest, _ in dict.fromkeys(listed(ecr, "app"))))
+        assert answer["failures"] == []
+        assert listed(ecr, "app") == []
+
+    def test_whatever_the_order(self, ecr, nested, delete):
+        inner, outer = nested
+        assert delete(*by_digest(outer, ONE, inner, TWO))["failures"] == []
+        assert listed(ecr, "app") == []
+
+    def test_what_an_index_outside_of_the_request_holds_stays(self, ecr, nested, delete):
+        inner, outer = nested
+        answer = delete(*by_digest(ONE, inner))
+        assert answer["failures"] == [
+            referenced({"imageDigest": ONE.digest}, inner),
+            referenced({"imageDigest": inner.digest}, outer),
+        ]
+        assert answer["imageIds"] == []
+
+
+@pytest.mark.inferred
+def test_a_subject_does_not_hold_its_referrers_nor_they_it(ecr, repository, delete):
+    artifact = artifact_of(TWO)
+    push(ecr, "app", artifact)
+    assert delete(*by_digest(TWO))["failures"] == []
+
+    subject = {"repositoryName": "app", "subjectId": {"imageDigest": TWO.digest}}
+    assert [each["digest"] for each in ecr.list_image_referrers(**subject)["referrers"]] == [artifact.digest]
+    assert delete(*by_digest(artifact))["failures"] == []
+
+
+@pytest.mark.documented
+def test_the_referrers_tag_of_old_clients_is_an_index_like_any_other(ecr, repository, delete):
+    artifact = build_image(b"signature")
+    push(ecr, "app", artifact)
+    fallback = index_of(artifact)
+    put(ecr, "app", fallback, ONE.digest.replace(":", "-"))
+
+    (by_its_digest,) = by_digest(artifact)
+    assert delete(by_its_digest)["failures"] == [referenced(by_its_digest, fallback)]
+
+
+def test_a_hundred_images_at_once(ecr, repository, delete):
+    images = [numbered(number) for number in range(100, 200)]
+    for image in images:
+        put(ecr, "app", image)
+    assert entries(delete(*by_digest(*images))) == [(image.digest, None) for image in images]

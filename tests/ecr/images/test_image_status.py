@@ -1,0 +1,148 @@
+"""Images that are archived or being restored, in the operations that know of them.
+
+No operation changes an image's storage class yet; these tests set its status in the row.
+"""
+
+import pytest
+from sqlalchemy import update
+
+from ecrsim.ecr.images.tables import images
+from ecrsim.testing import build_image
+from tests.answers import refusal
+from tests.pushing import artifact_of, create, described, entries, index_of, listed, numbered, push, put
+
+ONE, TWO = build_image(b"one", config=b"first"), build_image(b"two", config=b"second")
+HIDDEN = ["ARCHIVED", "ACTIVATING"]
+
+
+@pytest.fixture
+def repository(ecr):
+    create(ecr)
+    push(ecr, "app", ONE, "v1")
+    push(ecr, "app", TWO, "v2")
+    return {"repositoryName": "app"}
+
+
+@pytest.fixture
+def turn(sim):
+    """Give an image another status."""
+
+    def change(image, status):
+        with sim.runtime.database.write() as connection:
+            statement = update(images).where(images.c.image_digest == image.digest)
+            assert connection.execute(statement.values(image_status=status)).rowcount == 1
+
+    return change
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize("status", HIDDEN)
+class TestHidden:
+    def test_lists_show_it_only_when_asked(self, ecr, repository, turn, status):
+        turn(ONE, status)
+        assert listed(ecr, "app") == [(TWO.digest, "v2")]
+        assert listed(ecr, "app", filter={"imageStatus": status}) == [(ONE.digest, "v1")]
+        assert listed(ecr, "app", filter={"imageStatus": "ANY"}) == [(ONE.digest, "v1"), (TWO.digest, "v2")]
+
+        shown = ecr.describe_images(**repository)["imageDetails"]
+        assert [detail["imageDigest"] for detail in shown] == [TWO.digest]
+        shown = ecr.describe_images(**repository, filter={"imageStatus": status})["imageDetails"]
+        assert [(detail["imageDigest"], detail["imageStatus"]) for detail in shown] == [(ONE.digest, status)]
+
+    @pytest.mark.recorded
+    def test_named_it_is_shown_whatever_its_status(self, ecr, repository, turn, status):
+        turn(ONE, status)
+        assert described(ecr, "app", imageTag="v1")["imageStatus"] == status
+        # Inferred: a filter that is given holds.
+        found = ecr.describe_images(**repository, imageIds=[{"imageTag": "v1"}], filter={"imageStatus": "ACTIVE"})
+        assert found["imageDetails"] == []
+
+    @pytest.mark.recorded
+    def test_it_cannot_be_pulled(self, ecr, repository, turn, status):
+        turn(ONE, status)
+        answer = ecr.batch_get_image(**repository, imageIds=[{"imageTag": "v1"}, {"imageTag": "v2"}])
+
+        assert [image["imageId"]["imageTag"] for image in answer["images"]] == ["v2"]
+        assert answer["failures"] == [
+            {
+                "imageId": {"imageTag": "v1"},
+                "failureCode": "ImageInaccessible",
+                "failureReason": "The requested image is in an inaccessible state. Please restore if needed",
+            }
+        ]
+        assert "lastRecordedPullTime" not in described(ecr, "app", imageTag="v1")
+
+    @pytest.mark.inferred
+    def test_its_layers_are_archived_unless_another_image_uses_them(self, ecr, repository, turn, status):
+        turn(ONE, status)
+
+        def availability():
+            found = ecr.batch_check_layer_availability(**repository, layerDigests=list(ONE.blobs))["layers"]
+            assert all(layer["layerSize"] and layer["mediaType"] for layer in found)
+            return {layer["layerAvailability"] for layer in found}
+
+        (layer, *_) = ONE.blobs
+        assert availability() == {"ARCHIVED"}
+        assert refusal(ecr.get_download_url_for_layer, **repository, layerDigest=layer).code == (
+            "LayerInaccessibleException"
+        )
+        put(ecr, "app", build_image(b"one", config=b"first", annotations={"a": "b"}))
+        assert availability() == {"AVAILABLE"}
+        assert ecr.get_download_url_for_layer(**repository, layerDigest=layer)["layerDigest"] == layer
+
+    @pytest.mark.documented
+    @pytest.mark.parametrize("tag", ["v1", "new", None])
+    def test_pushing_it_again_restores_it_at_once(self, sim, ecr, repository, turn, status, tag):
+        turn(ONE, status)
+        before = described(ecr, "app", imageTag="v1")["imagePushedAt"]
+        sim.advance(days=1)
+        assert put(ecr, "app", ONE, tag) == ONE.digest
+
+        detail = described(ecr, "app", imageTag=tag or "v1")
+        assert detail["imageStatus"] == "ACTIVE"
+        assert (detail["imagePushedAt"], detail["imageTags"]) == (before, ["v1", "new"] if tag == "new" else ["v1"])
+        # Inferred: it was activated at that moment.
+        assert detail["lastActivatedAt"] > before
+        assert listed(ecr, "app")[0] == (ONE.digest, "v1")
+        assert refusal(put, ecr=ecr, repository="app", image=ONE).code == "ImageAlreadyExistsException"
+
+    @pytest.mark.documented
+    def test_it_may_be_deleted(self, ecr, repository, turn, status):
+        turn(ONE, status)
+        deleted = ecr.batch_delete_image(**repository, imageIds=[{"imageTag": "v1"}])
+        assert (entries(deleted), deleted["failures"]) == ([(ONE.digest, "v1")], [])
+
+    @pytest.mark.inferred
+    def test_it_keeps_its_repository(self, ecr, repository, turn, status):
+        ecr.batch_delete_image(**repository, imageIds=[{"imageTag": "v2"}])
+        turn(ONE, status)
+        assert refusal(ecr.delete_repository, **repository).code == "RepositoryNotEmptyException"
+        ecr.delete_repository(**repository, force=True)
+
+    @pytest.mark.inferred
+    def test_an_index_may_list_it(self, ecr, repository, turn, status):
+        turn(ONE, status)
+        assert put(ecr, "app", index_of(ONE, TWO)) == index_of(ONE, TWO).digest
+
+    def test_a_referrer_that_is_hidden(self, ecr, repository, turn, status):
+        artifact = artifact_of(ONE)
+        push(ecr, "app", artifact)
+        turn(artifact, status)
+
+        def referrers(**options):
+            subject = {**repository, "subjectId": {"imageDigest": ONE.digest}}
+            found = ecr.list_image_referrers(**subject, **options)["referrers"]
+            return [(each["digest"], each["artifactStatus"]) for each in found]
+
+        assert referrers() == []
+        assert referrers(filter={"artifactStatus": status}) == [(artifact.digest, status)]
+        assert referrers(filter={"artifactStatus": "ANY"}) == [(artifact.digest, status)]
+
+
+@pytest.mark.documented
+def test_archived_images_do_not_count_towards_the_quota(ecr, repository, turn, configure):
+    configure(quota_images=2)
+    assert refusal(push, ecr=ecr, repository="app", image=numbered(1)).code == "LimitExceededException"
+
+    turn(ONE, "ARCHIVED")
+    push(ecr, "app", numbered(1))

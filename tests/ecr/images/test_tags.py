@@ -1,0 +1,106 @@
+"""What a push makes of tags, and of images that are there already."""
+
+from datetime import timedelta
+
+import pytest
+
+from ecrsim.testing import build_image
+from tests.pushing import create, described, listed, numbered, push, put
+
+
+@pytest.fixture
+def two(ecr):
+    """Two images, the first with the tag `v1`."""
+    create(ecr)
+    return push(ecr, "app", numbered(1), "v1"), push(ecr, "app", numbered(2))
+
+
+@pytest.mark.documented
+def test_a_known_image_takes_another_tag(ecr, two):
+    put(ecr, "app", numbered(1), "v2")
+    assert listed(ecr, "app") == [(two[0], "v1"), (two[0], "v2"), (two[1], None)]
+
+
+@pytest.mark.recorded
+def test_a_further_tag_does_not_change_when_it_was_pushed(sim, ecr, two):
+    before = described(ecr, "app", imageDigest=two[0])["imagePushedAt"]
+    sim.advance(days=3)
+    put(ecr, "app", numbered(1), "v2")
+
+    assert described(ecr, "app", imageDigest=two[0])["imagePushedAt"] == before
+
+
+@pytest.mark.documented
+def test_a_tag_moves_and_the_image_that_loses_its_last_one_stays(ecr, two):
+    put(ecr, "app", numbered(2), "v1")
+
+    assert listed(ecr, "app") == [(two[0], None), (two[1], "v1")]
+    assert "imageTags" not in described(ecr, "app", imageDigest=two[0])
+    assert [digest for digest, _ in listed(ecr, "app", filter={"tagStatus": "UNTAGGED"})] == [two[0]]
+
+
+@pytest.mark.documented
+def test_a_tag_moves_to_an_image_that_is_new(ecr, two):
+    third = push(ecr, "app", numbered(3), "v1")
+    assert listed(ecr, "app") == [(two[0], None), (two[1], None), (third, "v1")]
+
+
+def test_an_image_that_loses_one_of_its_tags_keeps_the_others(ecr, two):
+    put(ecr, "app", numbered(1), "v2")
+    put(ecr, "app", numbered(2), "v1")
+
+    assert described(ecr, "app", imageDigest=two[0])["imageTags"] == ["v2"]
+    assert [digest for digest, _ in listed(ecr, "app", filter={"tagStatus": "UNTAGGED"})] == []
+
+
+def test_a_tag_can_move_to_and_fro(ecr, two):
+    for number in (2, 1, 2, 1):
+        put(ecr, "app", numbered(number), "v1")
+    assert listed(ecr, "app") == [(two[0], "v1"), (two[1], None)]
+
+
+@pytest.mark.inferred
+def test_tags_have_the_order_in_which_they_were_attached(ecr, two):
+    for tag in ("z", "a", "m"):
+        put(ecr, "app", numbered(1), tag)
+    put(ecr, "app", numbered(2), "z")
+    put(ecr, "app", numbered(1), "z")
+
+    assert described(ecr, "app", imageTag="v1")["imageTags"] == ["v1", "a", "m", "z"]
+
+
+def test_tags_are_the_repository_s_own(ecr, two):
+    create(ecr, "other")
+    other = push(ecr, "other", numbered(2), "v1")
+
+    assert listed(ecr, "app") == [(two[0], "v1"), (two[1], None)]
+    assert listed(ecr, "other") == [(other, "v1")]
+
+
+def test_case_counts(ecr, two):
+    put(ecr, "app", numbered(2), "V1")
+    assert listed(ecr, "app") == [(two[0], "v1"), (two[1], "V1")]
+
+
+@pytest.mark.documented
+def test_each_push_has_its_own_time(sim, ecr):
+    create(ecr)
+    push(ecr, "app", numbered(1), "v1")
+    sim.advance(hours=5)
+    push(ecr, "app", numbered(2), "v2")
+
+    first, second = (described(ecr, "app", imageTag=tag)["imagePushedAt"] for tag in ("v1", "v2"))
+    assert timedelta(hours=5) <= second - first < timedelta(hours=5, minutes=1)
+
+
+def test_an_image_that_was_deleted_is_pushed_anew(sim, ecr):
+    create(ecr)
+    image = build_image()
+    push(ecr, "app", image, "v1")
+    before = described(ecr, "app", imageTag="v1")["imagePushedAt"]
+    ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])
+    sim.advance(days=1)
+    push(ecr, "app", image, "v2")
+
+    assert described(ecr, "app", imageTag="v2")["imagePushedAt"] - before >= timedelta(days=1)
+    assert listed(ecr, "app") == [(image.digest, "v2")]
