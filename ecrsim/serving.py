@@ -14,10 +14,10 @@ import os
 import resource
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -33,6 +33,7 @@ from ecrsim.logs import configure_logging
 
 log = logging.getLogger("ecrsim")
 
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 #: Connections that one worker holds open.
 _CONNECTIONS = 16_384
 #: Seconds that requests in flight are given when ecrsim is told to stop.
@@ -53,6 +54,8 @@ def serve_in(config: Config) -> int:
 
 def serve(config: Config) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code. StartError when it cannot."""
+    # Before there are threads and workers, which inherit this.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     configure_logging(config.log_format)
     config = with_values(config, port=_port_to_use(config.host, config.port))
     if config.wants_tls:
@@ -72,20 +75,38 @@ def serve(config: Config) -> int:
         log_enabled=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_PATIENCE,
-        # Registry clients may pause between two chunks for as long as they read from elsewhere.
-        http1_settings=HTTP1Settings(header_read_timeout=300_000, max_buffer_size=1 << 20),
+        # Clients keep connections for minutes. The buffer is filled by each upload under way: with eight times as much,
+        # ten of them took 70 MiB, and were no faster.
+        http1_settings=HTTP1Settings(header_read_timeout=300_000, max_buffer_size=1 << 17),
     )
+    _when_stopped(server.signal_handler_interrupt)
     starter = _Starter(config, server, ours)
     threading.Thread(target=starter.run, name="starter", daemon=True).start()
     try:
         server.serve(target_loader=partial(load_worker, config, theirs, os.getpid()), wrap_loader=False)
     except SystemExit:
-        raise StartError(starter.failure or "worker processes ended again and again") from None
+        # A worker ended by itself. That is no fault where all were told to: Ctrl-C reaches each of them.
+        if not server.interrupt_signal:
+            raise StartError("worker processes ended again and again") from None
     finally:
         starter.close()
     if starter.failure is not None:
         raise StartError(starter.failure)
     return 0
+
+
+def _when_stopped(act: Callable[[], None]) -> None:
+    """Call `act` at each SIGTERM or SIGINT, which every thread has to block.
+
+    Python runs a handler in the main thread, which granian leaves waiting for a lock. The kernel may give the signal to
+    another thread, and the main one then sleeps on.
+    """
+
+    def wait() -> None:
+        while signal.sigwait(_STOPPING):
+            act()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 def _allow_open_files() -> None:
@@ -110,7 +131,7 @@ def _port_to_use(host: str, port: int) -> int:
 
 
 class _Starter:
-    """Waits for the first worker, opens the other doors, says that ecrsim is ready."""
+    """Waits for the first worker, opens the other doors, says that ecrsim is ready. Then hears of the workers after."""
 
     def __init__(self, config: Config, server: Any, workers: Connection) -> None:
         self._config = config
@@ -121,20 +142,27 @@ class _Starter:
 
     def run(self) -> None:
         try:
-            message = self._workers.recv()
-            if message:
-                raise StartError(message)
+            self._hear()
             self._wait_for_answer()
             # Imported once the workers are on their way: asyncio costs 50 ms.
             from ecrsim.doors import open_doors
 
             self._front = open_doors(self._config)
+            name = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+            print(f"ecrsim ready: http://{name}:{self._config.port}", flush=True)
+            while True:
+                self._hear()
+                # A worker that came up and is killed then is no sign of a loop, which granian takes for the end.
+                self._server.respawned_wrks.clear()
         except (StartError, ConfigError, EOFError, OSError) as error:
-            self.failure = str(error) or "the worker ended"
+            self.failure = str(error) or "the workers cannot be heard"
             self._server.signal_handler_interrupt()
-            return
-        name = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
-        print(f"ecrsim ready: http://{name}:{self._config.port}", flush=True)
+
+    def _hear(self) -> None:
+        """Wait until a worker says that it has started. StartError when it says why it cannot."""
+        message = self._workers.recv()
+        if message:
+            raise StartError(message)
 
     def close(self) -> None:
         """Bring to the clients what the workers said last."""
@@ -158,12 +186,9 @@ class _Starter:
 def load_worker(config: Config, parent: Connection, parent_pid: int) -> Any:
     """Runs in each worker: the application, ready to be called. Tells the parent "" or why it cannot be."""
     threading.Thread(target=_leave_with, args=(parent_pid,), name="parent", daemon=True).start()
-    # The parent's handlers, inherited by a fork, would do nothing here; granian sets others once this returns.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        inherited = signal.signal(number, signal.SIG_DFL)
-        # A signal that came between the fork and here has set this in the worker's copy of the parent's server.
-        if getattr(getattr(inherited, "__self__", None), "interrupt_signal", False):
-            sys.exit(0)
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_DFL)  # the parent's handlers, inherited by a fork, would do nothing here
+    _when_stopped(_stop_worker)
     # Imported in the worker alone: 330 ms and 30 MB that the parent does without.
     from sqlalchemy.exc import DBAPIError
 
@@ -185,13 +210,19 @@ def load_worker(config: Config, parent: Connection, parent_pid: int) -> Any:
         reason = error.orig if isinstance(error, DBAPIError) else error
         parent.send(f"cannot start in {config.data_dir}: {reason}")
         # One that left would be started again; the parent, which knows now, ends this one.
-        signal.pause()
-        sys.exit(1)
+        threading.Event().wait()
     Finalize(None, runtime.close, exitpriority=10)
     if config.gc_interval:
         threading.Thread(target=_collect_garbage, args=(runtime,), name="gc", daemon=True).start()
     parent.send("")
     return application
+
+
+def _stop_worker() -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler):
+        os._exit(1)  # granian has not taken over yet: no request was ever seen here
+    handler(signal.SIGTERM, None)
 
 
 def _leave_with(parent_pid: int) -> None:

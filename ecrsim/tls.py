@@ -89,7 +89,11 @@ class Authority:
             .not_valid_before(self._now - datetime.timedelta(days=1))
             .not_valid_after(self._now + _LEAF_LIFE)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(of_authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            # Strict clients, Python 3.13 among them, do not take a certificate that does not name its authority's key.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
 
@@ -107,7 +111,7 @@ def _make_authority(directory: Path, certificate_file: Path, key_file: Path, now
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + _YEARS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_authority_usage(), critical=True)
+        .add_extension(_usage(of_authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -119,11 +123,11 @@ def _make_authority(directory: Path, certificate_file: Path, key_file: Path, now
     partial.replace(certificate_file)
 
 
-def _authority_usage() -> x509.KeyUsage:
+def _usage(*, of_authority: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
-        key_cert_sign=True,
-        crl_sign=True,
+        key_cert_sign=of_authority,
+        crl_sign=of_authority,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,

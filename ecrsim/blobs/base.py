@@ -175,12 +175,15 @@ class BlobStore(Protocol):
         Raises UploadNotFound, UploadBusy, and StoreUnwritable, after which the session is gone: its bytes are unknown.
         """
 
-    def commit(self, upload_id: str, digest: str) -> None:
+    def commit(self, upload_id: str, digest: str, keep: bool = False) -> None:
         """Turn the session into the blob `digest`, at once and as a whole. Quick enough for an open transaction.
 
         Where the blob is there already, it is kept, its modification time renewed and the session removed, so that
         committing again does no harm. Call `digest_upload` first: it takes whatever time the digest costs. The digest
         is held against the bytes once more here, which is free after that unless somebody appended in between.
+
+        `keep` leaves the session, where the store can, to be discarded once the transaction is through: when that
+        fails, or the process dies before, the session can be committed again. It takes no more bytes (OffsetMismatch).
 
         Raises UploadNotFound, UploadBusy, DigestMismatch, and ValueError for a malformed digest.
         """

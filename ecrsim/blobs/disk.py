@@ -25,6 +25,9 @@ _UNWRITABLE = {
     errno.EXDEV,  # aside and in place are on different file systems
 }
 
+# What file systems say that have no hard links, or no more of them for this file.
+_NO_LINKS = {errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
+
 
 def status_of(path: Path) -> os.stat_result | None:
     """The status of a file, or None when there is none."""
@@ -150,6 +153,31 @@ class Disk:
                 self._flush_names(*target.parents[1:3])
                 path.rename(target)
             self._flush_names(target.parent)
+
+    def link(self, path: Path, target: Path) -> bool:
+        """As `install`, but the file keeps its old name as well. False where the file system gives no second one."""
+        with self.writing():
+            os.utime(path)
+            try:
+                self._link(path, target)
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    return False
+                raise
+            self._flush_names(target.parent)
+        return True
+
+    def _link(self, path: Path, target: Path) -> None:
+        try:
+            target.hardlink_to(path)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._flush_names(*target.parents[1:3])
+            target.hardlink_to(path)
+        except FileExistsError:
+            # What is there was not taken for the blob: it is damaged.
+            target.unlink()
+            target.hardlink_to(path)
 
     def renew(self, target: Path, size: int | None = None) -> bool:
         """Give the file at `target` the current time. Whether there is one (of that size, if given).

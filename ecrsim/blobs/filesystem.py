@@ -126,8 +126,10 @@ class FilesystemStore(BlobStore):
         length: int | None = None,
     ) -> int:
         with self._session(upload_id) as fd:
-            start = os.fstat(fd).st_size
-            if offset is not None and offset != start:
+            status = os.fstat(fd)
+            start = status.st_size
+            # A file of two names is a blob already, whose bytes are never touched.
+            if status.st_nlink > 1 or (offset is not None and offset != start):
                 raise OffsetMismatch(start)
             running = self._hashes.copy(upload_id, "sha256")
             try:
@@ -157,7 +159,7 @@ class FilesystemStore(BlobStore):
                 self._disk.forget(self._uploads / upload_id)
                 raise
 
-    def commit(self, upload_id: str, digest: str) -> None:
+    def commit(self, upload_id: str, digest: str, keep: bool = False) -> None:
         algorithm, hexadecimal = digest_to_store(digest)
         target = self._place(algorithm, hexadecimal)
         try:
@@ -165,15 +167,17 @@ class FilesystemStore(BlobStore):
                 computed, size = self._digest(fd, upload_id, algorithm)
                 if computed != digest:
                     raise DigestMismatch({algorithm: computed})
-                if self._disk.renew(target, size):
-                    self._disk.remove(self._uploads / upload_id)
-                else:
-                    self._disk.install(self._uploads / upload_id, target)
+                path = self._uploads / upload_id
+                if not self._disk.renew(target, size) and not (keep and self._disk.link(path, target)):
+                    self._disk.install(path, target)
+                elif not keep:
+                    self._disk.remove(path)
         except UploadNotFound:
             # A second attempt at a transaction whose first one got as far as this.
             if not self._disk.renew(target):
                 raise
-        self._hashes.drop(upload_id)
+        if not keep:
+            self._hashes.drop(upload_id)
 
     def discard(self, upload_id: str) -> bool:
         try:

@@ -97,7 +97,7 @@ class MemoryStore(BlobStore):
     ) -> int:
         with self._session(upload_id) as session:
             start = len(session.data)
-            if offset is not None and offset != start:
+            if session.is_blob or (offset is not None and offset != start):
                 raise OffsetMismatch(start)
             try:
                 for chunk in incoming(source, start, limit, length):
@@ -118,7 +118,7 @@ class MemoryStore(BlobStore):
         with self._session(upload_id):
             pass  # memory is as durable as it gets
 
-    def commit(self, upload_id: str, digest: str) -> None:
+    def commit(self, upload_id: str, digest: str, keep: bool = False) -> None:
         algorithm, _ = digest_to_store(digest)
         try:
             with self._session(upload_id) as session:
@@ -128,7 +128,9 @@ class MemoryStore(BlobStore):
                 blob = _Blob(bytes(session.data), self._now())
                 with self._lock:
                     self._blobs[digest] = blob
-                    del self._sessions[upload_id]
+                    session.is_blob = True
+                    if not keep:
+                        del self._sessions[upload_id]
         except UploadNotFound:
             with self._lock:
                 if digest not in self._blobs:
@@ -183,6 +185,7 @@ class _Session:
     def __init__(self, modified_at: float) -> None:
         self.data = bytearray()
         self.modified_at = modified_at
+        self.is_blob = False
         self.lock = threading.Lock()
         self._digests: dict[str, tuple[int, str]] = {}
 

@@ -38,13 +38,20 @@ class BatchingWriter:
     def note(self, applier: Applier, key: Hashable, value: Any) -> None:
         with self._lock:
             self._notes.setdefault(applier, {})[key] = value
-            if self._timer is None and not self._closed:
-                self._timer = threading.Timer(self._delay, self._flush_quietly)
-                self._timer.daemon = True
-                self._timer.start()
+            self._flush_in(self._delay)
+
+    def _flush_in(self, seconds: float) -> None:
+        if self._timer is None and not self._closed:
+            self._timer = threading.Timer(seconds, self._flush_quietly)
+            self._timer.daemon = True
+            self._timer.start()
 
     def flush(self) -> None:
-        """Write all notes now, or wait until whoever is writing them has done so. Cheap when there are none."""
+        """Write all notes now, or wait until whoever is writing them has done so. Cheap when there are none.
+
+        Notes that cannot be written stay until they can be, so that no reader is refused for them: on a full disk it
+        sees the pull times of before.
+        """
         if not self._notes and not self._flushing.locked():
             return
         with self._flushing:
@@ -53,16 +60,27 @@ class BatchingWriter:
                 if self._timer is not None:
                     self._timer.cancel()
                     self._timer = None
-            if notes:
-                with self._database.write() as connection:
-                    for applier, values in notes.items():
-                        applier(connection, values)
+            try:
+                self._write(notes)
+            except ServiceError as error:
+                log.warning("pull times were not recorded%s: %s", "" if self._closed else " yet", error.message)
+                self._keep(notes)
+
+    def _write(self, notes: dict[Applier, dict[Hashable, Any]]) -> None:
+        if notes:
+            with self._database.write() as connection:
+                for applier, values in notes.items():
+                    applier(connection, values)
+
+    def _keep(self, notes: dict[Applier, dict[Hashable, Any]]) -> None:
+        with self._lock:
+            for applier, values in notes.items():
+                self._notes[applier] = values | self._notes.get(applier, {})
+            self._flush_in(25 * self._delay)
 
     def _flush_quietly(self) -> None:
         try:
             self.flush()
-        except ServiceError as error:
-            log.warning("pull times were not recorded: %s", error.message)
         except Exception:
             log.exception("pull times were not recorded")
 

@@ -8,6 +8,7 @@ in the kernel instead of polling SQLite's busy handler; readers see the last com
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -33,13 +34,22 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
 from ecrsim.core.errors import ServiceUnavailableException
 
 metadata = MetaData()
+
+#: What SQLite says when it is not the statement's fault.
+_UNAVAILABLE = (
+    "disk is full",
+    "readonly database",
+    "disk I/O error",
+    "unable to open database",
+    "database is locked",
+)
 
 #: Raised by one whenever a table changes. A data directory of another version is migrated (`MIGRATIONS`) or refused.
 SCHEMA_VERSION = 1
@@ -151,30 +161,34 @@ class Database:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock_file = os.open(f"{self._path}-writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        with self._translated(), self._exclusive():
-            connection = self._take()
-            try:
-                # Once, at creation: on each connect it fails with "database is locked" while another holds a lock.
-                if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal" and self._path is not None:
-                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                self._prepare_schema(connection)
-                connection.exec_driver_sql("COMMIT")
-            except BaseException:
-                connection.close()
-                raise
-            self._give(connection)
+        try:
+            with self._translated(), self._exclusive():
+                self._give(self._prepared())
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepared(self) -> Connection:
+        connection = self._take()
+        try:
+            _check_owner(connection)
+            # Once, at creation: on each connect it fails with "database is locked" while another holds a lock.
+            if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal" and self._path is not None:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            self._prepare_schema(connection)
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _prepare_schema(self, connection: Connection) -> None:
-        tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master WHERE type='table'").scalar()
-        if not tables:
+        if not _tables(connection):
             metadata.create_all(connection)
             connection.execute(insert(properties).values(name="schema_version", value=str(SCHEMA_VERSION)))
             return
-        try:
-            found = connection.execute(select(properties.c.value).where(properties.c.name == "schema_version")).scalar()
-        except OperationalError as error:
-            raise SchemaMismatch("the database is not one of ecrsim's") from error
+        found = connection.execute(select(properties.c.value).where(properties.c.name == "schema_version")).scalar()
         version = int(found or 0)
         while version in MIGRATIONS and version < SCHEMA_VERSION:
             for statement in MIGRATIONS[version]:
@@ -256,9 +270,39 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise _unavailable(error.orig or error) or error from error
+            if "file is not a database" in str(error.orig):
+                raise SchemaMismatch("the file is not a database") from error
+            raise self._unavailable(error.orig or error) or error from error
         except sqlite3.OperationalError as error:
-            raise _unavailable(error) or error from error
+            raise self._unavailable(error) or error from error
+
+    def _unavailable(self, error: BaseException) -> ServiceUnavailableException | None:
+        text = str(error)
+        if not any(sign in text for sign in _UNAVAILABLE):
+            return None
+        if "disk I/O error" in text and self._is_disk_full():
+            text = os.strerror(errno.ENOSPC)  # SQLite says this only of the database itself, not of its shared memory
+        return ServiceUnavailableException(f"The database cannot be used: {text}. Nothing was stored.")
+
+    def _is_disk_full(self) -> bool:
+        if self._path is None:
+            return False
+        try:
+            status = os.statvfs(self._path.parent)
+        except OSError:
+            return False
+        return status.f_bavail * status.f_frsize < 1 << 16
+
+
+def _tables(connection: Connection) -> set[str]:
+    return set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'").scalars())
+
+
+def _check_owner(connection: Connection) -> None:
+    """Another program's database is refused before anything in it is changed."""
+    tables = _tables(connection)
+    if tables and properties.name not in tables:
+        raise SchemaMismatch("the database is not one of ecrsim's")
 
 
 def _raw(connection: Connection) -> sqlite3.Connection:
@@ -270,17 +314,3 @@ def _end(connection: Connection, statement: str) -> None:
     if raw.in_transaction:
         with contextlib.suppress(sqlite3.OperationalError):  # a full disk has rolled it back already
             raw.execute(statement)
-
-
-def _unavailable(error: BaseException) -> ServiceUnavailableException | None:
-    text = str(error)
-    for sign in (
-        "disk is full",
-        "readonly database",
-        "disk I/O error",
-        "unable to open database",
-        "database is locked",
-    ):
-        if sign in text:
-            return ServiceUnavailableException(f"The database cannot be used: {text}. Nothing was stored.")
-    return None

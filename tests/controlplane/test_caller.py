@@ -47,9 +47,14 @@ class TestAccount:
         assert post(sim, "DescribeRegistry", authorization=authorization("111111111111")).status == 200
 
     def test_the_principal_is_the_account_s_root(self):
-        environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/", "HTTP_AUTHORIZATION": authorization("1" * 12, "cn-north-1")}
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": "/",
+            "HTTP_AUTHORIZATION": authorization("1" * 12, "cn-north-1"),
+        }
         caller = caller_of(Config(), Request(environ))
-        assert caller == ("111111111111", "cn-north-1", "arn:aws-cn:iam::111111111111:root", "111111111111")
+        assert (caller.account, caller.region, caller.access_key) == ("111111111111", "cn-north-1", "111111111111")
+        assert caller.principal == "arn:aws-cn:iam::111111111111:root"
 
 
 class TestRegion:
@@ -124,7 +129,7 @@ class TestHeader:
             KEY,
             f"{KEY}/20260102/us-east-1/aws4_request",
             f"a/{KEY}/20260102/us-east-1/ecr/aws4_request",
-            f"/20260102/us-east-1/ecr/aws4_request",
+            "/20260102/us-east-1/ecr/aws4_request",
             f"{KEY}/today/us-east-1/ecr/aws4_request",
             f"{KEY}/20260102/us-east-1/ecr/aws3_request",
         ],
@@ -135,7 +140,8 @@ class TestHeader:
         assert answer.status == 400
         assert refusal_of(answer) == recorded(
             "IncompleteSignatureException",
-            f"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{credential}'",
+            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
+            f"got '{credential}'",
         )
 
     def test_another_algorithm(self, sim):

@@ -99,9 +99,7 @@ class TestTarget:
     def test_none(self, sim, target):
         answer = post(sim, "", x_amz_target=target)
         assert answer.status == 400
-        assert refusal_of(answer) == inferred(
-            "UnknownOperationException", "The request has no X-Amz-Target header."
-        )
+        assert refusal_of(answer) == inferred("UnknownOperationException", "The request has no X-Amz-Target header.")
 
     def test_it_comes_before_the_signature(self, sim):
         assert refusal_of(post(sim, "MakeCoffee", authorization=None)).code == "UnknownOperationException"
@@ -110,8 +108,13 @@ class TestTarget:
 class TestContentType:
     @pytest.mark.parametrize(
         "content_type",
-        [CONTENT_TYPE, f"{CONTENT_TYPE}; charset=utf-8", f"{CONTENT_TYPE};charset=UTF-8", CONTENT_TYPE.upper(),
-         "application/x-amz-json-1.0"],
+        [
+            CONTENT_TYPE,
+            f"{CONTENT_TYPE}; charset=utf-8",
+            f"{CONTENT_TYPE};charset=UTF-8",
+            CONTENT_TYPE.upper(),
+            "application/x-amz-json-1.0",
+        ],
     )
     def test_what_is_taken(self, sim, content_type):
         assert post(sim, "DescribeRegistry", content_type=content_type).status == 200
@@ -174,8 +177,16 @@ class TestBody:
             ("BatchGetImage", {"repositoryName": "app", "imageIds": {"imageTag": "v1"}}),
             ("BatchGetImage", {"repositoryName": "app", "imageIds": ["v1"]}),
             ("DeleteRepository", {"repositoryName": "app", "force": "true"}),
-            ("UploadLayerPart", {"repositoryName": "app", "uploadId": "12345678-1234-1234-1234-123456789012", "partFirstByte": 0, "partLastByte": 0,
-                                 "layerPartBlob": "no base64!"}),
+            (
+                "UploadLayerPart",
+                {
+                    "repositoryName": "app",
+                    "uploadId": "12345678-1234-1234-1234-123456789012",
+                    "partFirstByte": 0,
+                    "partLastByte": 0,
+                    "layerPartBlob": "no base64!",
+                },
+            ),
         ],
     )
     def test_a_member_of_another_type(self, sim, operation, members):

@@ -128,7 +128,7 @@ class TestOpening:
     def test_a_file_that_is_no_database_is_an_error_and_stays(self, tmp_path):
         other = tmp_path / "notes.txt"
         other.write_text("these are my notes" * 100)
-        with pytest.raises(Exception, match="not a database"):
+        with pytest.raises(SchemaMismatch, match="not a database"):
             Database(f"sqlite:///{other}").open()
         assert other.read_text() == "these are my notes" * 100
 

@@ -45,7 +45,9 @@ def test_a_mutability_filter_is_no_regular_expression(ecr):
     push(ecr, "app", numbered(1), "v1x0")
     put(ecr, "app", numbered(1), "v1.0")
     put(ecr, "app", numbered(2), "v1x0")
-    assert refusal(put, ecr=ecr, repository="app", image=numbered(2), tag="v1.0").code == "ImageTagAlreadyExistsException"
+    assert (
+        refusal(put, ecr=ecr, repository="app", image=numbered(2), tag="v1.0").code == "ImageTagAlreadyExistsException"
+    )
 
 
 def test_deleting_by_tag_and_digest_leaves_the_other_tags(ecr, app):

@@ -8,17 +8,19 @@ and delete: a layer is never taken from under a push.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import IntegrityError
 
-from ecrsim.blobs.base import DigestMismatch, UploadBusy, UploadNotFound
+from ecrsim.blobs.base import BlobStoreError, DigestMismatch, UploadBusy, UploadNotFound
 from ecrsim.core import ids
 from ecrsim.core.arn import Registry
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import Prepared
-from ecrsim.core.errors import InvalidLayerException, UploadNotFoundException
+from ecrsim.core.errors import InvalidLayerException, RepositoryNotFoundException, UploadNotFoundException
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import rules
 from ecrsim.ecr.layers.tables import layer_uploads, layers
@@ -86,18 +88,28 @@ def _write_promises(connection: Any, notes: dict[Any, int]) -> None:
 def initiate_upload(call: Call, repository: Repository) -> str:
     """A new upload session. Returns its id. Runs inside a write transaction."""
     upload_id = ids.new_uuid()
-    call.runtime.blobs.create_upload(upload_id)
-    call.connection.execute(
-        insert(layer_uploads).values(
-            upload_id=upload_id,
-            repository_id=repository.id,
-            expires_at=call.now + call.runtime.config.upload_lifetime * SECOND,
-            part_count=0,
-            last_part_small=False,
-            small_part_inside=False,
+    with _repository_may_be_gone():
+        call.connection.execute(
+            insert(layer_uploads).values(
+                upload_id=upload_id,
+                repository_id=repository.id,
+                expires_at=call.now + call.runtime.config.upload_lifetime * SECOND,
+                part_count=0,
+                last_part_small=False,
+                small_part_inside=False,
+            )
         )
-    )
+    call.runtime.blobs.create_upload(upload_id)
     return upload_id
+
+
+@contextlib.contextmanager
+def _repository_may_be_gone() -> Iterator[None]:
+    """For rows of a repository that was looked up before this transaction began: it may have been deleted since."""
+    try:
+        yield
+    except IntegrityError:
+        raise RepositoryNotFoundException("The repository was deleted in the meantime") from None
 
 
 def get_upload(call: Call, repository: Repository, upload_id: str) -> Upload:
@@ -152,19 +164,23 @@ def discard_upload(call: Call, upload_id: str) -> None:
 
 def complete_upload(call: Call, repository: Repository, upload_id: str, layer_digest: str, size: int) -> None:
     """Make the bytes of a session, whose digest was checked, a layer of the repository."""
+    blobs = call.runtime.blobs
     try:
-        call.runtime.blobs.sync(upload_id)
+        blobs.sync(upload_id)
         with call.writing():
             gone = call.connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id == upload_id))
             if gone.rowcount != 1:
                 raise upload_not_found(repository, upload_id)
-            call.runtime.blobs.commit(upload_id, layer_digest)
+            # Kept until the row is sure: who dies or finds the disk full in between has lost no byte.
+            blobs.commit(upload_id, layer_digest, keep=True)
             add_layer(call, repository.id, layer_digest, size)
     except UploadNotFound:
         raise upload_not_found(repository, upload_id) from None
     except DigestMismatch:
         # Another request added to the session after its digest was checked.
         raise InvalidLayerException from None
+    with contextlib.suppress(BlobStoreError):
+        blobs.discard(upload_id)  # what stays goes with the next gc
 
 
 def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> None:
@@ -173,11 +189,12 @@ def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> N
     statement = upsert(layers).values(
         repository_id=repository_id, layer_digest=layer_digest, layer_size=size, needed_at=now
     )
-    call.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["repository_id", "layer_digest"], set_={"needed_at": now, "layer_size": size}
+    with _repository_may_be_gone():
+        call.connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["repository_id", "layer_digest"], set_={"needed_at": now, "layer_size": size}
+            )
         )
-    )
 
 
 def repositories_with_layer(call: Call, registry: Registry, layer_digest: str) -> list[Repository]:

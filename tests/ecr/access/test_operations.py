@@ -115,7 +115,8 @@ class TestPolicies:
         create(ecr, "team/app")
         assert refusal(ecr.get_repository_policy, repositoryName="team/app") == recorded(
             "RepositoryPolicyNotFoundException",
-            f"Repository policy does not exist for the repository with name 'team/app' in the registry with id '{ACCOUNT}'",
+            "Repository policy does not exist for the repository with name 'team/app' "
+            f"in the registry with id '{ACCOUNT}'",
         )
 
     def test_a_policy_of_no_repository(self, ecr):

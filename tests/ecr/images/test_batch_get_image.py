@@ -58,7 +58,9 @@ def test_an_entry_has_the_manifest_as_it_was_pushed(get):
     ("image_ids", "expected"),
     [
         pytest.param([{"imageTag": "a"}], [(ONE.digest, "a")], id="a tag"),
-        pytest.param([{"imageDigest": ONE.digest}], [(ONE.digest, "b"), (ONE.digest, "a")], id="a digest with two tags"),
+        pytest.param(
+            [{"imageDigest": ONE.digest}], [(ONE.digest, "b"), (ONE.digest, "a")], id="a digest with two tags"
+        ),
         pytest.param([{"imageDigest": TWO.digest}], [(TWO.digest, None)], id="the digest of an untagged image"),
         pytest.param([{"imageDigest": ONE.digest, "imageTag": "a"}], [(ONE.digest, "a")], id="a tag and its digest"),
     ],
@@ -98,9 +100,7 @@ class TestAcceptedMediaTypes:
     @pytest.fixture
     def images(self, ecr):
         create(ecr)
-        docker = build_image(
-            media_type=DOCKER_MANIFEST, config_media_type=DOCKER_CONFIG, layer_media_type=DOCKER_LAYER
-        )
+        docker = build_image(media_type=DOCKER_MANIFEST, config_media_type=DOCKER_CONFIG, layer_media_type=DOCKER_LAYER)
         found = {OCI_MANIFEST: ONE, DOCKER_MANIFEST: docker}
         for image in found.values():
             push(ecr, "app", image)
@@ -131,9 +131,7 @@ class TestAcceptedMediaTypes:
         assert answer["failures"] == (
             []
             if given
-            else [
-                {"imageId": image_id, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"}
-            ]
+            else [{"imageId": image_id, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"}]
         )
 
     @pytest.mark.parametrize("count", [0, 101])

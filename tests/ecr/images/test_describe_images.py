@@ -73,9 +73,7 @@ class TestDetail:
         [
             (build_image(), OCI_MANIFEST, OCI_CONFIG),
             (
-                build_image(
-                    media_type=DOCKER_MANIFEST, config_media_type=DOCKER_CONFIG, layer_media_type=DOCKER_LAYER
-                ),
+                build_image(media_type=DOCKER_MANIFEST, config_media_type=DOCKER_CONFIG, layer_media_type=DOCKER_LAYER),
                 DOCKER_MANIFEST,
                 DOCKER_CONFIG,
             ),
@@ -243,7 +241,9 @@ class TestNamed:
             "InvalidParameterException", constraint(member, f"{member} cannot be specified with imageIds")
         )
 
-    @pytest.mark.parametrize(("count", "bound"), [(0, "greater than or equal to 1"), (101, "less than or equal to 100")])
+    @pytest.mark.parametrize(
+        ("count", "bound"), [(0, "greater than or equal to 1"), (101, "less than or equal to 100")]
+    )
     def test_bounds_of_the_list(self, sim, images, count, bound):
         answer = post(sim, "DescribeImages", {"repositoryName": "app", "imageIds": [{"imageTag": "v1"}] * count})
         assert refusal_of(answer) == recorded(

@@ -67,8 +67,7 @@ def test_the_quota(ecr, configure):
         ecr.register_pull_time_update_exclusion(principalArn=role(number))
     assert refusal(ecr.register_pull_time_update_exclusion, principalArn=role(2)) == inferred(
         "LimitExceededException",
-        "The maximum number of pull time update exclusions "
-        f"in the registry with id '{ACCOUNT}' has been reached",
+        f"The maximum number of pull time update exclusions in the registry with id '{ACCOUNT}' has been reached",
     )
     # One that is there is said to be there.
     assert refusal(ecr.register_pull_time_update_exclusion, principalArn=role(1)).code == (
@@ -147,7 +146,12 @@ def test_what_is_no_user_and_no_role(ecr, operation, arn):
 @pytest.mark.documented
 @pytest.mark.parametrize(
     "arn",
-    [f"arn:aws:iam::{ACCOUNT}:user/x", "arn:aws-us-gov:iam::111111111111:role/a/b/c", ROLE + "+=,.@-_", ROLE.ljust(200, "y")],
+    [
+        f"arn:aws:iam::{ACCOUNT}:user/x",
+        "arn:aws-us-gov:iam::111111111111:role/a/b/c",
+        ROLE + "+=,.@-_",
+        ROLE.ljust(200, "y"),
+    ],
 )
 def test_users_and_roles_of_any_account(ecr, arn):
     ecr.register_pull_time_update_exclusion(principalArn=arn)

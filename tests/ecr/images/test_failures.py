@@ -71,7 +71,9 @@ def test_failures_keep_the_order_of_the_request(call):
 
 @pytest.mark.parametrize("operation", ["BatchGetImage", "BatchDeleteImage"])
 class TestBounds:
-    @pytest.mark.parametrize(("count", "bound"), [(0, "greater than or equal to 1"), (101, "less than or equal to 100")])
+    @pytest.mark.parametrize(
+        ("count", "bound"), [(0, "greater than or equal to 1"), (101, "less than or equal to 100")]
+    )
     def test_of_the_list(self, sim, ecr, operation, count, bound):
         create(ecr)
         answer = post(sim, operation, {"repositoryName": "app", "imageIds": [{"imageTag": "a"}] * count})
@@ -86,7 +88,9 @@ class TestBounds:
         answer = post(sim, operation, {"repositoryName": "app", "imageIds": ids}).json()
         assert [failure["imageId"] for failure in answer["failures"]] == ids
 
-    @pytest.mark.parametrize(("tag", "bound"), [("", "greater than or equal to 1"), ("a" * 301, "less than or equal to 300")])
+    @pytest.mark.parametrize(
+        ("tag", "bound"), [("", "greater than or equal to 1"), ("a" * 301, "less than or equal to 300")]
+    )
     def test_a_tag_that_the_model_forbids_fails_the_whole_call(self, sim, ecr, operation, tag, bound):
         create(ecr)
         ids = [{"imageTag": "fine"}, {"imageTag": tag}]

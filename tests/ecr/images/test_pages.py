@@ -148,7 +148,9 @@ class TestPages:
         assert {*found} - {*expected} <= {*before}
         assert added in {entry if isinstance(entry, str) else entry[0] for entry in found}
 
-    @pytest.mark.parametrize(("value", "bound"), [(0, "greater than or equal to 1"), (1001, "less than or equal to 1000")])
+    @pytest.mark.parametrize(
+        ("value", "bound"), [(0, "greater than or equal to 1"), (1001, "less than or equal to 1000")]
+    )
     def test_bounds_of_a_page(self, sim, images, operation, value, bound):
         name = "".join(part.capitalize() for part in operation.split("_"))
         answer = post(sim, name, {"repositoryName": "app", "maxResults": value})

@@ -92,9 +92,7 @@ class TestAnswer:
 class TestMediaTypes:
     @pytest.mark.documented
     def test_docker_and_oci_images_and_indexes(self, ecr, repository):
-        docker = build_image(
-            media_type=DOCKER_MANIFEST, config_media_type=DOCKER_CONFIG, layer_media_type=DOCKER_LAYER
-        )
+        docker = build_image(media_type=DOCKER_MANIFEST, config_media_type=DOCKER_CONFIG, layer_media_type=DOCKER_LAYER)
         images = [build_image(), docker]
         images += [index_of(images[0]), index_of(docker, media_type=DOCKER_LIST), index_of()]
         images += [index_of(images[2], images[0]), artifact_of(images[0])]
@@ -194,7 +192,9 @@ class TestTag:
             "InvalidParameterException", constraint("imageTag", "must satisfy regular expression '[a-zA-Z0-9-_.]+'")
         )
 
-    @pytest.mark.parametrize(("tag", "bound"), [("", "greater than or equal to 1"), ("a" * 301, "less than or equal to 300")])
+    @pytest.mark.parametrize(
+        ("tag", "bound"), [("", "greater than or equal to 1"), ("a" * 301, "less than or equal to 300")]
+    )
     def test_bounds_of_its_length(self, sim, repository, tag, bound):
         answer = post(sim, "PutImage", {**repository, "imageManifest": "{}", "imageTag": tag})
         assert refusal_of(answer) == inferred(
@@ -287,8 +287,9 @@ class TestWhatMustBeThere:
         put(ecr, "app", image, "v1")
         index = index_of(image, numbered(7))
         put(ecr, "app", index)
-        assert described(ecr, "app", imageDigest=index.digest)["imageSizeInBytes"] == (
-            described(ecr, "app", imageTag="v1")["imageSizeInBytes"]
+        assert (
+            described(ecr, "app", imageDigest=index.digest)["imageSizeInBytes"]
+            == (described(ecr, "app", imageTag="v1")["imageSizeInBytes"])
         )
 
 

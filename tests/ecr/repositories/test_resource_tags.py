@@ -102,8 +102,10 @@ class TestLimits:
         [
             (
                 pairs(**{"k" * 129: "x"}),
-                "Invalid tag parameter: tag keys can have a maximum length of 128 characters "
-                "and tag values can have a maximum length of 256 characters",
+                (
+                    "Invalid tag parameter: tag keys can have a maximum length of 128 characters "
+                    "and tag values can have a maximum length of 256 characters"
+                ),
             ),
             (pairs(**{"aws:x": "x"}), "Tag keys and values must not begin with 'aws:'"),
             (

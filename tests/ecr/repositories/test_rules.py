@@ -30,6 +30,9 @@ def test_is_immutable(mutability, filters, tag, expected):
     assert rules.is_immutable(mutability, filters, tag) is expected
 
 
+TITLE = "ImageTagMutabilityExclusionFilters"
+
+
 def wildcards(*patterns):
     return [{"filterType": "WILDCARD", "filter": pattern} for pattern in patterns]
 
@@ -46,23 +49,23 @@ def wildcards(*patterns):
         (
             "IMMUTABLE_WITH_EXCLUSION",
             None,
-            "ImageTagMutabilityExclusionFilters can't be null when imageTagMutability is set as IMMUTABLE_WITH_EXCLUSION",
+            f"{TITLE} can't be null when imageTagMutability is set as IMMUTABLE_WITH_EXCLUSION",
         ),
         (
             "MUTABLE_WITH_EXCLUSION",
             None,
-            "ImageTagMutabilityExclusionFilters can't be null when imageTagMutability is set as MUTABLE_WITH_EXCLUSION",
+            f"{TITLE} can't be null when imageTagMutability is set as MUTABLE_WITH_EXCLUSION",
         ),
         # Recorded in part.
         (
             "MUTABLE",
             wildcards("a"),
-            "ImageTagMutabilityExclusionFilters are not allowed when imageTagMutability is set to MUTABLE",
+            f"{TITLE} are not allowed when imageTagMutability is set to MUTABLE",
         ),
         (
             "IMMUTABLE",
             wildcards("a"),
-            "ImageTagMutabilityExclusionFilters are not allowed when imageTagMutability is set to IMMUTABLE",
+            f"{TITLE} are not allowed when imageTagMutability is set to IMMUTABLE",
         ),
         # Inferred.
         (
@@ -74,7 +77,7 @@ def wildcards(*patterns):
         (
             "MUTABLE",
             wildcards("***"),
-            "ImageTagMutabilityExclusionFilters are not allowed when imageTagMutability is set to MUTABLE",
+            f"{TITLE} are not allowed when imageTagMutability is set to MUTABLE",
         ),
     ],
 )

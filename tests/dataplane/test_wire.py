@@ -1,0 +1,28 @@
+"""The wire table is run, row by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dataplane import rows_blobs, rows_ecr, rows_listings, rows_manifests, rows_mounts, rows_routes, rows_uploads
+from tests.dataplane.wire import Row, run
+
+TABLE = {
+    "uploads": rows_uploads,
+    "mounts": rows_mounts,
+    "blobs": rows_blobs,
+    "manifests": rows_manifests,
+    "lists": rows_listings,
+    "routes": rows_routes,
+    "ecr": rows_ecr,
+}
+ROWS = [pytest.param(entry, id=f"{part}: {entry.id}") for part, module in TABLE.items() for entry in module.ROWS]
+
+
+@pytest.mark.parametrize("entry", ROWS)
+def test_row(entry: Row):
+    run(entry)
+
+
+def test_every_row_has_an_id_of_its_own():
+    assert len({entry.id for entry in ROWS}) == len(ROWS)

@@ -1,0 +1,103 @@
+"""The fixtures that a project gets by installing ecrsim."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def run(pytester):
+    """Run a test file in a project of its own, in a process of its own."""
+
+    def attempt(source, *options):
+        pytester.makepyfile(source)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *options)
+
+    return attempt
+
+
+def test_every_test_finds_it_empty_and_at_the_present(run):
+    result = run(
+        """
+        from datetime import UTC, datetime, timedelta
+
+        import pytest
+
+        @pytest.mark.parametrize("round", range(3))
+        def test_fresh(ecrsim, ecr, round):
+            assert ecr.describe_repositories()["repositories"] == []
+            created_at = ecr.create_repository(repositoryName="app")["repository"]["createdAt"]
+            assert abs(datetime.now(UTC) - created_at) < timedelta(minutes=1)
+            ecr.put_account_setting(name="BLOB_MOUNTING", value="ENABLED")
+            ecrsim.advance(days=3)
+
+        def test_settings(ecr):
+            assert ecr.get_account_setting(name="BLOB_MOUNTING")["value"] == "DISABLED"
+        """
+    )
+    result.assert_outcomes(passed=4)
+
+
+def test_all_fixtures_of_a_test_are_the_same_ecrsim(run):
+    result = run(
+        """
+        import urllib.request
+
+        def test_same(ecr, ecrsim, ecrsim_registry):
+            uri = ecr.create_repository(repositoryName="app")["repository"]["repositoryUri"]
+            assert uri == f"{ecrsim_registry}/app"
+            assert ecrsim_registry == ecrsim.registry
+            other = ecrsim.client("ecr", region="eu-west-1", account="111111111111")
+            assert other.describe_repositories()["repositories"] == []
+            with urllib.request.urlopen(f"http://{ecrsim_registry}/_ecrsim/health") as answer:
+                assert answer.status == 200
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_project_may_have_fixtures_of_the_same_names(run):
+    result = run(
+        """
+        import pytest
+
+        @pytest.fixture
+        def ecr(ecrsim):
+            return ecrsim.client("ecr", region="eu-west-1")
+
+        def test_own(ecr):
+            assert ecr.meta.region_name == "eu-west-1"
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_run_without_the_fixtures_starts_nothing(run):
+    result = run(
+        """
+        import sys
+
+        def test_nothing():
+            assert not {"flask", "sqlalchemy", "boto3", "werkzeug"} & set(sys.modules)
+            assert "ecrsim.server" not in sys.modules
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_the_fixtures_are_listed_with_what_they_are(run):
+    result = run("", "--fixtures")
+    result.stdout.fnmatch_lines_random(["ecrsim -- *", "ecr -- *", "ecrsim_registry -- *"])
+    assert "no docstring available" not in "\n".join(line for line in result.stdout.lines if line.startswith("ecr"))
+
+
+def test_it_is_loaded_in_no_time():
+    """What the plugin imports by itself is pytest and the package's own first page."""
+    loaded = (
+        "import sys, pytest; before = set(sys.modules); import ecrsim.pytest_plugin; print(*set(sys.modules) - before)"
+    )
+    answer = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert set(answer.stdout.split()) == {"ecrsim", "ecrsim.pytest_plugin"}
