@@ -1,8 +1,8 @@
 """Policy documents: read once into values, refused when they are malformed. Pure.
 
-The grammar is IAM's (documented). What a document must have depends on what it is attached to: a policy of an identity
-names resources, a policy of a repository names principals, a policy of a registry both. Nothing is refused later, when a
-request is decided: what cannot be evaluated is not stored.
+The grammar is IAM's (documented). What a document must have depends on what it is attached to: a policy of an
+identity names resources, a policy of a repository names principals, a policy of a registry both. Nothing is refused
+later, when a request is decided: what cannot be evaluated is not stored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from ecrsim.ecr.access.conditions import Condition
 
-#: The longest policy of a repository or registry, in characters as sent (documented); of an identity, without white space.
+#: The longest policy (documented): of a repository or registry as it was sent, of an identity without its white space.
 MAX_TEXT = 10_240
 #: What is looked at, white space and all, before a policy of an identity is found to be too long.
 MAX_RAW_TEXT = 10 * MAX_TEXT
@@ -57,7 +57,7 @@ class Principals(NamedTuple):
 class Statement(NamedTuple):
     """One statement. Of each pair (`actions`, `not_actions`, …) one at most is not None.
 
-    `number` counts from 1. `has_variables`: `${…}` in resources stands for something. `source`: the statement as it came.
+    `number` counts from 1. `has_variables`: `${…}` in resources stands for something. `source`: as it was given.
     """
 
     number: int
@@ -159,12 +159,14 @@ def _parsed(policy: str | Mapping[str, Any], kind: Kind) -> Mapping[str, Any]:
     if not isinstance(policy, Mapping):
         raise MalformedPolicy("the policy is not a JSON object")
     try:
-        size = len(json.dumps(policy, separators=(",", ":"), ensure_ascii=False))
+        text = json.dumps(policy, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text.encode()  # half of a surrogate pair is a text in JSON, and nowhere else
     except (TypeError, ValueError, RecursionError):
         raise MalformedPolicy("the policy is not what JSON can say") from None
-    if size > MAX_TEXT:
+    if len(text) > MAX_TEXT:
         raise MalformedPolicy(f"the policy is longer than {MAX_TEXT} characters")
-    return policy
+    found: Mapping[str, Any] = parse(text)
+    return found
 
 
 class _Reader:
@@ -331,8 +333,8 @@ _ESCAPES = str.maketrans(
 def pretty(value: Any, depth: int = 0) -> str:
     """JSON in the form in which ECR gives policies back: that of Jackson's pretty printer (recorded).
 
-    Members stand on lines of their own, with a space on either side of the colon; lists stay on one line, and what is in
-    them is indented as if they were not there.
+    Members stand on lines of their own, with a space on either side of the colon; lists stay on one line, and what is
+    in them is indented as if they were not there.
     """
     if isinstance(value, Mapping):
         if not value:

@@ -1,8 +1,8 @@
 """IAM's wildcards: `*` is any run of characters, the empty one too, and `?` any one. Pure, and linear.
 
-A pattern is compiled to the pieces between its stars; each piece is looked for once, from left to right, and stays where
-it was found first: whatever can follow a later place can follow the first one as well. An atomic group holds the regular
-expression to that, so a match never goes back behind a star.
+A pattern is compiled to the pieces between its stars; each piece is looked for once, from left to right, and stays
+where it was found first: whatever can follow a later place can follow the first one as well. An atomic group holds the
+regular expression to that, so a match never goes back behind a star.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ def matches(pattern: Pattern, text: str) -> bool:
     """True when the whole text fits the pattern."""
     if isinstance(pattern, str) and "*" not in pattern and "?" not in pattern:
         return pattern == text
+    if pattern == "*":
+        return True
     return _glob(pattern).fullmatch(text) is not None
 
 
@@ -55,7 +57,7 @@ def _arn_glob(pattern: Pattern) -> re.Pattern[str] | None:
     # A variable's value that has a colon of its own fits no part but the last.
     if len(parts) < ARN_PARTS or any(r"\:" in part for part in parts[:-1]):
         return None
-    # Nothing of the first five parts matches a colon, so each ends at one certain colon and none is tried a second time.
+    # Nothing of the first five parts matches a colon, so each ends at one certain colon and is tried once.
     sources = [_source(part, "[^:]") for part in parts[:-1]]
     return re.compile(":".join([*sources, _source(parts[-1], ".")]), re.DOTALL)
 

@@ -1,0 +1,89 @@
+"""The policies that AWS keeps for ECR (documented, as of 2026), to be attached by name or by ARN. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from ecrsim.ecr.access.documents import Document, Kind, read
+
+
+def _allow(*actions: str, **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": list(actions), "Resource": "*", **more}
+
+
+def _of(service: str, names: Sequence[str]) -> list[str]:
+    return [f"{service}:{name}" for name in names]
+
+
+_PULL = (
+    "GetAuthorizationToken",
+    "BatchCheckLayerAvailability",
+    "GetDownloadUrlForLayer",
+    "GetRepositoryPolicy",
+    "DescribeRepositories",
+    "ListImages",
+    "DescribeImages",
+    "BatchGetImage",
+    "GetLifecyclePolicy",
+    "GetLifecyclePolicyPreview",
+    "ListTagsForResource",
+    "DescribeImageScanFindings",
+)
+_PUSH = ("InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "PutImage")
+_PUBLIC_TOKEN = ("ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken")
+_PUBLIC_PULL = (
+    "BatchCheckLayerAvailability",
+    "GetRepositoryPolicy",
+    "DescribeRepositories",
+    "DescribeRegistries",
+    "DescribeImages",
+    "DescribeImageTags",
+    "GetRepositoryCatalogData",
+    "GetRegistryCatalogData",
+)
+
+_STATEMENTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "AdministratorAccess": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    "AmazonEC2ContainerRegistryFullAccess": [
+        _allow("ecr:*", "cloudtrail:LookupEvents"),
+        _allow(
+            "iam:CreateServiceLinkedRole",
+            Condition={"StringEquals": {"iam:AWSServiceName": ["replication.ecr.amazonaws.com"]}},
+        ),
+    ],
+    "AmazonEC2ContainerRegistryPowerUser": [_allow(*_of("ecr", _PULL), *_of("ecr", _PUSH))],
+    "AmazonEC2ContainerRegistryPullOnly": [
+        _allow(
+            "ecr:GetAuthorizationToken",
+            "ecr:BatchGetImage",
+            "ecr:GetDownloadUrlForLayer",
+            "ecr:BatchImportUpstreamImage",
+        )
+    ],
+    "AmazonEC2ContainerRegistryReadOnly": [_allow(*_of("ecr", _PULL))],
+    "AmazonElasticContainerRegistryPublicFullAccess": [_allow("ecr-public:*", "sts:GetServiceBearerToken")],
+    "AmazonElasticContainerRegistryPublicPowerUser": [
+        _allow(*_PUBLIC_TOKEN, *_of("ecr-public", _PUBLIC_PULL), *_of("ecr-public", _PUSH))
+    ],
+    "AmazonElasticContainerRegistryPublicReadOnly": [_allow(*_PUBLIC_TOKEN, *_of("ecr-public", _PUBLIC_PULL))],
+}
+#: By name: what JSON says.
+POLICIES: Mapping[str, Mapping[str, Any]] = {
+    name: {"Version": "2012-10-17", "Statement": list(statements)} for name, statements in _STATEMENTS.items()
+}
+
+_ARN = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(.+)")
+
+
+@cache
+def managed_policy(name: str, kind: Kind = Kind.IDENTITY) -> Document | None:
+    """The policy of that name or ARN (`arn:aws:iam::aws:policy/<name>`); None when it is not built in.
+
+    `kind`: a permissions boundary, too, can be a managed policy.
+    """
+    match = _ARN.fullmatch(name)
+    plain = match[1] if match else name
+    return read(POLICIES[plain], kind, plain) if plain in POLICIES else None
