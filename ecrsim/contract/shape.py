@@ -155,8 +155,8 @@ class _Structure:
 class Entries:
     """A list in a result whose entries are pure functions of rows: what a row was shaped to is remembered.
 
-    A page of a listing is asked for again and again with most rows unchanged; shaping them is most of its cost. `render`
-    makes the entry of a row, a tuple of plain values; `scope` holds all else that `render` depends on.
+    A page of a listing is asked for again and again with most rows unchanged; shaping them is most of its cost.
+    `render` makes the entry of a row, a tuple of plain values; `scope` holds all else that `render` depends on.
     """
 
     __slots__ = ("render", "rows", "scope")

@@ -5,10 +5,10 @@ Both planes and the routes in front of Flask speak these; Flask's own objects co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import parse_qs
 
 Headers = list[tuple[str, str]]
@@ -16,12 +16,20 @@ Headers = list[tuple[str, str]]
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
+class Pieces(Protocol):
+    """A body that is sent piece by piece, and closed afterwards."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
 class Answer(NamedTuple):
-    """Status, headers and body. A body that is not bytes is sent piece by piece and closed afterwards."""
+    """Status, headers and body."""
 
     status: int
     headers: Headers
-    body: bytes | Iterable[bytes] = b""
+    body: bytes | Pieces = b""
 
     @property
     def status_line(self) -> str:
@@ -166,7 +174,7 @@ class Request:
             answer.headers.append(("Connection", "close"))
         return answer._replace(body=self._answer_first(answer.body))
 
-    def _answer_first(self, content: bytes | Iterable[bytes]) -> Iterator[bytes]:
+    def _answer_first(self, content: bytes | Pieces) -> Generator[bytes, None, None]:
         if isinstance(content, bytes):
             yield content
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from ecrsim.blobs.base import BlobNotFound
@@ -70,7 +69,7 @@ def serve_blob(file: BinaryIO, digest: str, size: int, range_header: str | None,
         return Answer(304, [("ETag", f'"{digest}"')])
     span = _span(range_header, size)
     if span is None:
-        return Answer(200, _headers(digest, size), _pieces(file, 0, size))
+        return Answer(200, _headers(digest, size), _Pieces(file, 0, size))
     first, last = span
     if first > last:
         file.close()
@@ -86,7 +85,7 @@ def serve_blob(file: BinaryIO, digest: str, size: int, range_header: str | None,
         )
     headers = _headers(digest, last - first + 1)
     headers.append(("Content-Range", f"bytes {first}-{last}/{size}"))
-    return Answer(206, headers, _pieces(file, first, last - first + 1))
+    return Answer(206, headers, _Pieces(file, first, last - first + 1))
 
 
 def _span(header: str | None, size: int) -> tuple[int, int] | None:
@@ -101,13 +100,31 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
     return (first, min(last, size - 1)) if first < size else (1, 0)
 
 
-def _pieces(file: BinaryIO, first: int, length: int) -> Iterator[bytes]:
-    with file:
+class _Pieces:
+    """`length` bytes of an open file from `first` on, piece by piece.
+
+    Not a generator: one that was never begun would leave the file open when the server closes it.
+    """
+
+    def __init__(self, file: BinaryIO, first: int, length: int) -> None:
+        self._file, self._left = file, length
         if first:
             file.seek(first)
-        while length and (piece := file.read(min(_PIECE, length))):
-            length -= len(piece)
-            yield piece
+
+    def __iter__(self) -> _Pieces:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._file.read(min(_PIECE, self._left)) if self._left else b""
+        if not piece:
+            self.close()
+            raise StopIteration
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        self._left = 0
+        self._file.close()
 
 
 def delete_blob(target: Target) -> Answer:

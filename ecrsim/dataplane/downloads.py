@@ -15,6 +15,15 @@ _DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
 
 def download(runtime: Runtime, request: Request) -> Answer:
     """403 as the bucket answers (inferred) unless the URL is unaltered and in time."""
+    found = _download(runtime, request)
+    if request.method != "HEAD":
+        return found
+    if not isinstance(found.body, bytes):
+        found.body.close()
+    return Answer(found.status, found.headers)
+
+
+def _download(runtime: Runtime, request: Request) -> Answer:
     digest = request.path.removeprefix(downloads.PREFIX)
     expires, signature = request.parameter("expires") or "", request.parameter("signature") or ""
     secret, now = runtime.secret("download"), runtime.clock.now()
@@ -26,12 +35,10 @@ def download(runtime: Runtime, request: Request) -> Answer:
     if size is None:
         return _denied()
     try:
-        found = serve_blob(
-            runtime.blobs.open(digest), digest, size, request.header("RANGE"), request.header("IF_NONE_MATCH")
-        )
+        file = runtime.blobs.open(digest)
     except BlobNotFound:
         return _denied()
-    return found if request.method == "GET" else Answer(found.status, found.headers)
+    return serve_blob(file, digest, size, request.header("RANGE"), request.header("IF_NONE_MATCH"))
 
 
 def _denied() -> Answer:

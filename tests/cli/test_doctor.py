@@ -224,7 +224,7 @@ def test_a_database_of_another_program_is_seen(doctor, data):
 def test_a_file_that_is_no_database_is_seen(doctor, data):
     (data / "ecrsim.db").write_bytes(b"a text, and a long one: " * 100)
     [complaint] = doctor()["FAIL"]
-    assert complaint == f"database {data}/ecrsim.db: file is not a database"
+    assert complaint == f"data directory {data}: the file is not a database"
 
 
 def test_a_blob_store_that_is_a_file_is_seen(doctor, data, tmp_path):

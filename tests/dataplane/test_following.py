@@ -99,3 +99,5 @@ def test_a_redirect_leads_to_the_bytes_without_credentials():
     assert (head.status, head.headers["Content-Length"], head.body) == (200, str(len(LAYER)), b"")
     altered = url.replace("signature=", "signature=0")
     assert call_application(world.sim.app, "GET", altered).status == 403
+    refused = call_application(world.sim.app, "HEAD", altered)
+    assert (refused.status, refused.body) == (403, b"")

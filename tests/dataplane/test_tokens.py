@@ -47,7 +47,7 @@ def test_the_token_is_used_as_it_comes(world: World):
 
 
 def test_the_password_has_the_form_that_clients_rely_on(world: World):
-    """SAM splits at the colon and expects two parts; the helper decodes the envelope (both recorded)."""
+    """SAM splits at the colon and expects two parts; the credential helper decodes it (both recorded)."""
     password = password_of(world)
     assert ":" not in password
     envelope = json.loads(base64.b64decode(password, validate=True))

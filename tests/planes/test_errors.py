@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ecrsim.core.errors import AccessDeniedException, EmptyUploadException, ServiceUnavailableException
+from ecrsim.dataplane.errors import _TABLE
 from tests.planes.catalogue import FIXTURES, REFUSED, digest_of
 from tests.planes.conftest import Planes
 from tests.planes.pushing import Plane, Refused, client, push, rows
@@ -314,6 +316,26 @@ def test_a_fault_maps_by_the_table_and_changes_nothing(planes: Planes, fault: Fa
         assert rows(plane.sim) | {"layer_uploads": []} == before | {"layer_uploads": []}
     assert (rows(api.sim) | {"layer_uploads": []}) == (rows(registry.sim) | {"layer_uploads": []})
     assert len(rows(api.sim)["layer_uploads"]) == len(rows(registry.sim)["layer_uploads"])
+
+
+def test_an_upload_without_bytes_is_refused_by_both(planes: Planes):
+    """On /v2/ where ECR's rules are kept: the specification has blobs of no bytes."""
+    empty = digest_of(b"")
+    for plane in planes.apart(strict_ecr=True):
+        upload_id = plane.begin("app")
+        refused = ask(plane, lambda plane, upload_id=upload_id: plane.complete("app", upload_id, empty))
+        assert refused.code in ("EmptyUploadException", "400 BLOB_UPLOAD_INVALID")
+        assert refused.message == (
+            f"The upload with id '{upload_id}' in the repository with name 'app' in registry "
+            "with id '000000000000' cannot be completed because it does not have any parts"
+        )  # recorded
+
+
+def test_the_whole_table_is_held():
+    """Denials, empty uploads and a full disk have tests of their own, here and in `tests/faults`."""
+    elsewhere = {AccessDeniedException, EmptyUploadException, ServiceUnavailableException}
+    held = {fault.api for fault in FAULTS} | {each.__name__ for each in elsewhere}
+    assert {each.__name__ for each in _TABLE} - held == set()
 
 
 def test_a_part_out_of_order_is_refused_with_the_place_to_go_on_from(planes: Planes):

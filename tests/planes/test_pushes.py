@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import random
 from typing import Any
 
 import pytest
 
 from tests.planes.catalogue import ACCEPTED, FIXTURES, Fixture, digest_of, with_needs
 from tests.planes.conftest import Planes
-from tests.planes.pushing import MAY_DIFFER, Plane, client, push, rows
+from tests.planes.pushing import MAY_DIFFER, Plane, Refused, client, push, rows
 
 every_fixture = pytest.mark.parametrize("fixture", ACCEPTED, ids=lambda each: each.name)
 
@@ -48,6 +50,28 @@ def test_everything_pushed_one_after_the_other_leaves_equal_databases(planes: Pl
                     push(plane, "app", each, f"t{number % 5}")
     assert rows(api.sim) == rows(registry.sim)
     assert len(rows(api.sim)["images"]) == len(ACCEPTED)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_history_of_pushes_and_deletions_leaves_equal_databases(planes: Planes, seed: int):
+    """The same things happen on both planes, at the same instants: images come, tags move, images go."""
+    api, registry = planes.apart()
+    for plane in (api, registry):
+        history = random.Random(seed)  # noqa: S311 - the same history for both
+        for _ in range(25):
+            plane.sim.advance(minutes=history.randrange(1, 25))
+            present = [row["image_digest"] for row in rows(plane.sim)["images"]]
+            if present and history.random() < 0.3:
+                with contextlib.suppress(Refused):  # of an image that an index lists
+                    plane.delete("app", history.choice(present))
+                continue
+            tag = f"t{history.randrange(6)}"
+            for each in with_needs(history.choice(ACCEPTED)):
+                with contextlib.suppress(Refused):  # of what the API finds to be there already
+                    push(plane, "app", each, tag)
+    found = rows(api.sim)
+    assert found == rows(registry.sim)
+    assert found["images"]
 
 
 def test_only_named_tables_are_left_out_of_the_comparison(planes: Planes):
