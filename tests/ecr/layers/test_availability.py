@@ -117,8 +117,10 @@ def test_availability_is_the_repository_s_own(ecr, check):
         ([NOWHERE] * 101, "Member must have length less than or equal to 100"),
         (
             ["a" * 1001],
-            ("Member must satisfy constraint: [Member must have length less than or equal to 1000, "
-            "Member must have length greater than or equal to 0]"),
+            (
+                "Member must satisfy constraint: [Member must have length less than or equal to 1000, "
+                "Member must have length greater than or equal to 0]"
+            ),
         ),
     ],
 )
