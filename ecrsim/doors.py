@@ -16,7 +16,7 @@ log = logging.getLogger("ecrsim.front")
 
 def open_doors(config: Config) -> Front:
     """Opens them. OSError or ConfigError when HTTPS cannot be served; without ::1 the server goes on."""
-    front = Front(config.port)
+    front = Front(_reached_at(config.host), config.port)
     if config.host == "127.0.0.1":
         _open_beside(front, config.port, None)
     if config.wants_tls:
@@ -26,6 +26,11 @@ def open_doors(config: Config) -> Front:
             _open_beside(front, config.tls_port, context)
         log.info("HTTPS on port %d", config.tls_port)
     return front
+
+
+def _reached_at(host: str) -> str:
+    """Where a server that listens on `host` is reached from this machine: on loopback, if it listens everywhere."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def _open_beside(front: Front, port: int, context: ssl.SSLContext | None) -> None:

@@ -1,4 +1,4 @@
-"""The doors beside the main one: ::1, and HTTPS. Bytes are passed on to the server that listens on 127.0.0.1.
+"""The doors beside the main one: ::1, and HTTPS. Bytes are passed on to the address that the server listens on.
 
 The HTTP server takes one address and cannot choose a certificate by the name that a client asks for; a few lines of
 asyncio can do both without knowing HTTP. They run in a thread of the parent process, which is otherwise idle.
@@ -33,10 +33,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class Front:
-    """Doors that lead to `port` of 127.0.0.1."""
+    """Doors that lead to a server's main one."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
         self._doors: list[asyncio.Server] = []
@@ -70,7 +70,7 @@ class Front:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port, limit=_PIECE)
+            inner_reader, inner_writer = await asyncio.open_connection(self._host, self._port, limit=_PIECE)
         except OSError as error:
             log.warning("the server cannot be reached: %s", error)
             writer.close()

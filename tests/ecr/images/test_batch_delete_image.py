@@ -157,6 +157,11 @@ class TestReferencedByAnIndex:
         answer = delete(*by_tag("a", "b"))
         assert (entries(answer), answer["failures"]) == ([A], [referenced({"imageTag": "b"}, index)])
 
+    def test_failures_keep_the_order_of_the_request(self, ecr, index, delete):
+        (by_its_digest,) = by_digest(ONE)
+        failures = delete(by_its_digest, {"imageTag": "none"}, by_its_digest, {})["failures"]
+        assert [failure["imageId"] for failure in failures] == [by_its_digest, {"imageTag": "none"}, by_its_digest, {}]
+
     def test_all_its_indexes_are_named_oldest_first(self, ecr, index, delete):
         second = index_of(TWO, ONE)
         put(ecr, "app", second)

@@ -59,6 +59,13 @@ def test_layers_and_config_have_the_types_that_the_manifest_declares(ecr, check)
     ]
 
 
+def test_what_is_config_and_layer_at_once_has_the_type_of_the_config(ecr, check):
+    # As in an artifact whose config and layer are both `{}`.
+    image = build_image(b"{}", config=b"{}", config_media_type=DOCKER_CONFIG, layer_media_type=DOCKER_LAYER)
+    push(ecr, "app", image)
+    assert [layer["mediaType"] for layer in check(*image.blobs)["layers"]] == [DOCKER_CONFIG]
+
+
 def test_the_type_goes_with_the_last_image_that_names_it(ecr, check):
     image = build_image()
     push(ecr, "app", image, "v1")

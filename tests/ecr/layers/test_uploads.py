@@ -216,6 +216,7 @@ class TestComplete:
             ([10, 4], True),
             ([10, 10], True),
             ([4, 10], False),
+            ([4, 10, 10], False),
             ([10, 4, 10], False),
             ([10, 9, 1], False),
             ([4, 4, 4], False),
