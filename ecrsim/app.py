@@ -55,7 +55,10 @@ class Application:
 
     def _send(self, request: Request, answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self._log:
-            access_log.info("%s %s %d", request.method, request.path, answer.status)
+            # An API request says what it asks for in a header alone.
+            target = request.header("X_AMZ_TARGET")
+            what = f"{request.path} {target}" if target else request.path
+            access_log.info("%s %s %d", request.method, what, answer.status)
         answer = request.settle(answer)
         start_response(answer.status_line, answer.headers)
         return [answer.body] if isinstance(answer.body, bytes) else answer.body
