@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ecrsim.controlplane import endpoint
+from ecrsim.controlplane import endpoint, sts
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request
 from ecrsim.dataplane.downloads import download
@@ -43,7 +43,9 @@ class Application:
         config = runtime.config
         request = Request(environ, config.trust_forwarded, runtime.tls_port if config.wants_tls else None)
         path = request.path
-        if path == "/" and request.method == "POST":
+        if path == "/" and sts.is_sts(request):
+            answer = sts.answer(runtime, request)
+        elif path == "/" and request.method == "POST":
             answer = endpoint.answer(runtime, request)
         elif path.startswith("/v2/") or path == "/v2":
             answer = self._registry.answer(request)

@@ -73,6 +73,8 @@ class Config:
     auth: str = _knob(
         "open", "open: any access key is accepted; strict: unknown keys are refused", choices=("open", "strict")
     )
+    principals: str = _knob("", "file of users, roles and access keys (TOML or JSON), known from the start")
+    audit_limit: int = _knob(100_000, "newest decisions that the audit keeps; 0: none", flag=False)
     registry_host: str = _knob(
         "localhost",
         "what repositoryUri and proxyEndpoint begin with: localhost, domain (<account>.dkr.ecr.<region>.localhost), "

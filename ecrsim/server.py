@@ -12,6 +12,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from ecrsim.app import create_app
 from ecrsim.config import Config, load
 from ecrsim.core.runtime import Runtime
+from ecrsim.ecr.access.loading import load_principals
 from ecrsim.testing import client_over_socket, client_without_socket
 
 
@@ -45,6 +46,11 @@ class Ecrsim:
 
     def start(self) -> Self:
         self.runtime.open()
+        try:
+            load_principals(self.runtime)
+        except ValueError:
+            self.runtime.close()
+            raise
         self.app = create_app(self.runtime)
         if self._socket:
             self._server = ThreadedWSGIServer(
@@ -97,3 +103,4 @@ class Ecrsim:
     def reset(self) -> None:
         """Forget every repository and setting, and turn the clock back to now. Tokens stay good."""
         self.runtime.reset()
+        load_principals(self.runtime)

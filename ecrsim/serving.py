@@ -197,15 +197,20 @@ def load_worker(config: Config, parent: Connection, parent_pid: int) -> Any:
     from ecrsim.core.db import SchemaMismatch
     from ecrsim.core.errors import ServiceError
     from ecrsim.core.runtime import Runtime
+    from ecrsim.ecr.access.directory import DirectoryError
+    from ecrsim.ecr.access.loading import load_principals
 
     configure_logging(config.log_format)
     try:
         runtime = Runtime(config)
         runtime.open()
         runtime.blobs.check()
+        load_principals(runtime)
         application = create_app(runtime)
     except Exception as error:
-        if not isinstance(error, OSError | DBAPIError | SchemaMismatch | ServiceError | StoreUnwritable):
+        if not isinstance(
+            error, OSError | DBAPIError | DirectoryError | SchemaMismatch | ServiceError | StoreUnwritable
+        ):
             log.exception("the worker cannot start")
         reason = error.orig if isinstance(error, DBAPIError) else error
         parent.send(f"cannot start in {config.data_dir}: {reason}")
@@ -235,6 +240,7 @@ def _leave_with(parent_pid: int) -> None:
 def _collect_garbage(runtime: Any) -> None:
     """Every `gc_interval` seconds, in one worker at a time."""
     # Imported in the worker's own thread: the database costs the parent 300 ms.
+    from ecrsim.ecr.access.loading import forget_ended_sessions
     from ecrsim.ecr.images.garbage import collect
 
     while True:
@@ -246,5 +252,6 @@ def _collect_garbage(runtime: Any) -> None:
                 except BlockingIOError:
                     continue
                 collect(runtime)
+                forget_ended_sessions(runtime)
         except Exception:
             log.exception("garbage collection failed")

@@ -15,11 +15,13 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from ecrsim import __version__
+from ecrsim.admin.access import access_routes
 from ecrsim.admin.page import front_page
 from ecrsim.config import Config
 from ecrsim.contract.operations import missing
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
+from ecrsim.ecr.access.loading import load_principals
 
 #: Names below these are never sold: hosts files, docker and compose networks, clusters and office networks use them.
 _PRIVATE_DOMAINS = ("localhost", "test", "internal", "local")
@@ -43,9 +45,12 @@ def create_pages(runtime: Runtime) -> Flask:
             notImplemented={service: len(missing(service)) for service in ("ecr", "ecr-public")},
         )
 
+    pages.register_blueprint(access_routes(runtime))
+
     @pages.post("/_ecrsim/reset")
     def reset() -> Response:
         runtime.reset()
+        load_principals(runtime)
         return jsonify(status="ok")
 
     @pages.get("/")

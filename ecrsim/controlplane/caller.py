@@ -1,66 +1,79 @@
-"""Who signed an API request: the access key names the account, the scope of the signature the region."""
+"""Who signed an API request: the access key names the principal, the scope of the signature the region.
+
+A signature is checked whenever the secret is known. In the open mode other keys are root's of the account that their
+twelve digits name, else of the default account; in the strict mode they are refused.
+"""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from collections.abc import Mapping
 
-from ecrsim.config import Config
+from ecrsim.core.arn import root_arn
 from ecrsim.core.errors import (
+    ExpiredTokenException,
     IncompleteSignatureException,
+    InvalidSignatureException,
     MissingAuthenticationTokenException,
+    ServiceError,
     UnrecognizedClientException,
 )
-from ecrsim.core.runtime import Caller, root_caller
+from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.web import Request
+from ecrsim.ecr.access import directory, signatures
+from ecrsim.ecr.access.signatures import Reason, Refusal
 
-_CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256\s.*?Credential=([^/,\s]+)/([0-9]{8})/([^/,\s]*)/([^/,\s]+)/aws4_request")
-_SCOPE = re.compile(r"([^/]+)/([0-9]{8})/([^/]*)/([^/]+)/aws4_request")
-_PARAMETER = re.compile(r"(Credential|Signature|SignedHeaders)=([^,\s]*)")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
+#: The reasons have the names of the errors.
+_ERRORS: Mapping[Reason, type[ServiceError]] = {
+    Reason.MISSING: MissingAuthenticationTokenException,
+    Reason.INCOMPLETE: IncompleteSignatureException,
+    Reason.INVALID: InvalidSignatureException,
+    Reason.UNRECOGNIZED: UnrecognizedClientException,
+    Reason.EXPIRED: ExpiredTokenException,
+}
 
-def caller_of(config: Config, request: Request) -> Caller:
-    """The caller of a signed request, by header or by presigned query."""
-    access_key, region = _signed(request)
-    if not _REGION.fullmatch(region):
-        region = config.region
+
+def authenticate(call: Call, request: Request, body: bytes, service: str) -> Caller:
+    """The caller of a signed request to `service` (the name that signatures have for it).
+
+    Until then the call is nobody's: while it is refused, the audit has the access key that it claims.
+    """
+    runtime = call.runtime
+    call.caller = Caller(call.caller.account, call.caller.region, "", "", request.source_ip, request.scheme == "https")
+    parts = signatures.Parts(request.method, request.path, request.query_text, request.headers(), body)
+    signed = signatures.parse(parts.headers, parts.query)
+    if isinstance(signed, Refusal):
+        raise error_of(signed)
+    region = signed.region if _REGION.fullmatch(signed.region) else runtime.config.region
+    call.caller = call.caller._replace(region=region, principal=signed.access_key)
+    key = directory.find_key(call.connection, signed.access_key)
+    if key is None:
+        return _unknown(runtime, signed.access_key, region, call.caller)
+    # Clients sign by their own clocks; sessions end by ecrsim's, which a test may have turned.
+    now = runtime.clock.unturned()
+    turned = runtime.clock.now() - now
+    expires_at = None if key.expires_at is None else key.expires_at - turned
+    secrets = signatures.Key(key.secret, key.session_token, expires_at)
+    refusal = signatures.verify(signed, parts, secrets, now, service=service)
+    if refusal is not None:
+        raise error_of(refusal)
+    return call.caller._replace(
+        account=key.owner.split(":")[4], principal=key.session_arn or key.owner, access_key=key.access_key_id
+    )
+
+
+def _unknown(runtime: Runtime, access_key: str, region: str, place: Caller) -> Caller:
     if _ACCOUNT.fullmatch(access_key):
-        return root_caller(access_key, region, access_key)
-    if config.auth == "strict":
+        account = access_key
+    elif runtime.config.auth == "strict":
         raise UnrecognizedClientException
-    return root_caller(config.account, region, access_key)
+    else:
+        account = runtime.config.account
+    return place._replace(account=account, principal=root_arn(account, region), access_key=access_key)
 
 
-def _signed(request: Request) -> tuple[str, str]:
-    """(access key, region)."""
-    authorization = request.header("AUTHORIZATION")
-    if authorization:
-        match = _CREDENTIAL.match(authorization)
-        if match is None:
-            raise IncompleteSignatureException(_complaint(request, authorization))
-        return match[1], match[3]
-    scope = request.parameter("X-Amz-Credential")
-    match = _SCOPE.fullmatch(unquote(scope)) if scope else None
-    if match is None:
-        raise MissingAuthenticationTokenException
-    return match[1], match[3]
-
-
-def _complaint(request: Request, authorization: str) -> str:
-    """What is wrong with an Authorization header, in the front end's own words (recorded)."""
-    parameters = dict(_PARAMETER.findall(authorization))
-    if "Credential" in parameters:
-        return (
-            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
-            f"got '{parameters['Credential']}'"
-        )
-    sentences = [
-        f"Authorization header requires '{name}' parameter."
-        for name in ("Credential", "Signature", "SignedHeaders")
-        if name not in parameters
-    ]
-    if not (request.header("X_AMZ_DATE") or request.header("DATE")):
-        sentences.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
-    return " ".join([*sentences, f"Authorization={authorization}"])
+def error_of(refusal: Refusal) -> ServiceError:
+    return _ERRORS[refusal.reason](refusal.message)

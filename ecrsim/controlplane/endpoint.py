@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 from ecrsim.contract.models import Operation
 from ecrsim.contract.operations import function_of, resolve_target
 from ecrsim.contract.parse import parse
 from ecrsim.contract.shape import error_body, shape
-from ecrsim.controlplane.caller import caller_of
+from ecrsim.controlplane.actions import ACTIONS, questions
+from ecrsim.controlplane.caller import authenticate
 from ecrsim.core import ids
-from ecrsim.core.arn import Registry, parse_repository_arn
 from ecrsim.core.errors import (
     NotImplementedException,
     RequestEntityTooLargeException,
@@ -20,9 +18,10 @@ from ecrsim.core.errors import (
     ServiceError,
     UnknownOperationException,
 )
-from ecrsim.core.runtime import Caller, Runtime
+from ecrsim.core.runtime import Call, Runtime, root_caller
 from ecrsim.core.web import Answer, Request
-from ecrsim.ecr.access.service import authorize
+from ecrsim.ecr.access import audit
+from ecrsim.ecr.access.authorization import authorize
 
 log = logging.getLogger("ecrsim.api")
 
@@ -30,8 +29,6 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 _ACCEPTED_TYPES = (CONTENT_TYPE, "application/x-amz-json-1.0")
 #: Operations that change nothing run in a read transaction; the two that move bytes open their own (ecr/layers).
 _READS = ("Describe", "Get", "List", "BatchGet", "BatchCheck", "UploadLayerPart", "CompleteLayerUpload")
-#: The IAM action of an operation is its name, with one exception in the model's text.
-_ACTIONS = {"ListImageReferrers": "BatchGetImage"}
 
 
 def answer(runtime: Runtime, request: Request) -> Answer:
@@ -63,28 +60,24 @@ def _perform(runtime: Runtime, request: Request, request_id: str) -> bytes:
     if not _is_json(request):
         raise UnknownOperationException("The content type must be application/x-amz-json-1.1.")  # I
     operation = resolve_target(request.header("X_AMZ_TARGET") or "")
-    caller = caller_of(runtime.config, request)
-    function = function_of(operation)
-    if function is None:
-        raise NotImplementedException(operation=operation.name)
     content = request.read(runtime.config.max_body)
     if content is None:
         raise RequestEntityTooLargeException(f"The request body is longer than {runtime.config.max_body} bytes.")  # I
+    with runtime.call(root_caller(runtime.config.account, runtime.config.region), request_id, request.origin) as call:
+        action = f"{operation.service}:{ACTIONS.get(operation.name, operation.name)}"
+        with audit.kept(call, action):
+            call.caller = authenticate(call, request, content, operation.service)
+            return _answer(call, operation, content)
+
+
+def _answer(call: Call, operation: Operation, content: bytes) -> bytes:
+    function = function_of(operation)
+    if function is None:
+        raise NotImplementedException(operation=operation.name)
     arguments = parse(operation, content)
-    _authorize(caller, operation, arguments)
-    with runtime.call(caller, request_id, request.origin) as call:
-        if operation.name.startswith(_READS):
-            return shape(operation, function(call, **arguments))
-        with call.writing():
-            return shape(operation, function(call, **arguments))
-
-
-def _authorize(caller: Caller, operation: Operation, arguments: Mapping[str, Any]) -> None:
-    account, region = arguments.get("registry_id") or caller.account, caller.region
-    name = arguments.get("repository_name")
-    if operation.name == "DescribeRepositories":
-        # Recorded: the denial names the first repository that was asked for, or all of them.
-        name = arguments.get("repository_names", "*")[0]
-    if (arn := arguments.get("resource_arn")) and (parsed := parse_repository_arn(arn)):
-        region, account, name = parsed
-    authorize(caller, _ACTIONS.get(operation.name, operation.name), Registry(account, region), name)
+    for question in questions(call.caller, operation.name, arguments):
+        authorize(call, *question)
+    if operation.name.startswith(_READS):
+        return shape(operation, function(call, **arguments))
+    with call.writing():
+        return shape(operation, function(call, **arguments))

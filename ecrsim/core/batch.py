@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -46,13 +47,17 @@ class BatchingWriter:
             self._timer.daemon = True
             self._timer.start()
 
-    def flush(self) -> None:
+    def flush(self, applier: Applier | None = None) -> None:
         """Write all notes now, or wait until whoever is writing them has done so. Cheap when there are none.
+
+        With `applier` only when there are notes of its kind. Who has a read transaction open does not see what was
+        written: release it before.
 
         Notes that cannot be written stay until they can be, so that no reader is refused for them: on a full disk it
         sees the pull times of before.
         """
-        if not self._notes and not self._flushing.locked():
+        waiting = self._notes if applier is None else applier in self._notes
+        if not waiting and not self._flushing.locked():
             return
         with self._flushing:
             with self._lock:
@@ -65,6 +70,10 @@ class BatchingWriter:
             except ServiceError as error:
                 log.warning("pull times were not recorded%s: %s", "" if self._closed else " yet", error.message)
                 self._keep(notes)
+
+    def wait_for_others(self) -> None:
+        """Until every other worker must have written what it had noted before now."""
+        time.sleep(self._delay * 1.5)
 
     def _write(self, notes: dict[Applier, dict[Hashable, Any]]) -> None:
         if notes:

@@ -81,13 +81,18 @@ class UnrecognizedClientException(ServiceError):
     template = "The security token included in the request is invalid."  # R
 
 
-class AccessDeniedException(ServiceError):
-    """The principal may not do that. ecr-registry: the sentence of the denial is AWS's."""
+class InvalidSignatureException(ServiceError):
+    """The signature is not what the holder of the key would have made, or is of another time."""
 
-    template = (
-        "User: {principal} is not authorized to perform: {action} on resource: {resource} "
-        "because no {policy_type} policy allows the {action} action"  # R
-    )
+
+class ExpiredTokenException(ServiceError):
+    """The key is a session's, and the session has ended."""
+
+    template = "The security token included in the request is expired"  # R
+
+
+class AccessDeniedException(ServiceError):
+    """The principal may not do that; the sentence says which policy decided (`ecr/access/policy.py`)."""
 
 
 # --- Shared by many operations ----------------------------------------------------------------------------------------

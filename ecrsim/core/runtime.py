@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -49,12 +49,14 @@ class Call:
     moved while neither is open (`release()`).
     """
 
-    __slots__ = ("_connection", "_stack", "caller", "now", "origin", "request_id", "runtime")
+    __slots__ = ("_connection", "_stack", "caller", "decisions", "now", "origin", "request_id", "runtime")
 
     def __init__(self, runtime: Runtime, caller: Caller, request_id: str, origin: str) -> None:
         self.runtime = runtime
         self.caller = caller
         self.request_id = request_id
+        #: What was decided about the caller's rights so far, for the audit.
+        self.decisions: list[Any] = []
         #: Scheme and authority under which the caller reached ecrsim, for URLs in answers.
         self.origin = origin
         self.now = runtime.clock.now()

@@ -94,6 +94,25 @@ class Request:
         """By its CGI name: `CONTENT_RANGE`."""
         return cast("str | None", self.environ.get(f"HTTP_{name}"))
 
+    def headers(self) -> dict[str, str]:
+        """All headers, by lower-case name."""
+        found = {
+            name[5:].replace("_", "-").lower(): value
+            for name, value in self.environ.items()
+            if name.startswith("HTTP_")
+        }
+        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            if self.environ.get(name):
+                found[name.replace("_", "-").lower()] = self.environ[name]
+        return found
+
+    @property
+    def source_ip(self) -> str:
+        """The address that the connection comes from; the first forwarded one where those are believed."""
+        if self._trust_forwarded and (forwarded := self.header("X_FORWARDED_FOR")):
+            return forwarded.split(",")[0].strip()
+        return cast(str, self.environ.get("REMOTE_ADDR") or "127.0.0.1")
+
     @property
     def content_type(self) -> str | None:
         return self.environ.get("CONTENT_TYPE") or self.environ.get("HTTP_CONTENT_TYPE") or None
@@ -115,6 +134,11 @@ class Request:
     @cached_property
     def body(self) -> Body:
         return Body(self.environ["wsgi.input"], None if self._is_chunked else self.content_length or 0)
+
+    @property
+    def query_text(self) -> str:
+        """The query as it was sent."""
+        return cast(str, self.environ.get("QUERY_STRING") or "")
 
     @cached_property
     def query(self) -> dict[str, list[str]]:

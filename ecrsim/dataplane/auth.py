@@ -69,6 +69,9 @@ def scope_of(request: Request, token: Token, path_name: str) -> tuple[Registry, 
     return Registry(token.account, token.region), path_name
 
 
-def caller_of(token: Token, registry: Registry) -> Caller:
+def caller_of(request: Request, token: Token, registry: Registry) -> Caller:
     """A token is good in every region; the call is made in the registry's."""
-    return Caller(token.account, registry.region, token.principal)
+    secure = request.scheme == "https"
+    return Caller(
+        token.account, registry.region, token.principal, token.access_key, request.source_ip, secure, "registry"
+    )

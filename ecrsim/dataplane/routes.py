@@ -20,6 +20,7 @@ from ecrsim.dataplane.auth import Tokens, Unauthorized, caller_of, scope_of
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.profile import profile_of
 from ecrsim.dataplane.target import Target, check_name
+from ecrsim.ecr.access import audit
 
 log = logging.getLogger("ecrsim.registry")
 
@@ -127,11 +128,12 @@ class DataPlane:
             registry, name = scope_of(request, token, path_name)
         if path_name:
             check_name(name)
-        with self._runtime.call(caller_of(token, registry), ids.new_uuid(), request.origin) as call:
+        with self._runtime.call(caller_of(request, token, registry), ids.new_uuid(), request.origin) as call:
             target = Target(call, request, self._profile, registry, path_name, name, reference)
-            for action in route.actions:
-                target.allow(action)
-            return route.handle(target)
+            with audit.kept(call, f"{request.method} {request.path}"):
+                for action in route.actions:
+                    target.allow(action)
+                return route.handle(target)
 
 
 def _match(path: str) -> tuple[dict[str, Route], str, str]:

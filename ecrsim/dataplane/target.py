@@ -12,7 +12,7 @@ from ecrsim.core.runtime import Call
 from ecrsim.core.web import Request
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.profile import Profile
-from ecrsim.ecr.access.service import authorize
+from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.repositories.service import Repository, create_repository, find_repository
 
 #: Anchored and without nested repetition that could match one text in two ways.
@@ -36,7 +36,7 @@ class Target(NamedTuple):
         return f"/v2/{self.path_name}/{tail}"
 
     def allow(self, action: str) -> None:
-        authorize(self.call.caller, action, self.registry, self.repository_name)
+        authorize(self.call, action, self.registry, self.repository_name or "*")
 
     def repository(self) -> Repository:
         found = find_repository(self.call, self.registry, self.repository_name)

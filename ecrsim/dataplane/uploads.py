@@ -11,6 +11,7 @@ import re
 from ecrsim.blobs.base import OffsetMismatch, ShortBody, TooLarge, UploadBusy, UploadNotFound
 from ecrsim.core.digest import algorithm_of, is_oci_digest
 from ecrsim.core.errors import (
+    AccessDeniedException,
     EmptyUploadException,
     InvalidLayerException,
     LayerPartTooSmallException,
@@ -19,7 +20,7 @@ from ecrsim.core.errors import (
 from ecrsim.core.web import Answer
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.target import Target
-from ecrsim.ecr.access.service import authorize
+from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import service
 from ecrsim.ecr.registries.service import account_setting
@@ -65,6 +66,8 @@ def _mount(target: Target, repository: Repository, digest: str) -> bool:
     source_name = target.request.parameter("from")
     if source_name is not None:
         name = source_name.removeprefix(target.path_name.removesuffix(target.repository_name))
+        # Before anything is looked up: who may not read there learns nothing of what is there.
+        authorize(call, "GetDownloadUrlForLayer", registry, name)
         source = find_repository(call, registry, name)
         sources = [] if source is None else [source]
     elif target.profile.mount_anything:
@@ -77,7 +80,8 @@ def _mount(target: Target, repository: Repository, digest: str) -> bool:
             continue
         if not target.profile.mount_anything and layer_use(call, source, digest) is None:
             continue
-        authorize(call.caller, "GetDownloadUrlForLayer", registry, source.repository_name)
+        if source_name is None and not _may_read(target, source):
+            continue
         with call.writing():
             # Once more, now that nothing can be taken away in between.
             if service.layer_size(call, source, digest) is None:
@@ -85,6 +89,14 @@ def _mount(target: Target, repository: Repository, digest: str) -> bool:
             service.add_layer(call, repository.id, digest, size)
         return True
     return False
+
+
+def _may_read(target: Target, source: Repository) -> bool:
+    try:
+        authorize(target.call, "GetDownloadUrlForLayer", target.registry, source.repository_name)
+    except AccessDeniedException:
+        return False
+    return True
 
 
 def _same_encryption(one: Repository, other: Repository) -> bool:

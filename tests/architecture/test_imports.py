@@ -20,7 +20,7 @@ TIERS = (
     ("ecr_public", "delivery"),
     ("controlplane", "dataplane", "admin", "console"),
     ("app",),
-    ("coverage", "doctor", "front", "logs", "testing", "tls"),
+    ("coverage", "doctor", "front", "logs", "remote", "testing", "tls"),
     ("doors", "server"),
     ("serving",),
     ("",),  # the package itself: `from ecrsim import Ecrsim`

@@ -14,10 +14,12 @@ from ecrsim.testing import build_image, call_application
 def test_the_help_names_every_command(run):
     shown = run("--help")
     assert shown.status == 0
-    assert "{serve,env,doctor,gc,coverage,tls}" in shown.out
+    assert "{serve,env,doctor,gc,coverage,explain,policy,tls}" in shown.out
 
 
-@pytest.mark.parametrize("command", ["serve", "env", "doctor", "gc", "coverage", "tls", "tls ca"])
+@pytest.mark.parametrize(
+    "command", ["serve", "env", "doctor", "gc", "coverage", "explain", "policy", "policy minimal", "tls", "tls ca"]
+)
 def test_every_command_has_help(command, run):
     shown = run(*command.split(), "--help")
     assert (shown.status, shown.err) == (0, "")

@@ -77,6 +77,7 @@ class World:
         headers = {
             "X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}",
             "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Date": "20260101T000000Z",
             "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
         }
         answer = call_application(self.sim.app, "POST", "http://localhost/", headers, json.dumps(members).encode())

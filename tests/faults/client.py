@@ -100,6 +100,7 @@ class Client:
         headers = {
             "X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}",
             "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Date": "20260101T000000Z",
             "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
         }
         return self.send("POST", "/", json.dumps(members).encode(), headers)

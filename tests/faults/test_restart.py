@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import socket
@@ -22,6 +24,7 @@ from tests.faults.client import ACCOUNT, Client, digest_of, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
 from tests.planes.catalogue import ACCEPTED
 from tests.planes.pushing import ApiPlane, RegistryPlane, push, rows
+from tests.principals import document, know, user
 
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"a layer"
 EXCLUDED = f"arn:aws:iam::{ACCOUNT}:role/scanner"
@@ -45,6 +48,13 @@ def fill(sim: Ecrsim) -> None:
     upload_id = client.initiate_layer_upload(repositoryName="app")["uploadId"]
     registry.append("app", upload_id, 0, b"begun")
     registry.pull("app", "t0")
+    anyone = {"Effect": "Allow", "Principal": "*", "Action": "ecr:ListImages"}
+    client.set_repository_policy(repositoryName="app", policyText=json.dumps(document(anyone)))
+    client.put_registry_policy(policyText=json.dumps(document({**anyone, "Resource": "*"})))
+    jwk = {"kty": "RSA", "kid": "one", "n": base64.urlsafe_b64encode(b"\xff" * 256).decode().rstrip("="), "e": "AQAB"}
+    know(
+        sim, {"users": [user("dev")], "identity_providers": [{"issuer": "https://i.example", "keys": {"keys": [jwk]}}]}
+    )
 
 
 def test_every_row_is_there_again(tmp_path: Path):

@@ -1,16 +1,27 @@
-"""GetAuthorizationToken, and the policies that are not there."""
+"""GetAuthorizationToken, and the policies of repositories and registries."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
 from ecrsim.contract.operations import operation
 from ecrsim.core.arn import Registry
-from ecrsim.core.errors import RegistryPolicyNotFoundException, RepositoryPolicyNotFoundException
+from ecrsim.core.errors import (
+    InvalidParameterException,
+    RegistryPolicyNotFoundException,
+    RepositoryPolicyNotFoundException,
+)
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.access.authorization import would_lock_out
+from ecrsim.ecr.access.directory import changed
+from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, parse, pretty, read
 from ecrsim.ecr.access.service import issue_token
+from ecrsim.ecr.access.tables import registry_policies, repository_policies
 from ecrsim.ecr.registries.service import registry_of
-from ecrsim.ecr.repositories.service import get_repository, proxy_endpoint
+from ecrsim.ecr.repositories.service import Repository, get_repository, proxy_endpoint
 
 
 @operation("GetAuthorizationToken")
@@ -29,15 +40,99 @@ def get_authorization_token(call: Call, registry_ids: list[str] | None = None) -
     }
 
 
+@operation("SetRepositoryPolicy")
+def set_repository_policy(
+    call: Call, repository_name: str, policy_text: str, registry_id: str | None = None, force: bool | None = None
+) -> dict[str, Any]:
+    """Refused when it would keep the caller from setting it again, unless forced. Answered as it is kept: rewritten."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    document = _read(policy_text, Kind.REPOSITORY, "Invalid repository policy provided")
+    if not force and would_lock_out(call, document, registry, repository_name):
+        raise InvalidParameterException(member="PolicyText", constraint="Invalid repository policy provided")  # I
+    text = pretty(parse(policy_text))
+    statement = upsert(repository_policies).values(repository_id=repository.id, policy_text=text)
+    call.connection.execute(
+        statement.on_conflict_do_update(index_elements=["repository_id"], set_={"policy_text": text})
+    )
+    changed(call)
+    return {"registryId": registry.account, "repositoryName": repository_name, "policyText": text}
+
+
 @operation("GetRepositoryPolicy")
 def get_repository_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
-    """No repository has a policy until policies can be set."""
+    """The text as ECR rewrites it."""
     registry = registry_of(call, registry_id)
-    get_repository(call, registry, repository_name)
-    raise RepositoryPolicyNotFoundException(repository_name=repository_name, registry_id=registry.account)
+    repository = get_repository(call, registry, repository_name)
+    return _repository_policy(call, registry, repository)
+
+
+@operation("DeleteRepositoryPolicy")
+def delete_repository_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
+    """Answers with the text that is no more."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    answer = _repository_policy(call, registry, repository)
+    call.connection.execute(delete(repository_policies).where(repository_policies.c.repository_id == repository.id))
+    changed(call)
+    return answer
+
+
+def _repository_policy(call: Call, registry: Registry, repository: Repository) -> dict[str, Any]:
+    query = select(repository_policies.c.policy_text).where(repository_policies.c.repository_id == repository.id)
+    text = call.connection.execute(query).scalar()
+    name = repository.repository_name
+    if text is None:
+        raise RepositoryPolicyNotFoundException(repository_name=name, registry_id=registry.account)
+    return {"registryId": registry.account, "repositoryName": name, "policyText": text}
+
+
+@operation("PutRegistryPolicy")
+def put_registry_policy(call: Call, policy_text: str) -> dict[str, Any]:
+    """One policy for a registry, evaluated on every request to it (scope V2)."""
+    registry = registry_of(call)
+    _read(policy_text, Kind.REGISTRY, "Invalid registry policy provided")
+    text = pretty(parse(policy_text))
+    statement = upsert(registry_policies).values(registry_id=registry.account, region=registry.region, policy_text=text)
+    call.connection.execute(
+        statement.on_conflict_do_update(index_elements=["registry_id", "region"], set_={"policy_text": text})
+    )
+    changed(call)
+    return {"registryId": registry.account, "policyText": text}
 
 
 @operation("GetRegistryPolicy")
 def get_registry_policy(call: Call) -> dict[str, Any]:
-    """No registry has a policy until policies can be put."""
-    raise RegistryPolicyNotFoundException(registry_id=registry_of(call).account)
+    """The text as ECR rewrites it."""
+    return _registry_policy(call, registry_of(call))
+
+
+@operation("DeleteRegistryPolicy")
+def delete_registry_policy(call: Call) -> dict[str, Any]:
+    """Answers with the text that is no more."""
+    registry = registry_of(call)
+    answer = _registry_policy(call, registry)
+    call.connection.execute(
+        delete(registry_policies).where(
+            registry_policies.c.registry_id == registry.account, registry_policies.c.region == registry.region
+        )
+    )
+    changed(call)
+    return answer
+
+
+def _registry_policy(call: Call, registry: Registry) -> dict[str, Any]:
+    query = select(registry_policies.c.policy_text).where(
+        registry_policies.c.registry_id == registry.account, registry_policies.c.region == registry.region
+    )
+    text = call.connection.execute(query).scalar()
+    if text is None:
+        raise RegistryPolicyNotFoundException(registry_id=registry.account)
+    return {"registryId": registry.account, "policyText": text}
+
+
+def _read(policy_text: str, kind: Kind, complaint: str) -> Document:
+    try:
+        return read(policy_text, kind, kind.value)
+    except MalformedPolicy:
+        raise InvalidParameterException(member="PolicyText", constraint=complaint) from None  # R

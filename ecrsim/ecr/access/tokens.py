@@ -26,6 +26,8 @@ class Token(NamedTuple):
     region: str
     principal: str
     expiration: int
+    #: The key that it was asked for with: a session's own limits go with the token.
+    access_key: str = ""
 
 
 class Refusal(Enum):
@@ -46,7 +48,12 @@ def _seal(secret: bytes, payload: str, expiration: int) -> str:
 
 def issue(secret: bytes, token: Token) -> str:
     """The `authorizationToken`: base64 of `AWS:<password>`."""
-    claims = {"account": token.account, "region": token.region, "principal": token.principal}
+    claims = {
+        "account": token.account,
+        "region": token.region,
+        "principal": token.principal,
+        "access_key": token.access_key,
+    }
     payload = base64.b64encode(orjson.dumps(claims)).decode()
     password = orjson.dumps(
         {
@@ -89,4 +96,4 @@ def _read(secret: bytes, password: str) -> Token | None:
     if not hmac.compare_digest(_seal(secret, payload, expiration).encode(), str(envelope["datakey"]).encode()):
         return None
     claims = orjson.loads(base64.b64decode(payload))
-    return Token(claims["account"], claims["region"], claims["principal"], expiration)
+    return Token(claims["account"], claims["region"], claims["principal"], expiration, claims["access_key"])

@@ -11,7 +11,7 @@ from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import exclusions, listing, rules, service
 from ecrsim.ecr.images import manifest as manifests
-from ecrsim.ecr.images.pulls import record_pull
+from ecrsim.ecr.images.pulls import record_pull, write_pulls
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import Repository, get_repository
 
@@ -173,7 +173,7 @@ def describe_images(
     """One detail per digest. Without ids only ACTIVE images, unless the filter says otherwise; with ids, any status."""
     if image_ids is not None:
         _refuse_paging(next_token, max_results)
-    call.runtime.batch.flush()
+    write_pulls(call)
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     wanted = filter or {}

@@ -34,6 +34,12 @@ def record_pull(call: Call, registry: Registry, image: Image) -> None:
     call.runtime.batch.note(_write_pulls, image.id, call.now)
 
 
+def write_pulls(call: Call) -> None:
+    """What was pulled so far is in the database afterwards, and seen by the call."""
+    call.release()
+    call.runtime.batch.flush(_write_pulls)
+
+
 def is_same_principal(arn: str, principal: str) -> bool:
     """A session of a role counts as the role; its ARN has lost the role's path (inferred)."""
     session = _SESSION.fullmatch(principal)

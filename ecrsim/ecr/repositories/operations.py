@@ -13,6 +13,7 @@ from ecrsim.core import page
 from ecrsim.core.arn import Registry, parse_repository_arn, repository_arn
 from ecrsim.core.errors import InvalidParameterException, RepositoryNotEmptyException
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.access.directory import changed
 from ecrsim.ecr.images.service import has_images
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories import rules, service
@@ -119,6 +120,7 @@ def delete_repository(
         raise RepositoryNotEmptyException(repository_name=repository_name, registry_id=registry.account)
     answer = {"repository": _describe(call, repository)}
     service.delete_repository(call, repository)
+    changed(call)  # its policy went with it, and another repository may take its name
     return answer
 
 

@@ -1,0 +1,131 @@
+"""Admin routes of access: who is known, what was decided, why, and what a principal needs at least."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import BadRequest
+
+from ecrsim.core.arn import Registry, parse_repository_arn
+from ecrsim.core.clock import iso
+from ecrsim.core.runtime import Caller, Runtime
+from ecrsim.ecr.access import audit
+from ecrsim.ecr.access.authorization import explanation_of
+from ecrsim.ecr.access.directory import DirectoryError, replace_all
+from ecrsim.ecr.access.explanation import minimal_policy
+
+_PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::(\d{12}):.+", re.ASCII)
+_ACTION = re.compile(r"ecr(?:-public)?:[A-Za-z]+")
+_MAX_PAGE = 1000
+
+
+def access_routes(runtime: Runtime) -> Blueprint:
+    routes = Blueprint("access", __name__, url_prefix="/_ecrsim")
+
+    @routes.put("/principals")
+    def put_principals() -> Response:
+        """Replace all users, roles, keys and identity providers."""
+        try:
+            with runtime.database.write() as connection:
+                counts = replace_all(connection, _body(), runtime.config.account, runtime.config.region)
+        except DirectoryError as error:
+            raise BadRequest(str(error)) from None
+        return jsonify(counts)
+
+    @routes.post("/explain")
+    def explain() -> Response:
+        """The decision for a principal, an action and a resource; of a denial, what would have allowed it."""
+        body = _body()
+        principal, action, resource = (str(body.get(name, "")) for name in ("principal", "action", "resource"))
+        context = body.get("context", {})
+        if not isinstance(context, Mapping):
+            raise BadRequest("context is an object of condition keys")
+        match = _PRINCIPAL.fullmatch(principal)
+        if match is None:
+            raise BadRequest("principal is the ARN of a user, a role, a session or root")
+        if not _ACTION.fullmatch(action):
+            raise BadRequest("action is one of ecr's: ecr:PutImage")
+        registry, name = _target(runtime, match[1], resource)
+        caller = Caller(match[1], registry.region, principal)
+        given = {key.lower(): [str(item) for item in _list(value)] for key, value in context.items()}
+        with runtime.call(caller) as call:
+            return _json(explanation_of(call, action, registry, name, given))
+
+    @routes.get("/audit")
+    def read_audit() -> Response:
+        """Decisions after the number `after`, oldest first, with the number to go on after."""
+        limit = min(_number("limit", 100), _MAX_PAGE)
+        audit.settle(runtime)
+        with runtime.database.read() as connection:
+            rows = audit.page(connection, _number("after", 0), _number("since", 0), limit)
+        records = [_record(row) for row in rows]
+        return _json({"records": records, "next": rows[-1]["id"] if rows else _number("after", 0)})
+
+    @routes.get("/policy/minimal")
+    def minimal() -> Response:
+        """The least that covers what a principal was allowed since then (epoch milliseconds)."""
+        principal = request.args.get("principal", "")
+        audit.settle(runtime)
+        with runtime.database.read() as connection:
+            done = audit.done_by(connection, principal, _number("since", 0))
+        if not done:
+            raise BadRequest(f"the audit has nothing that {principal or 'nobody'} was allowed")
+        return _json(minimal_policy(done))
+
+    return routes
+
+
+def _target(runtime: Runtime, account: str, resource: str) -> tuple[Registry, str | None]:
+    if resource == "*":
+        return Registry(account, runtime.config.region), None
+    parsed = parse_repository_arn(resource)
+    if parsed is None:
+        raise BadRequest("resource is the ARN of a repository, or *")
+    return Registry(parsed.account, parsed.region), parsed.repository_name
+
+
+def _body() -> Mapping[str, Any]:
+    try:
+        body = orjson.loads(request.get_data())
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(body, Mapping):
+        raise BadRequest("the body is not an object")
+    return body
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _number(name: str, default: int) -> int:
+    text = request.args.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadRequest(f"{name} is a whole number")
+    return int(text)
+
+
+def _record(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "number": row["id"],
+        "time": iso(row["at"]),
+        "plane": row["plane"],
+        "principal": row["principal"],
+        "account": row["account"],
+        "region": row["region"],
+        "action": row["action"],
+        "resource": row["resource"],
+        "decision": "allowed" if row["is_allowed"] else "denied",
+        "reason": row["reason"],
+        "requestId": row["request_id"],
+        "source": row["source"],
+        "error": row["error"],
+    }
+
+
+def _json(content: Any) -> Response:
+    return Response(orjson.dumps(content), mimetype="application/json")

@@ -1,0 +1,99 @@
+"""The audit: each decision of either plane, kept for whoever asks what was done and why not.
+
+Written by the batching writer, so that no request waits for it; the newest rows stay, up to a setting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from ecrsim.core.arn import Registry
+from ecrsim.core.db import Prepared
+from ecrsim.core.runtime import Call, Runtime
+from ecrsim.ecr.access.tables import audit
+
+COLUMNS = (
+    "id", "at", "plane", "principal", "account", "region", "action", "resource", "is_allowed", "reason",
+    "request_id", "source", "error",
+)  # fmt: skip
+#: The reason of what everybody may do: no policy needs to name it.
+NEEDS_NOTHING = "allowed to everyone"
+_ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:.*/)?([^/]+)")
+_PAGE = Prepared(
+    select(*(audit.c[name] for name in COLUMNS))
+    .where(audit.c.id > bindparam("after"), audit.c.at >= bindparam("since"))
+    .order_by(audit.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+def record(call: Call, action: str, resource: str, registry: Registry, *, is_allowed: bool, reason: str) -> None:
+    """Remember a decision until the call ends (`kept`)."""
+    call.decisions.append((registry, action, resource, is_allowed, reason))
+
+
+@contextlib.contextmanager
+def kept(call: Call, action: str) -> Iterator[None]:
+    """Put the decisions of the block on record, with the error that it ended with.
+
+    A call that fails before anything was decided is on record as well, as `action` on `*`.
+    """
+    error: str | None = None
+    try:
+        yield
+    except Exception as failure:
+        error = getattr(failure, "code", "ServerException")
+        if not call.decisions:
+            record(call, action, "*", call.caller.registry, is_allowed=False, reason="refused before it was decided")
+        raise
+    finally:
+        limit = call.runtime.config.audit_limit
+        if limit and call.decisions:
+            caller = call.caller
+            begin = (call.now, caller.plane, caller.principal)
+            end = (call.request_id, caller.source_ip, error)
+            for number, (registry, *decision) in enumerate(call.decisions):
+                row = (*begin, registry.account, registry.region, *decision, *end)
+                call.runtime.batch.note(_write, (call.request_id, number), (limit, row))
+
+
+def settle(runtime: Runtime) -> None:
+    """Before the audit is read: write what is noted, and give other workers the moment that they need for theirs."""
+    runtime.batch.flush()
+    if runtime.config.workers > 1:
+        runtime.batch.wait_for_others()
+
+
+def _write(connection: Connection, notes: Mapping[Hashable, Any]) -> None:
+    connection.execute(insert(audit), [dict(zip(COLUMNS[1:], row, strict=True)) for _, row in notes.values()])
+    newest = connection.execute(select(func.max(audit.c.id))).scalar_one()
+    kept = max(limit for limit, _ in notes.values())
+    connection.execute(delete(audit).where(audit.c.id <= newest - kept))
+
+
+def page(connection: Connection, after: int, since: int, limit: int) -> list[dict[str, Any]]:
+    """Rows after the number `after` that are not older than `since` (epoch milliseconds), oldest first."""
+    return [
+        dict(zip(COLUMNS, row, strict=True)) for row in _PAGE.all(connection, after=after, since=since, limit=limit)
+    ]
+
+
+def done_by(connection: Connection, principal: str, since: int) -> list[tuple[str, str]]:
+    """(action, resource) of what the principal was allowed since then, each once. A session counts as its role."""
+    of_principal = audit.c.principal == principal
+    role = _ROLE.fullmatch(principal)
+    if role is not None:
+        sessions = f"arn:{role[1]}:sts::{role[2]}:assumed-role/{role[3]}/"
+        of_principal |= audit.c.principal.startswith(sessions, autoescape=True)
+    query = (
+        select(audit.c.action, audit.c.resource)
+        .where(of_principal, audit.c.is_allowed, audit.c.at >= since, audit.c.reason != NEEDS_NOTHING)
+        .distinct()
+        .order_by(audit.c.resource, audit.c.action)
+    )
+    return [(action, resource) for action, resource in connection.execute(query)]

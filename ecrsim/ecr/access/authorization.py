@@ -1,0 +1,286 @@
+"""May this caller do that, and why: the one way to ask, for both planes.
+
+What does not change between two requests is remembered: documents that were read, identities, decisions that depend on
+no condition. One text in the database, new after each change of principals, keys or policies, says when to forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from ecrsim.core.arn import Registry, repository_arn, root_arn
+from ecrsim.core.clock import SECOND, iso
+from ecrsim.core.db import Prepared
+from ecrsim.core.errors import AccessDeniedException
+from ecrsim.core.runtime import Call, Caller
+from ecrsim.ecr.access import audit, directory
+from ecrsim.ecr.access.documents import Document, Kind, read
+from ecrsim.ecr.access.explanation import explain
+from ecrsim.ecr.access.policy import (
+    Decision,
+    Policies,
+    Principal,
+    Request,
+    decide,
+    denial,
+    locks_out,
+)
+from ecrsim.ecr.access.tables import registry_policies, repository_policies
+from ecrsim.ecr.repositories.tables import repositories, repository_tags
+
+_REPOSITORY_POLICY = Prepared(
+    select(repository_policies.c.policy_text)
+    .join(repositories, repositories.c.id == repository_policies.c.repository_id)
+    .where(
+        repositories.c.kind == bindparam("kind"),
+        repositories.c.registry_id == bindparam("account"),
+        repositories.c.region == bindparam("region"),
+        repositories.c.repository_name == bindparam("repository_name"),
+    )
+)
+_REGISTRY_POLICY = Prepared(
+    select(registry_policies.c.policy_text).where(
+        registry_policies.c.registry_id == bindparam("account"), registry_policies.c.region == bindparam("region")
+    )
+)
+_RESOURCE_TAGS = Prepared(
+    select(repository_tags.c.key, repository_tags.c.value)
+    .join(repositories, repositories.c.id == repository_tags.c.repository_id)
+    .where(
+        repositories.c.kind == bindparam("kind"),
+        repositories.c.registry_id == bindparam("account"),
+        repositories.c.region == bindparam("region"),
+        repositories.c.repository_name == bindparam("repository_name"),
+    )
+)
+
+#: What a principal may do when nobody knows it any more: nothing.
+_NOTHING: tuple[Document, ...] = ()
+_MAX_REMEMBERED = 10_000
+
+
+class Identity(NamedTuple):
+    """A caller as policies see it. `documents` is None for root."""
+
+    principal: Principal
+    documents: tuple[Document, ...] | None
+    boundary: Document | None
+    session: Document | None
+    tags: Mapping[str, str]
+    name: str
+
+
+class Memory:
+    """What one runtime remembers of a generation."""
+
+    __slots__ = ("decisions", "documents", "generation", "identities")
+
+    def __init__(self, generation: str | None) -> None:
+        self.generation = generation
+        self.identities: dict[tuple[str, str], Identity] = {}
+        self.documents: dict[tuple[Kind, str], Document] = {}
+        self.decisions: dict[tuple[Any, ...], Decision] = {}
+
+
+def memory(call: Call) -> Memory:
+    """What is remembered of the present generation."""
+    current = directory.generation(call.connection)
+    found = call.runtime.memory.get("access")
+    if not isinstance(found, Memory) or found.generation != current:
+        found = call.runtime.memory["access"] = Memory(current)
+    return found
+
+
+def authorize(
+    call: Call,
+    action: str,
+    registry: Registry,
+    repository_name: str | None = None,
+    context: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """AccessDeniedException with AWS's sentence when the caller may not; either way the decision is on record."""
+    resource = "*" if repository_name is None else repository_arn(registry, repository_name)
+    request, decision = decision_of(call, call.caller, f"ecr:{action}", registry, repository_name, context or {})
+    audit.record(call, request.action, resource, registry, is_allowed=decision.allowed, reason=decision.because)
+    if not decision.allowed:
+        raise AccessDeniedException(denial(request, decision))
+
+
+def decision_of(
+    call: Call,
+    caller: Caller,
+    action: str,
+    registry: Registry,
+    repository_name: str | None,
+    context: Mapping[str, Sequence[str]],
+) -> tuple[Request, Decision]:
+    """The request as policies see it, and what they say."""
+    known = memory(call)
+    identity = identity_of(call, known, caller)
+    resource = "*" if repository_name is None else repository_arn(registry, repository_name)
+    key = (caller.principal, caller.access_key, action, resource)
+    request = Request(identity.principal, action, resource, registry.account, {})
+    decision = known.decisions.get(key)
+    if decision is not None:
+        return request, decision
+    policies = policies_of(call, known, identity, registry, repository_name)
+    depends = any(
+        statement.conditions or statement.has_variables
+        for document in policies.all()
+        for statement in document.statements
+    )
+    if depends:
+        request = request._replace(context=_context(call, caller, identity, registry, repository_name, context))
+    decision = decide(request, policies)
+    if not depends:
+        if len(known.decisions) > _MAX_REMEMBERED:
+            known.decisions.clear()
+        known.decisions[key] = decision
+    return request, decision
+
+
+def policies_of(
+    call: Call, known: Memory, identity: Identity, registry: Registry, repository_name: str | None
+) -> Policies:
+    place = {"account": registry.account, "region": registry.region}
+    of_registry = _REGISTRY_POLICY.first(call.connection, **place)
+    of_repository = None
+    if repository_name is not None:
+        of_repository = _REPOSITORY_POLICY.first(
+            call.connection, kind=registry.kind, repository_name=repository_name, **place
+        )
+    return Policies(
+        identity.documents,
+        identity.boundary,
+        identity.session,
+        _document(known, Kind.REPOSITORY, of_repository),
+        _document(known, Kind.REGISTRY, of_registry),
+    )
+
+
+def _document(known: Memory, kind: Kind, row: Any) -> Document | None:
+    if row is None:
+        return None
+    text = row[0]
+    found = known.documents.get((kind, text))
+    if found is None:
+        found = known.documents[kind, text] = read(text, kind, kind.value)
+    return found
+
+
+# --- who --------------------------------------------------------------------------------------------------------------
+
+
+def identity_of(call: Call, known: Memory, caller: Caller) -> Identity:
+    """The caller's rights as they are now. A principal that is not known any more has none."""
+    key = (caller.principal, caller.access_key)
+    found = known.identities.get(key)
+    if found is None:
+        found = known.identities[key] = _identity(call, caller)
+    return found
+
+
+def _identity(call: Call, caller: Caller) -> Identity:
+    if caller.principal == root_arn(caller.account, caller.region):
+        return Identity(Principal(caller.principal, caller.account), None, None, None, {}, "root")
+    session = directory.find_key(call.connection, caller.access_key) if caller.access_key else None
+    owner = session.owner if session is not None else caller.principal
+    row = directory.find_principal(call.connection, owner)
+    if row is None or (session is not None and (session.session_arn or session.owner) != caller.principal):
+        return Identity(Principal(caller.principal, caller.account), _NOTHING, None, None, {}, "")
+    limit = directory.session_limit(session.session_policies or []) if session else None
+    boundary = directory.documents_of([row.boundary], Kind.BOUNDARY)[0] if row.boundary else None
+    return Identity(
+        Principal(caller.principal, row.account, row.arn if row.kind == "role" else None),
+        directory.documents_of(row.policies, Kind.IDENTITY),
+        boundary,
+        limit,
+        {**row.tags, **((session.session_tags if session else None) or {})},
+        row.name,
+    )
+
+
+def request_context(call: Call, identity: Identity) -> dict[str, Sequence[str]]:
+    """The condition keys of a request that is about no repository."""
+    caller = call.caller
+    return dict(_context(call, caller, identity, caller.registry, None, {}))
+
+
+def _context(
+    call: Call,
+    caller: Caller,
+    identity: Identity,
+    registry: Registry,
+    repository_name: str | None,
+    more: Mapping[str, Sequence[str]],
+) -> Mapping[str, Sequence[str]]:
+    """The condition keys of a request, in lower case (documented: AWS's global keys and ECR's own)."""
+    values: dict[str, Sequence[str]] = {
+        "aws:principalarn": [identity.principal.role_arn or caller.principal],
+        "aws:principalaccount": [caller.account],
+        "aws:principaltype": [_principal_type(identity)],
+        "aws:userid": [identity.name if identity.documents is not None else caller.account],
+        "aws:sourceip": [caller.source_ip],
+        "aws:securetransport": [str(caller.is_secure).lower()],
+        "aws:currenttime": [iso(call.now)],
+        "aws:epochtime": [str(call.now // SECOND)],
+        "aws:requestedregion": [registry.region],
+        "aws:resourceaccount": [registry.account],
+        "aws:viaawsservice": ["false"],
+    }
+    if identity.documents is not None and identity.principal.role_arn is None:
+        values["aws:username"] = [identity.name]
+    for key, value in identity.tags.items():
+        values[f"aws:principaltag/{key.lower()}"] = [value]
+    if repository_name is not None:
+        tags = _RESOURCE_TAGS.all(
+            call.connection,
+            kind=registry.kind,
+            account=registry.account,
+            region=registry.region,
+            repository_name=repository_name,
+        )
+        for key, value in tags:
+            values[f"aws:resourcetag/{key.lower()}"] = values[f"ecr:resourcetag/{key.lower()}"] = [value]
+    return {**values, **more}
+
+
+def _principal_type(identity: Identity) -> str:
+    if identity.documents is None:
+        return "Account"
+    return "AssumedRole" if identity.principal.role_arn else "User"
+
+
+def tag_context(tags: Sequence[Mapping[str, str]] | None, keys: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """`aws:RequestTag/…` and `aws:TagKeys` of a request that sets or removes resource tags."""
+    values = {f"aws:requesttag/{tag['Key'].lower()}": [tag["Value"]] for tag in tags or ()}
+    names = [tag["Key"] for tag in tags or ()] + list(keys or ())
+    return values | ({"aws:tagkeys": names} if names else {})
+
+
+def would_lock_out(call: Call, document: Document, registry: Registry, repository_name: str) -> bool:
+    """True when the caller could not set the repository's policy again, once `document` is it."""
+    known = memory(call)
+    identity = identity_of(call, known, call.caller)
+    policies = policies_of(call, known, identity, registry, repository_name)
+    context = _context(call, call.caller, identity, registry, repository_name, {})
+    resource = repository_arn(registry, repository_name)
+    request = Request(identity.principal, "ecr:SetRepositoryPolicy", resource, registry.account, context)
+    return locks_out(document, request, policies)
+
+
+def explanation_of(
+    call: Call, action: str, registry: Registry, repository_name: str | None, context: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Why the caller may or may not, as JSON; of a denial the smallest change that would allow it."""
+    known = memory(call)
+    identity = identity_of(call, known, call.caller)
+    policies = policies_of(call, known, identity, registry, repository_name)
+    values = _context(call, call.caller, identity, registry, repository_name, context)
+    resource = "*" if repository_name is None else repository_arn(registry, repository_name)
+    request = Request(identity.principal, action, resource, registry.account, values)
+    asked = {"principal": call.caller.principal, "action": action, "resource": resource}
+    return asked | explain(request, policies).as_json()
