@@ -21,9 +21,15 @@ from ecrsim.core.errors import (
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.web import Request
 from ecrsim.ecr.access import directory, signatures
+from ecrsim.ecr.access.authorization import memory
 from ecrsim.ecr.access.signatures import Reason, Refusal
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
+_COMMON_FORM = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/[0-9]{8}/([^/,\s]*)/[^/,\s]+/aws4_request, ?"
+    r"SignedHeaders=[a-z0-9;-]*\bhost\b[a-z0-9;-]*, ?Signature=[0-9a-f]+"
+)
+_DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
 #: The reasons have the names of the errors.
@@ -43,6 +49,11 @@ def authenticate(call: Call, request: Request, body: bytes, service: str) -> Cal
     """
     runtime = call.runtime
     call.caller = Caller(call.caller.account, call.caller.region, "", "", request.source_ip, request.scheme == "https")
+    if not memory(call).has_keys and (claimed := _claimed(request)):
+        access_key, region = claimed
+        return _unknown(
+            runtime, access_key, region if _REGION.fullmatch(region) else runtime.config.region, call.caller
+        )
     parts = signatures.Parts(request.method, request.path, request.query_text, request.headers(), body)
     signed = signatures.parse(parts.headers, parts.query)
     if isinstance(signed, Refusal):
@@ -63,6 +74,17 @@ def authenticate(call: Call, request: Request, body: bytes, service: str) -> Cal
     return call.caller._replace(
         account=key.owner.split(":")[4], principal=key.session_arn or key.owner, access_key=key.access_key_id
     )
+
+
+def _claimed(request: Request) -> tuple[str, str] | None:
+    """(access key, region) of a signature in the form that the SDKs give it; None for any other.
+
+    Where no key is known there is nothing to compute: reading the whole signature took a third of a small request.
+    """
+    match = _COMMON_FORM.fullmatch(request.header("AUTHORIZATION") or "")
+    if match is None or not _DATE.fullmatch(request.header("X_AMZ_DATE") or "") or request.query_text:
+        return None
+    return match[1], match[2]
 
 
 def _unknown(runtime: Runtime, access_key: str, region: str, place: Caller) -> Caller:

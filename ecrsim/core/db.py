@@ -107,6 +107,12 @@ class Prepared:
         """The driver's cursor, for `lastrowid` and `rowcount` of a writing statement."""
         return self._run(connection, parameters)
 
+    def many(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+        """Run once for each row, whose values stand in the order of the statement's parameters."""
+        dialect = connection.dialect
+        sql, _ = self._compiled.get(dialect.name) or self._compile(dialect)
+        cast("Any", connection.connection.dbapi_connection).executemany(sql, rows)
+
     def all(self, connection: Connection, **parameters: Any) -> list[Any]:
         return cast("list[Any]", self._run(connection, parameters).fetchall())
 

@@ -49,7 +49,7 @@ class Call:
     moved while neither is open (`release()`).
     """
 
-    __slots__ = ("_connection", "_stack", "caller", "decisions", "now", "origin", "request_id", "runtime")
+    __slots__ = ("_connection", "_stack", "caller", "decisions", "lookups", "now", "origin", "request_id", "runtime")
 
     def __init__(self, runtime: Runtime, caller: Caller, request_id: str, origin: str) -> None:
         self.runtime = runtime
@@ -57,6 +57,8 @@ class Call:
         self.request_id = request_id
         #: What was decided about the caller's rights so far, for the audit.
         self.decisions: list[Any] = []
+        #: What was looked up once for the whole call, by capability.
+        self.lookups: dict[str, Any] = {}
         #: Scheme and authority under which the caller reached ecrsim, for URLs in answers.
         self.origin = origin
         self.now = runtime.clock.now()

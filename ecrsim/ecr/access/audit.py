@@ -10,10 +10,10 @@ import re
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from ecrsim.core.arn import Registry
-from ecrsim.core.db import Prepared
+from ecrsim.core.db import Prepared, prepared_insert
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access.tables import audit
 
@@ -24,6 +24,7 @@ COLUMNS = (
 #: The reason of what everybody may do: no policy needs to name it.
 NEEDS_NOTHING = "allowed to everyone"
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:.*/)?([^/]+)")
+_INSERT = prepared_insert(audit, *COLUMNS[1:])
 _PAGE = Prepared(
     select(*(audit.c[name] for name in COLUMNS))
     .where(audit.c.id > bindparam("after"), audit.c.at >= bindparam("since"))
@@ -70,7 +71,7 @@ def settle(runtime: Runtime) -> None:
 
 
 def _write(connection: Connection, notes: Mapping[Hashable, Any]) -> None:
-    connection.execute(insert(audit), [dict(zip(COLUMNS[1:], row, strict=True)) for _, row in notes.values()])
+    _INSERT.many(connection, [row for _, row in notes.values()])
     newest = connection.execute(select(func.max(audit.c.id))).scalar_one()
     kept = max(limit for limit, _ in notes.values())
     connection.execute(delete(audit).where(audit.c.id <= newest - kept))

@@ -76,21 +76,26 @@ class Identity(NamedTuple):
 class Memory:
     """What one runtime remembers of a generation."""
 
-    __slots__ = ("decisions", "documents", "generation", "identities")
+    __slots__ = ("decisions", "documents", "generation", "has_keys", "identities")
 
-    def __init__(self, generation: str | None) -> None:
+    def __init__(self, generation: str | None, *, has_keys: bool) -> None:
         self.generation = generation
+        self.has_keys = has_keys
         self.identities: dict[tuple[str, str], Identity] = {}
         self.documents: dict[tuple[Kind, str], Document] = {}
         self.decisions: dict[tuple[Any, ...], Decision] = {}
 
 
 def memory(call: Call) -> Memory:
-    """What is remembered of the present generation."""
+    """What is remembered of the present generation; one call sees one generation."""
+    known: Memory | None = call.lookups.get("access")
+    if known is not None:
+        return known
     current = directory.generation(call.connection)
     found = call.runtime.memory.get("access")
     if not isinstance(found, Memory) or found.generation != current:
-        found = call.runtime.memory["access"] = Memory(current)
+        found = call.runtime.memory["access"] = Memory(current, has_keys=directory.has_keys(call.connection))
+    call.lookups["access"] = found
     return found
 
 
@@ -121,7 +126,7 @@ def decision_of(
     known = memory(call)
     identity = identity_of(call, known, caller)
     resource = "*" if repository_name is None else repository_arn(registry, repository_name)
-    key = (caller.principal, caller.access_key, action, resource)
+    key = (caller.principal, caller.access_key, action, registry, repository_name)
     request = Request(identity.principal, action, resource, registry.account, {})
     decision = known.decisions.get(key)
     if decision is not None:

@@ -291,6 +291,8 @@ def begin_session(
     call: Call, owner: str, session_arn: str | None, seconds: int, policies: list[dict[str, Any]], tags: dict[str, str]
 ) -> Session:
     """A key that goes by `session_arn` (None: by its owner's ARN) until it expires. Runs in a write transaction."""
+    if not has_keys(call.connection):
+        changed(call)  # from now on there are keys to look for
     token = ids.new_secret().hex() + ids.new_secret().hex()
     session = Session(
         f"ASIA{ids.new_uuid().replace('-', '')[:16].upper()}",
@@ -311,6 +313,11 @@ def begin_session(
         )
     )
     return session
+
+
+def has_keys(connection: Connection) -> bool:
+    """True when any key is known at all."""
+    return connection.execute(select(access_keys.c.access_key_id).limit(1)).first() is not None
 
 
 def end_sessions(connection: Connection, before: int) -> int:
