@@ -94,7 +94,7 @@ def _unknown(runtime: Runtime, access_key: str, region: str, place: Caller) -> C
         raise UnrecognizedClientException
     else:
         account = runtime.config.account
-    return place._replace(account=account, principal=root_arn(account, region), access_key=access_key)
+    return place._replace(account=account, region=region, principal=root_arn(account, region), access_key=access_key)
 
 
 def error_of(refusal: Refusal) -> ServiceError:
