@@ -16,7 +16,6 @@ from ecrsim.core.errors import (
     RequestEntityTooLargeException,
     ServerException,
     ServiceError,
-    UnknownOperationException,
 )
 from ecrsim.core.runtime import Call, Runtime, root_caller
 from ecrsim.core.web import Answer, Request
@@ -26,7 +25,8 @@ from ecrsim.ecr.access.authorization import authorize
 log = logging.getLogger("ecrsim.api")
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
-_ACCEPTED_TYPES = (CONTENT_TYPE, "application/x-amz-json-1.0")
+#: What the front end says to any other type, also to that of JSON 1.0 (recorded).
+_OTHER_TYPE = b"<UnknownOperationException/>\n"
 #: Operations that change nothing run in a read transaction; the two that move bytes open their own (ecr/layers).
 _READS = ("Describe", "Get", "List", "BatchGet", "BatchCheck", "UploadLayerPart", "CompleteLayerUpload")
 
@@ -34,31 +34,29 @@ _READS = ("Describe", "Get", "List", "BatchGet", "BatchCheck", "UploadLayerPart"
 def answer(runtime: Runtime, request: Request) -> Answer:
     """Every outcome is an answer; what nobody foresaw is ServerException, and logged."""
     request_id = ids.new_uuid()
+    if (request.content_type or "").partition(";")[0].strip().lower() != CONTENT_TYPE:
+        return _answer(404, "application/xml", request_id, _OTHER_TYPE)
     try:
         body = _perform(runtime, request, request_id)
         status = 200
     except ServiceError as error:
         status, body = error.status, error_body(error)
-        if isinstance(error, UnknownOperationException) and not _is_json(request):
-            status = 404
     except Exception:
         log.exception("request %s failed", request_id)
         status, body = 500, error_body(ServerException("An internal error has occurred."))
+    return _answer(status, CONTENT_TYPE, request_id, body)
+
+
+def _answer(status: int, content_type: str, request_id: str, body: bytes) -> Answer:
     headers = [
-        ("Content-Type", CONTENT_TYPE),
+        ("Content-Type", content_type),
         ("x-amzn-RequestId", request_id),
         ("Content-Length", str(len(body))),
     ]
     return Answer(status, headers, body)
 
 
-def _is_json(request: Request) -> bool:
-    return (request.content_type or "").partition(";")[0].strip().lower() in _ACCEPTED_TYPES
-
-
 def _perform(runtime: Runtime, request: Request, request_id: str) -> bytes:
-    if not _is_json(request):
-        raise UnknownOperationException("The content type must be application/x-amz-json-1.1.")  # I
     operation = resolve_target(request.header("X_AMZ_TARGET") or "")
     content = request.read(runtime.config.max_body)
     if content is None:
@@ -67,10 +65,10 @@ def _perform(runtime: Runtime, request: Request, request_id: str) -> bytes:
         action = f"{operation.service}:{ACTIONS.get(operation.name, operation.name)}"
         with audit.kept(call, action):
             call.caller = authenticate(call, request, content, operation.service)
-            return _answer(call, operation, content)
+            return _result(call, operation, content)
 
 
-def _answer(call: Call, operation: Operation, content: bytes) -> bytes:
+def _result(call: Call, operation: Operation, content: bytes) -> bytes:
     function = function_of(operation)
     if function is None:
         raise NotImplementedException(operation=operation.name)
