@@ -132,11 +132,7 @@ def decision_of(
     if decision is not None:
         return request, decision
     policies = policies_of(call, known, identity, registry, repository_name)
-    depends = any(
-        statement.conditions or statement.has_variables
-        for document in policies.all()
-        for statement in document.statements
-    )
+    depends = any(statement.needs_context for document in policies.all() for statement in document.statements)
     if depends:
         request = request._replace(context=_context(call, caller, identity, registry, repository_name, context))
     decision = decide(request, policies)

@@ -74,6 +74,12 @@ class Statement(NamedTuple):
     source: Mapping[str, Any]
 
     @property
+    def needs_context(self) -> bool:
+        """False when what it says of a principal, an action and a resource is the same for each request."""
+        patterns = (*(self.resources or ()), *(self.not_resources or ()))
+        return bool(self.conditions) or (self.has_variables and any("${" in pattern for pattern in patterns))
+
+    @property
     def label(self) -> str:
         return f"statement {self.number} ({self.sid})" if self.sid else f"statement {self.number}"
 
