@@ -1,0 +1,1 @@
+"""The outbox leaves the building: events in the shapes of EventBridge and CloudTrail, and whom they are for."""

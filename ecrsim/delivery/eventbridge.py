@@ -1,0 +1,118 @@
+"""An event of the outbox as EventBridge delivers it.
+
+The members stand in the order in which AWS prints them. That order differs by action: a push begins with its result, a
+change of the storage class with its action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ecrsim.delivery import cloudtrail
+from ecrsim.delivery.fact import Fact, instant
+
+IMAGE_ACTION = "ECR Image Action"
+REFERRER_ACTION = "ECR Referrer Action"
+API_CALL = "AWS API Call via CloudTrail"
+SERVICE_EVENT = "AWS Service Event via CloudTrail"
+
+Detail = dict[str, Any]
+
+
+def envelope(event: Fact) -> dict[str, Any]:
+    """The whole event: version, id, detail-type, source, account, time, region, resources, detail.
+
+    `id` is the identity of the row, so an event that is sent twice can be known again. Image actions and records of
+    CloudTrail name no resources (documented samples). KeyError for a type that has no shape.
+    """
+    detail_type, source, detail = _SHAPES[event.type](event)
+    return {
+        "version": "0",
+        "id": event.event_id,
+        "detail-type": detail_type,
+        "source": source,
+        "account": event.registry_id,
+        "time": instant(event.at),
+        "region": event.region,
+        "resources": [],
+        "detail": detail,
+    }
+
+
+def _tag_action(action_type: str) -> Callable[[Fact], tuple[str, str, Detail]]:
+    """A push or a deletion: one event for each tag, without `image-tag` where the image had none (inferred)."""
+
+    def shape(event: Fact) -> tuple[str, str, Detail]:
+        facts = event.facts
+        detail = {
+            "result": "SUCCESS",
+            "repository-name": event.repository_name,
+            "image-digest": facts["image_digest"],
+            "action-type": action_type,
+        }
+        if facts.get("image_tag") is not None:
+            detail["image-tag"] = facts["image_tag"]
+        return _action(facts), "aws.ecr", detail | _media_types(facts)
+
+    return shape
+
+
+def _storage_class(target: str) -> Callable[[Fact], tuple[str, str, Detail]]:
+    """A change of the storage class concerns the image as a whole, and so never names a tag (documented)."""
+
+    def shape(event: Fact) -> tuple[str, str, Detail]:
+        facts = event.facts
+        detail = {
+            "action-type": "UPDATE_STORAGE_CLASS",
+            "target-storage-class": target,
+            "image-digest": facts["image_digest"],
+            "repository-name": event.repository_name,
+            "result": "SUCCESS",
+            **_media_types(facts),
+        }
+        if facts.get("last_activated_at") is not None:
+            detail["last-activated-at"] = _with_fraction(facts["last_activated_at"])
+        return _action(facts), "aws.ecr", detail
+
+    return shape
+
+
+def _api_call(event: Fact) -> tuple[str, str, Detail]:
+    """The source is the service's name with `aws.` before it (documented for ECR, inferred for ECR Public)."""
+    service = event.facts["event_source"].partition(".")[0]
+    return API_CALL, f"aws.{service}", cloudtrail.record(event)
+
+
+def _service_event(event: Fact) -> tuple[str, str, Detail]:
+    return SERVICE_EVENT, "aws.ecr", cloudtrail.record(event)
+
+
+_SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
+    "ImagePushed": _tag_action("PUSH"),
+    "ImageDeleted": _tag_action("DELETE"),
+    "ImageArchived": _storage_class("ARCHIVE"),
+    "ImageRestored": _storage_class("STANDARD"),
+    "ApiCalled": _api_call,
+    "LifecyclePolicyExecuted": _service_event,
+    "LifecyclePolicyPreviewed": _service_event,
+}
+
+
+def _action(facts: Mapping[str, Any]) -> str:
+    """Signatures, attestations and SBOMs have a detail-type of their own."""
+    return REFERRER_ACTION if facts.get("is_referrer") else IMAGE_ACTION
+
+
+def _media_types(facts: Mapping[str, Any]) -> Detail:
+    members = {
+        "manifest-media-type": facts.get("manifest_media_type"),
+        "artifact-media-type": facts.get("artifact_media_type"),
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _with_fraction(at: int) -> str:
+    """`2025-01-02T03:04:05.67Z`, as in the sample: milliseconds without the zeros behind, and one digit at least."""
+    fraction = f"{at % 1_000:03}".rstrip("0") or "0"
+    return f"{instant(at).removesuffix('Z')}.{fraction}Z"
