@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from ecrsim import __version__
 from ecrsim.config import Config, ConfigError, load, with_values
+from ecrsim.simulator.command import add_lifecycle_commands
 
 Command = Callable[[Config, argparse.Namespace], int]
 
@@ -46,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add(commands, "doctor", _doctor, "say what is right and wrong with a set-up", checked + named)
     stored = ("data_dir", "database_url", "blob_store")
     gc = _add(commands, "gc", _gc, "collect layers and uploads that nothing needs any more", stored)
-    gc.add_argument("--grace", type=_seconds, metavar="SECONDS", help="how long a layer stays after its last use")
+    gc.add_argument("--grace", type=_whole, metavar="SECONDS", help="how long a layer stays after its last use")
     coverage = _add(commands, "coverage", _coverage, "list the operations, built and not built yet", ())
     coverage.add_argument("--markdown", action="store_true", help="as in docs/coverage.md")
     why = _add(commands, "explain", _explain, "say why a principal may or may not do something", ("host", "port"))
@@ -62,10 +63,34 @@ def make_parser() -> argparse.ArgumentParser:
     )
     least.add_argument("--principal", required=True, metavar="ARN", help="who: a user, role or session")
     least.add_argument("--since", metavar="TIME", help="from when on: 2h, 7d or 2026-01-31T12:00:00Z (default: ever)")
+    _add_time(commands)
+    add_lifecycle_commands(commands, _add)
     tls = commands.add_parser("tls", help="certificates", description="certificates.", allow_abbrev=False)
     parts = tls.add_subparsers(title="commands", required=True)
     _add(parts, "ca", _tls_ca, "print the certificate of ecrsim's own authority (PEM)", ("data_dir",))
     return parser
+
+
+def _add_time(commands: Any) -> None:
+    """The commands of time, and of what happens in it: they ask the server on that port."""
+    place = ("host", "port")
+    turned = _add(commands, "advance", _advance, "turn the clock forward, and run what is due on the way", place)
+    turned.add_argument("duration", type=_duration, metavar="DURATION", help="14d, 12h, 90s, 2w, 1d12h")
+    clock = _add(commands, "clock", _clock, "show the clock, stop it, or give it back to the real time", place)
+    clock.add_argument("mode", nargs="?", choices=("show", "freeze", "real"), default="show")
+    clock.add_argument("time", nargs="?", metavar="TIME", help="freeze: at this ISO 8601 time (default: now)")
+    _add(commands, "reset", _reset, "forget every repository and setting, and turn the clock back", place)
+    found = _add(commands, "events", _events, "print events, as EventBridge would deliver them", place)
+    found.add_argument(
+        "--follow", action="store_true", help="those that are still to come, as they come; ends by Ctrl-C"
+    )
+    found.add_argument(
+        "--after", type=_whole, metavar="N", help="those after this number (default: all; with --follow: new)"
+    )
+    found.add_argument("--type", metavar="TYPE", help="of this detail-type: ECR Image Action")
+    found.add_argument("--repository", metavar="NAME", help="of this repository")
+    found.add_argument("--pattern", metavar="JSON", help="that match this event pattern")
+    found.add_argument("--json", action="store_true", help="whole, one JSON object a line")
 
 
 def _add(commands: Any, name: str, command: Command, summary: str, knobs: tuple[str, ...]) -> argparse.ArgumentParser:
@@ -104,11 +129,21 @@ def _serve(config: Config, _: argparse.Namespace) -> int:
         return _fail(str(error))
 
 
-def _seconds(text: str) -> int:
-    seconds = int(text)
-    if seconds < 0:
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 0:
         raise ValueError(text)
-    return seconds
+    return number
+
+
+def _duration(text: str) -> int:
+    # Imported here: 40 ms of urllib that the other commands do without.
+    from ecrsim.remote.durations import seconds_of
+
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 #: Addresses that a client on the same machine reaches as localhost.
@@ -158,7 +193,8 @@ def _gc(config: Config, options: argparse.Namespace) -> int:
     try:
         if not config.database_file.exists():
             return _fail(f"there is no database {config.database_file}")
-        with contextlib.closing(Runtime(with_values(config, ephemeral=False))) as runtime:
+        # Without the setting of the clock, which is one of serving: it may go on in another process, turned since.
+        with contextlib.closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
             runtime.open()
             gone = collect(runtime, options.grace)
     except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:
@@ -181,22 +217,56 @@ def _coverage(_: Config, options: argparse.Namespace) -> int:
 
 
 def _explain(config: Config, options: argparse.Namespace) -> int:
-    return _remote("explain", config, options)
+    # Imported here: 40 ms of urllib that the other commands do without.
+    from ecrsim.remote.access import explain
+
+    return _asking(explain, config, options)
 
 
 def _minimal(config: Config, options: argparse.Namespace) -> int:
-    return _remote("minimal_policy", config, options)
-
-
-def _remote(name: str, config: Config, options: argparse.Namespace) -> int:
     # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim import remote
+    from ecrsim.remote.access import minimal_policy
+
+    return _asking(minimal_policy, config, options)
+
+
+def _advance(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 40 ms of urllib that the other commands do without.
+    from ecrsim.remote.clock import advance
+
+    return _asking(advance, config, options)
+
+
+def _clock(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 40 ms of urllib that the other commands do without.
+    from ecrsim.remote.clock import clock
+
+    return _asking(clock, config, options)
+
+
+def _reset(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 40 ms of urllib that the other commands do without.
+    from ecrsim.remote.clock import reset
+
+    return _asking(reset, config, options)
+
+
+def _events(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 40 ms of urllib that the other commands do without.
+    from ecrsim.remote.events import events
+
+    return _asking(events, config, options)
+
+
+def _asking(command: Command, config: Config, options: argparse.Namespace) -> int:
+    """A command that asks the server which is running."""
+    # Imported here: 40 ms of urllib that the other commands do without.
+    from ecrsim.remote import RemoteError
 
     try:
-        done: int = getattr(remote, name)(config, options)
-    except remote.RemoteError as error:
+        return command(config, options)
+    except RemoteError as error:
         return _fail(str(error))
-    return done
 
 
 def _tls_ca(config: Config, _: argparse.Namespace) -> int:

@@ -13,12 +13,29 @@ from ecrsim.testing import build_image, call_application
 
 def test_the_help_names_every_command(run):
     shown = run("--help")
+    names = set(shown.out.partition("{")[2].partition("}")[0].split(","))
     assert shown.status == 0
-    assert "{serve,env,doctor,gc,coverage,explain,policy,tls}" in shown.out
+    assert set("serve env doctor gc coverage explain policy advance clock reset events tls".split()) <= names
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "env", "doctor", "gc", "coverage", "explain", "policy", "policy minimal", "tls", "tls ca"]
+    "command",
+    [
+        "serve",
+        "env",
+        "doctor",
+        "gc",
+        "coverage",
+        "explain",
+        "policy",
+        "policy minimal",
+        "tls",
+        "tls ca",
+        "advance",
+        "clock",
+        "reset",
+        "events",
+    ],
 )
 def test_every_command_has_help(command, run):
     shown = run(*command.split(), "--help")
