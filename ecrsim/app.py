@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ecrsim.controlplane import endpoint, sts
+from ecrsim.core.errors import ServiceError
+from ecrsim.core.jobs import run_due
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request
 from ecrsim.dataplane.downloads import download
@@ -26,6 +28,7 @@ from ecrsim.ecr.layers.downloads import PREFIX
 load_capabilities()
 
 access_log = logging.getLogger("ecrsim.access")
+log = logging.getLogger("ecrsim.jobs")
 
 
 class Application:
@@ -37,12 +40,16 @@ class Application:
         self._pages: Callable[..., Iterable[bytes]] | None = None
         self._lock = threading.Lock()
         self._log = runtime.config.access_log
+        self._settles = runtime.config.jobs == "settle"
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         runtime = self._runtime
         config = runtime.config
         request = Request(environ, config.trust_forwarded, runtime.tls_port if config.wants_tls else None)
         path = request.path
+        if self._settles:
+            # What became due since the last answer, so that this one tells of it.
+            self._settle()
         if path == "/" and sts.is_sts(request):
             answer = sts.answer(runtime, request)
         elif path == "/" and request.method == "POST":
@@ -52,7 +59,10 @@ class Application:
         elif path.startswith(PREFIX):
             answer = download(runtime, request)
         else:
-            return self._flask()(environ, start_response)
+            pages = self._flask()(environ, start_response)
+            if self._settles:
+                self._settle()
+            return pages
         return self._send(request, answer, start_response)
 
     def _send(self, request: Request, answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -61,9 +71,18 @@ class Application:
             target = request.header("X_AMZ_TARGET")
             what = f"{request.path} {target}" if target else request.path
             access_log.info("%s %s %d", request.method, what, answer.status)
+        if self._settles:
+            self._settle()
         answer = request.settle(answer)
         start_response(answer.status_line, answer.headers)
         return [answer.body] if isinstance(answer.body, bytes) else answer.body
+
+    def _settle(self) -> None:
+        try:
+            run_due(self._runtime)
+        except ServiceError as error:
+            # What was asked for is done; the jobs stay due.
+            log.warning("jobs could not be run: %s", error.message)
 
     def _flask(self) -> Callable[..., Iterable[bytes]]:
         if self._pages is None:

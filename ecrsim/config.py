@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,7 +22,7 @@ MIB = 1024 * 1024
 #: `registry.test`, `registry.test:8080`, `[::1]:5100`, and the words of the setting `registry_host`.
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 #: Settings that are places on the disk, in which a leading `~` is the user's home.
-_PATHS = ("data_dir", "blob_store", "tls_cert", "tls_key")
+_PATHS = ("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets")
 
 
 class ConfigError(Exception):
@@ -66,6 +67,24 @@ class Config:
         "for the disk at each write",
         choices=("process", "power"),
     )
+
+    # What time it is, and who hears of it
+    clock: str = _knob(
+        "",
+        "real, frozen, or frozen@TIME (ISO 8601), from this start on; by default as it was left, and real at first",
+    )
+    jobs: str = _knob(
+        "worker",
+        "who runs jobs that are due: worker: a thread; settle: each request, before its answer leaves; manual: nobody, "
+        "but POST /_ecrsim/jobs/run and advancing the clock",
+        choices=("worker", "settle", "manual"),
+    )
+    lifecycle_interval: int = _knob(24 * 3600, "seconds between two runs of a lifecycle policy", flag=False)
+    preview_delay: int = _knob(0, "seconds that a lifecycle policy preview takes; in ECR some", flag=False)
+    restore_delay: int = _knob(5, "seconds that restoring an archived image takes; in ECR up to 20 minutes", flag=False)
+    aws_delays: bool = _knob(False, "let previews and restores take as long as ECR was seen to take")
+    targets: str = _knob("", "file of event targets and rules (TOML or JSON), known from the start")
+    events_limit: int = _knob(10_000, "newest events that are kept after they were delivered; 0: none", flag=False)
 
     # Who it is
     account: str = _knob("000000000000", "default account: of access keys that are not 12 digits")
@@ -121,6 +140,8 @@ class Config:
         _require(0 <= self.tls_port <= 65535, "tls_port", "a port number, 0 to 65535")
         _require(self.workers >= 1, "workers", "1 or more")
         _require(self.threads >= 1, "threads", "1 or more")
+        _require(_is_clock(self.clock), "clock", "real, frozen or frozen@TIME, such as frozen@2026-01-31T12:00:00Z")
+        _require(self.lifecycle_interval >= 1, "lifecycle_interval", "1 or more")
         _require(bool(self.tls_cert) == bool(self.tls_key), "tls_cert", "given together with tls_key")
         _require(
             not self.database_url or re.fullmatch(r"sqlite:///[^:?].*", self.database_url),
@@ -140,6 +161,15 @@ class Config:
                 _require(value >= 0, knob.name, "0 or more")
 
     @property
+    def preview_seconds(self) -> int:
+        return 10 if self.aws_delays else self.preview_delay
+
+    @property
+    def restore_seconds(self) -> int:
+        # Measured once, with a small image: 9 minutes and 10 seconds.
+        return 550 if self.aws_delays else self.restore_delay
+
+    @property
     def wants_tls(self) -> bool:
         return self.tls or bool(self.tls_cert)
 
@@ -148,6 +178,16 @@ class Config:
         """Where SQLite keeps the database, `ephemeral` aside."""
         given = self.database_url.removeprefix("sqlite:///").partition("?")[0]
         return Path(given) if given else Path(self.data_dir) / "ecrsim.db"
+
+
+def _is_clock(text: str) -> bool:
+    mode, at, moment = text.partition("@")
+    if not at:
+        return mode in ("", "real", "frozen")
+    try:
+        return mode == "frozen" and 1970 <= datetime.fromisoformat(moment).year <= 9998
+    except ValueError:
+        return False
 
 
 def _require(truth: Any, name: str, wanted: str) -> None:

@@ -116,7 +116,7 @@ def _data(config: Config) -> Iterator[Finding]:
 def _openable(config: Config, directory: Path) -> Finding:
     load_capabilities()
     try:
-        with closing(Runtime(with_values(config, ephemeral=False))) as runtime:
+        with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
             runtime.open()
             runtime.blobs.check()
     except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:

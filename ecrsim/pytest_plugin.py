@@ -38,6 +38,13 @@ def ecr(ecrsim: Ecrsim) -> Any:
 
 
 @pytest.fixture
+def ecrsim_clock(ecrsim: Ecrsim) -> Ecrsim:
+    """The same ecrsim with its clock stopped: `.now`, `.advance(days=1)`, `.freeze("2026-01-31T12:00:00Z")`."""
+    ecrsim.freeze()
+    return ecrsim
+
+
+@pytest.fixture
 def ecrsim_registry(ecrsim: Ecrsim) -> str:
     """host:port of the registry, as docker takes it."""
     return ecrsim.registry

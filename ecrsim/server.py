@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +11,14 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from ecrsim.app import create_app
 from ecrsim.config import Config, load
+from ecrsim.core.advancing import advance
+from ecrsim.core.clock import Setting
+from ecrsim.core.jobs import Ran, run_due
 from ecrsim.core.runtime import Runtime
+from ecrsim.core.turning import instant, turn
+from ecrsim.delivery.pump import Pump
+from ecrsim.delivery.selection import Selection, page
+from ecrsim.delivery.targets import load_targets
 from ecrsim.ecr.access.loading import load_principals
 from ecrsim.testing import client_over_socket, client_without_socket
 
@@ -37,9 +44,14 @@ class Ecrsim:
 
     def __init__(self, *, socket: bool = True, config: Config | None = None, **settings: Any) -> None:
         if config is None:
-            given: dict[str, Any] = {"ephemeral": "data_dir" not in settings, "port": 0 if socket else 5100}
+            given: dict[str, Any] = {
+                "ephemeral": "data_dir" not in settings,
+                "port": 0 if socket else 5100,
+                "jobs": "settle",
+            }
             config = load(given | settings, environ={})
         self.runtime = Runtime(config)
+        self._pump = Pump(self.runtime)
         self._socket = socket
         self._server: ThreadedWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -48,10 +60,12 @@ class Ecrsim:
         self.runtime.open()
         try:
             load_principals(self.runtime)
+            load_targets(self.runtime)
         except ValueError:
             self.runtime.close()
             raise
         self.app = create_app(self.runtime)
+        self._pump.start()
         if self._socket:
             self._server = ThreadedWSGIServer(
                 self.runtime.config.host, self.runtime.config.port, self.app, handler=_Handler
@@ -68,6 +82,7 @@ class Ecrsim:
             self._thread.join()
             self._server.server_close()
             self._server = None
+        self._pump.stop()
         self.runtime.close()
 
     def __enter__(self) -> Self:
@@ -96,11 +111,45 @@ class Ecrsim:
             return client_over_socket(service, self.endpoint_url, **names)
         return client_without_socket(service, self.app, self.endpoint_url, **names)
 
-    def advance(self, **duration: float) -> None:
-        """Turn the clock forward: `advance(days=1)`, `advance(hours=12, seconds=1)`. What expires by time does so."""
-        self.runtime.clock.advance(int(timedelta(**duration).total_seconds() * 1000))
+    def advance(self, **duration: float) -> list[Ran]:
+        """Turn the clock forward: `advance(days=1)`, `advance(hours=12, seconds=1)`.
+
+        Everything that is due on the way happens, in order, each at its own instant; what ran is returned.
+        """
+        return advance(self.runtime, timedelta(**duration) // timedelta(milliseconds=1))
+
+    def freeze(self, at: str | None = None) -> None:
+        """Stop the clock, now or at an ISO 8601 time: it then moves by `advance` alone.
+
+        What is due at that time runs, unless who runs jobs was set to be somebody else.
+        """
+        moment = self.runtime.clock.now() if at is None else instant(at)
+        turn(self.runtime.clock, self.runtime.database, Setting(True, moment))
+        if self.runtime.config.jobs == "settle":
+            run_due(self.runtime)
+
+    @property
+    def now(self) -> datetime:
+        """The time that the clock shows, in UTC."""
+        return datetime.fromtimestamp(self.runtime.clock.now() / 1000, UTC)
+
+    def events(
+        self,
+        type: str | None = None,
+        repository: str | None = None,
+        pattern: dict[str, Any] | None = None,
+        after: int = 0,
+    ) -> list[dict[str, Any]]:
+        """What has happened, oldest first, as EventBridge would deliver it: `events(type="ECR Image Action")`.
+
+        `type` is a detail-type, `pattern` an event pattern (PatternError, a ValueError, when it is none); `after`: only
+        those after that number of the outbox.
+        """
+        found, _ = page(self.runtime.database, Selection(type, repository, pattern=pattern), after)
+        return [entry.envelope for entry in found]
 
     def reset(self) -> None:
         """Forget every repository and setting, and turn the clock back to now. Tokens stay good."""
         self.runtime.reset()
         load_principals(self.runtime)
+        load_targets(self.runtime)

@@ -36,6 +36,10 @@ log = logging.getLogger("ecrsim")
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 #: Connections that one worker holds open.
 _CONNECTIONS = 16_384
+#: Seconds between two looks at what is due.
+_GLANCE = 0.2
+#: Seconds before jobs are tried again where nothing could be written.
+_PAUSE = 5
 #: Seconds that requests in flight are given when ecrsim is told to stop.
 _PATIENCE = 30
 
@@ -83,7 +87,8 @@ def serve(config: Config) -> int:
     starter = _Starter(config, server, ours)
     threading.Thread(target=starter.run, name="starter", daemon=True).start()
     try:
-        server.serve(target_loader=partial(load_worker, config, theirs, os.getpid()), wrap_loader=False)
+        started = f"{os.getpid()}-{time.monotonic_ns()}"
+        server.serve(target_loader=partial(load_worker, config, theirs, os.getpid(), started), wrap_loader=False)
     except SystemExit:
         # A worker ended by itself. That is no fault where all were told to: Ctrl-C reaches each of them.
         if not server.interrupt_signal:
@@ -183,12 +188,16 @@ class _Starter:
         raise StartError("the server does not answer")
 
 
-def load_worker(config: Config, parent: Connection, parent_pid: int) -> Any:
-    """Runs in each worker: the application, ready to be called. Tells the parent "" or why it cannot be."""
+def load_worker(config: Config, parent: Connection, parent_pid: int, started: str) -> Any:
+    """Runs in each worker: the application, ready to be called. Tells the parent "" or why it cannot be.
+
+    `started` names this start of ecrsim.
+    """
     threading.Thread(target=_leave_with, args=(parent_pid,), name="parent", daemon=True).start()
     for number in _STOPPING:
         signal.signal(number, signal.SIG_DFL)  # the parent's handlers, inherited by a fork, would do nothing here
-    _when_stopped(_stop_worker)
+    stopping = threading.Event()
+    _when_stopped(partial(_stop_worker, stopping))
     # Imported in the worker alone: 330 ms and 30 MB that the parent does without.
     from sqlalchemy.exc import DBAPIError
 
@@ -197,19 +206,23 @@ def load_worker(config: Config, parent: Connection, parent_pid: int) -> Any:
     from ecrsim.core.db import SchemaMismatch
     from ecrsim.core.errors import ServiceError
     from ecrsim.core.runtime import Runtime
+    from ecrsim.delivery.pump import Pump
+    from ecrsim.delivery.targets import TargetsError, load_targets
     from ecrsim.ecr.access.directory import DirectoryError
     from ecrsim.ecr.access.loading import load_principals
 
     configure_logging(config.log_format)
     try:
-        runtime = Runtime(config)
-        runtime.open()
+        runtime = Runtime(config, stopping=stopping)
+        runtime.open(started)
         runtime.blobs.check()
         load_principals(runtime)
+        load_targets(runtime)
         application = create_app(runtime)
     except Exception as error:
         if not isinstance(
-            error, OSError | DBAPIError | DirectoryError | SchemaMismatch | ServiceError | StoreUnwritable
+            error,
+            OSError | DBAPIError | DirectoryError | SchemaMismatch | ServiceError | StoreUnwritable | TargetsError,
         ):
             log.exception("the worker cannot start")
         reason = error.orig if isinstance(error, DBAPIError) else error
@@ -217,13 +230,19 @@ def load_worker(config: Config, parent: Connection, parent_pid: int) -> Any:
         # One that left would be started again; the parent, which knows now, ends this one.
         threading.Event().wait()
     Finalize(None, runtime.close, exitpriority=10)
+    pump = Pump(runtime)
+    pump.start()
+    Finalize(None, pump.stop, exitpriority=20)
     if config.gc_interval:
         threading.Thread(target=_collect_garbage, args=(runtime,), name="gc", daemon=True).start()
+    if config.jobs == "worker":
+        threading.Thread(target=_run_jobs, args=(runtime,), name="jobs", daemon=True).start()
     parent.send("")
     return application
 
 
-def _stop_worker() -> None:
+def _stop_worker(stopping: threading.Event) -> None:
+    stopping.set()
     handler = signal.getsignal(signal.SIGTERM)
     if not callable(handler):
         os._exit(1)  # granian has not taken over yet: no request was ever seen here
@@ -237,9 +256,27 @@ def _leave_with(parent_pid: int) -> None:
     os._exit(1)
 
 
+def _run_jobs(runtime: Any) -> None:
+    """What is due is run by one worker at a time, whichever sees it first."""
+    # Imported in the worker's own thread: the database costs the parent 300 ms.
+    from ecrsim.core.errors import ServiceError
+    from ecrsim.core.jobs import run_due
+
+    while not runtime.stopping.wait(_GLANCE):
+        try:
+            run_due(runtime, wait=False)
+        except ServiceError as error:
+            log.warning("jobs could not be run: %s", error.message)
+            runtime.stopping.wait(_PAUSE)
+        except Exception:
+            log.exception("jobs could not be run")
+
+
 def _collect_garbage(runtime: Any) -> None:
     """Every `gc_interval` seconds, in one worker at a time."""
     # Imported in the worker's own thread: the database costs the parent 300 ms.
+    from ecrsim.core.events import prune
+    from ecrsim.delivery.targets import undelivered
     from ecrsim.ecr.access.loading import forget_ended_sessions
     from ecrsim.ecr.images.garbage import collect
 
@@ -253,5 +290,7 @@ def _collect_garbage(runtime: Any) -> None:
                     continue
                 collect(runtime)
                 forget_ended_sessions(runtime)
+                with runtime.database.write() as connection:
+                    prune(connection, runtime.config.events_limit, undelivered(connection))
         except Exception:
             log.exception("garbage collection failed")

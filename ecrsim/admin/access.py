@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
+from ecrsim.admin.arguments import json_answer, json_body, number
 from ecrsim.core.arn import Registry, parse_repository_arn
 from ecrsim.core.clock import iso
 from ecrsim.core.runtime import Caller, Runtime
@@ -31,7 +31,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
         """Replace all users, roles, keys and identity providers."""
         try:
             with runtime.database.write() as connection:
-                counts = replace_all(connection, _body(), runtime.config.account, runtime.config.region)
+                counts = replace_all(connection, json_body(), runtime.config.account, runtime.config.region)
         except DirectoryError as error:
             raise BadRequest(str(error)) from None
         return jsonify(counts)
@@ -39,7 +39,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
     @routes.post("/explain")
     def explain() -> Response:
         """The decision for a principal, an action and a resource; of a denial, what would have allowed it."""
-        body = _body()
+        body = json_body()
         principal, action, resource = (str(body.get(name, "")) for name in ("principal", "action", "resource"))
         context = body.get("context", {})
         if not isinstance(context, Mapping):
@@ -53,17 +53,17 @@ def access_routes(runtime: Runtime) -> Blueprint:
         caller = Caller(match[1], registry.region, principal)
         given = {key.lower(): [str(item) for item in _list(value)] for key, value in context.items()}
         with runtime.call(caller) as call:
-            return _json(explanation_of(call, action, registry, name, given))
+            return json_answer(explanation_of(call, action, registry, name, given))
 
     @routes.get("/audit")
     def read_audit() -> Response:
         """Decisions after the number `after`, oldest first, with the number to go on after."""
-        limit = min(_number("limit", 100), _MAX_PAGE)
+        limit = min(number("limit", 100), _MAX_PAGE)
         audit.settle(runtime)
         with runtime.database.read() as connection:
-            rows = audit.page(connection, _number("after", 0), _number("since", 0), limit)
+            rows = audit.page(connection, number("after", 0), number("since", 0), limit)
         records = [_record(row) for row in rows]
-        return _json({"records": records, "next": rows[-1]["id"] if rows else _number("after", 0)})
+        return json_answer({"records": records, "next": rows[-1]["id"] if rows else number("after", 0)})
 
     @routes.get("/policy/minimal")
     def minimal() -> Response:
@@ -71,10 +71,10 @@ def access_routes(runtime: Runtime) -> Blueprint:
         principal = request.args.get("principal", "")
         audit.settle(runtime)
         with runtime.database.read() as connection:
-            done = audit.done_by(connection, principal, _number("since", 0))
+            done = audit.done_by(connection, principal, number("since", 0))
         if not done:
             raise BadRequest(f"the audit has nothing that {principal or 'nobody'} was allowed")
-        return _json(minimal_policy(done))
+        return json_answer(minimal_policy(done))
 
     return routes
 
@@ -88,25 +88,8 @@ def _target(runtime: Runtime, account: str, resource: str) -> tuple[Registry, st
     return Registry(parsed.account, parsed.region), parsed.repository_name
 
 
-def _body() -> Mapping[str, Any]:
-    try:
-        body = orjson.loads(request.get_data())
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(body, Mapping):
-        raise BadRequest("the body is not an object")
-    return body
-
-
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _number(name: str, default: int) -> int:
-    text = request.args.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise BadRequest(f"{name} is a whole number")
-    return int(text)
 
 
 def _record(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +108,3 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
         "source": row["source"],
         "error": row["error"],
     }
-
-
-def _json(content: Any) -> Response:
-    return Response(orjson.dumps(content), mimetype="application/json")

@@ -16,11 +16,16 @@ from werkzeug.exceptions import HTTPException
 
 from ecrsim import __version__
 from ecrsim.admin.access import access_routes
+from ecrsim.admin.delivery import delivery_routes
+from ecrsim.admin.events import event_routes
+from ecrsim.admin.lifecycle import lifecycle_routes
 from ecrsim.admin.page import front_page
+from ecrsim.admin.time import time_routes
 from ecrsim.config import Config
 from ecrsim.contract.operations import missing
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
+from ecrsim.delivery.targets import load_targets
 from ecrsim.ecr.access.loading import load_principals
 
 #: Names below these are never sold: hosts files, docker and compose networks, clusters and office networks use them.
@@ -45,12 +50,14 @@ def create_pages(runtime: Runtime) -> Flask:
             notImplemented={service: len(missing(service)) for service in ("ecr", "ecr-public")},
         )
 
-    pages.register_blueprint(access_routes(runtime))
+    for routes in (access_routes, delivery_routes, event_routes, lifecycle_routes, time_routes):
+        pages.register_blueprint(routes(runtime))
 
     @pages.post("/_ecrsim/reset")
     def reset() -> Response:
         runtime.reset()
         load_principals(runtime)
+        load_targets(runtime)
         return jsonify(status="ok")
 
     @pages.get("/")

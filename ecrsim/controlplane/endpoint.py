@@ -21,6 +21,7 @@ from ecrsim.core.runtime import Call, Runtime, root_caller
 from ecrsim.core.web import Answer, Request
 from ecrsim.ecr.access import audit
 from ecrsim.ecr.access.authorization import authorize
+from ecrsim.ecr.access.trail import called
 
 log = logging.getLogger("ecrsim.api")
 
@@ -29,6 +30,8 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 _OTHER_TYPE = b"<UnknownOperationException/>\n"
 #: Operations that change nothing run in a read transaction; the two that move bytes open their own (ecr/layers).
 _READS = ("Describe", "Get", "List", "BatchGet", "BatchCheck", "UploadLayerPart", "CompleteLayerUpload")
+#: Of layers only what becomes of them is on the trail.
+_NOT_ON_TRAIL = frozenset({"InitiateLayerUpload"})
 
 
 def answer(runtime: Runtime, request: Request) -> Answer:
@@ -65,17 +68,22 @@ def _perform(runtime: Runtime, request: Request, request_id: str) -> bytes:
         action = f"{operation.service}:{ACTIONS.get(operation.name, operation.name)}"
         with audit.kept(call, action):
             call.caller = authenticate(call, request, content, operation.service)
-            return _result(call, operation, content)
+            return _result(call, operation, content, request.header("USER_AGENT"))
 
 
-def _result(call: Call, operation: Operation, content: bytes) -> bytes:
+def _result(call: Call, operation: Operation, content: bytes, user_agent: str | None) -> bytes:
     function = function_of(operation)
     if function is None:
         raise NotImplementedException(operation=operation.name)
     arguments = parse(operation, content)
-    for question in questions(call.caller, operation.name, arguments):
+    asked = questions(call.caller, operation.name, arguments)
+    for question in asked:
         authorize(call, *question)
     if operation.name.startswith(_READS):
         return shape(operation, function(call, **arguments))
     with call.writing():
-        return shape(operation, function(call, **arguments))
+        body = shape(operation, function(call, **arguments))
+        if operation.name not in _NOT_ON_TRAIL:
+            place = asked[0].registry, asked[0].repository_name
+            called(call, operation.service, operation.name, *place, content, body, user_agent)
+        return body

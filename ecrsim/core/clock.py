@@ -1,46 +1,103 @@
 """Time as ecrsim knows it: one clock, milliseconds since the epoch.
 
-Rules never read a clock; they are given `now`. A test turns the clock of its own ecrsim with `advance`.
+Rules never read a clock; they are given `now`. A test freezes and turns the clock of its own ecrsim. How it goes is
+kept in the database (`core/turning.py`); what workers read at each request is eight bytes of a file that they all map,
+since a query would cost more than the small answers do.
 """
 
 from __future__ import annotations
 
+import mmap
+import os
 import time
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+#: No clock is set to this or later. ISO 8601 ends with the year 9999; the one that is left is for what lies ahead of a
+#: clock, as the end of a token and the next run of a job do.
+END_OF_TIME = 253_370_764_800_000
+_BYTES = 8
+
+
+class Setting(NamedTuple):
+    """How a clock goes: `is_frozen` at the instant `value`, or with the real time and `value` milliseconds ahead."""
+
+    is_frozen: bool
+    value: int
+
+    @property
+    def mode(self) -> str:
+        if self.is_frozen:
+            return "frozen"
+        return "offset" if self.value else "real"
+
+
+REAL = Setting(False, 0)
+
 
 class Clock:
-    """Real time plus an offset. `now()` is an integer: epoch milliseconds, as the database keeps them."""
+    """`now()` is an integer: epoch milliseconds, as the database keeps them."""
 
-    def __init__(self, offset: int = 0) -> None:
-        self._offset = offset
+    def __init__(self, setting: Setting = REAL) -> None:
+        self._show(bytearray(_BYTES))
+        self.set(setting)
+
+    def _show(self, memory: bytearray | mmap.mmap) -> None:
+        # One word, moved whole, so that nobody ever reads half of a change. `struct` would clear it before it writes,
+        # and other workers saw that.
+        self._word = memoryview(memory).cast("q")
+
+    def share(self, file: Path) -> None:
+        """From now on show what the file says, and say there what is set. What it said before is lost."""
+        setting = self.setting
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            # Written, not only made so long: on a full disk, writing to a hole by the map would kill the process.
+            os.pwrite(descriptor, self._word.tobytes(), 0)
+            self._show(mmap.mmap(descriptor, _BYTES))
+        finally:
+            os.close(descriptor)
+        self.set(setting)
+
+    @property
+    def setting(self) -> Setting:
+        word = self._word[0]
+        return Setting(bool(word & 1), word >> 1)
+
+    def set(self, setting: Setting) -> None:
+        self._word[0] = setting.value << 1 | setting.is_frozen
 
     def now(self) -> int:
-        return int(time.time() * 1000) + self._offset
+        word = self._word[0]
+        value = word >> 1
+        return value if word & 1 else int(time.time() * 1000) + value
 
     def unturned(self) -> int:
-        """`now()` without what a test has turned: the time of clients, who know of no other."""
-        return self.now() - self._offset
+        """The real time: that of clients, who know of no other."""
+        return int(time.time() * 1000)
 
-    def advance(self, milliseconds: int) -> None:
-        """Turn the clock forward. It never goes back: what was pushed would then lie in the future."""
-        if milliseconds < 0:
-            raise ValueError("the clock only goes forward")
-        self._offset += milliseconds
-
-    def reset(self) -> None:
-        self._offset = 0
+    def at(self, moment: int) -> Setting:
+        """The setting under which it goes on as it does, and shows `moment` now."""
+        return Setting(True, moment) if self.setting.is_frozen else Setting(False, moment - self.unturned())
 
 
 def iso(milliseconds: int) -> str:
     """`2026-01-02T03:04:05.678Z`, for messages and logs."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+
+
+def parse_iso(text: str) -> int:
+    """Epoch milliseconds of an ISO 8601 time; without an offset it is UTC. ValueError."""
+    moment = datetime.fromisoformat(text)
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    return round(moment.timestamp() * 1000)
 
 
 def utc_now() -> datetime:

@@ -52,9 +52,9 @@ _UNAVAILABLE = (
 )
 
 #: Raised by one whenever a table changes. A data directory of another version is migrated (`MIGRATIONS`) or refused.
-SCHEMA_VERSION = 1
-#: From which version, which statements lead to the next. Empty while there is only one.
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+SCHEMA_VERSION = 2
+#: From which version, which statements lead to the next. Tables that are missing are made without being told.
+MIGRATIONS: dict[int, tuple[str, ...]] = {1: ()}
 
 properties = Table(
     "properties", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False)
@@ -190,7 +190,8 @@ class Database:
         return connection
 
     def _prepare_schema(self, connection: Connection) -> None:
-        if not _tables(connection):
+        present = _tables(connection)
+        if not present:
             metadata.create_all(connection)
             connection.execute(insert(properties).values(name="schema_version", value=str(SCHEMA_VERSION)))
             return
@@ -208,6 +209,15 @@ class Database:
                 f"the database has schema version {version}, this release of ecrsim reads version {SCHEMA_VERSION}: "
                 "use the release that wrote it, or begin with an empty data directory"
             )
+        if metadata.tables.keys() - present:
+            # New since then, or of a part of ecrsim that was not loaded by whoever made the database.
+            metadata.create_all(connection)
+
+    def file(self, name: str) -> Path:
+        """A file of this name beside the database, for what its processes share without a query."""
+        if self._path is None:
+            raise ValueError("a database in memory has no files beside it")
+        return self._path.with_name(f"{self._path.name}-{name}")
 
     def close(self) -> None:
         while self._idle:

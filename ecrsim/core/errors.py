@@ -165,6 +165,24 @@ class RepositoryPolicyNotFoundException(ServiceError):
     )
 
 
+class LifecyclePolicyPreviewNotFoundException(ServiceError):
+    """No preview was ever started for the repository."""
+
+    template = (
+        "Lifecycle policy preview does not exist for the repository with name '{repository_name}' "
+        "in the registry with id '{registry_id}'"  # I
+    )
+
+
+class LifecyclePolicyPreviewInProgressException(ServiceError):
+    """A preview is under way already."""
+
+    template = (
+        "Lifecycle policy preview is in progress for the repository with name '{repository_name}' "
+        "in the registry with id '{registry_id}'"  # I
+    )
+
+
 class LifecyclePolicyNotFoundException(ServiceError):
     """The repository has no lifecycle policy."""
 
@@ -304,6 +322,16 @@ class ImageDigestDoesNotMatchException(ServiceError):
     template = (
         "The image with digest '{image_digest}' in repository '{repository_name}' and registry ID '{registry_id}' "
         "does not match the image digest that Amazon ECR has calculated."  # R
+    )
+
+
+class ImageStorageClassUpdateNotSupportedException(ServiceError):
+    """From the status that the image has, that storage class cannot be asked for."""
+
+    template = (
+        "The storage class of the image with imageId {{imageDigest:'{image_digest}', imageTag:'{image_tag}'}} "
+        "in the repository with name '{repository_name}' in the registry with id '{registry_id}' "
+        "cannot be updated from {image_status} to {target_storage_class}"  # I
     )
 
 

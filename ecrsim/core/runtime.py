@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,10 @@ from ecrsim.core.batch import BatchingWriter
 from ecrsim.core.clock import Clock
 from ecrsim.core.db import Database, metadata, properties
 from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.turning import configured, open_clock, turn
+
+#: Seconds that a job under way is given to come to a good place, when ecrsim stops.
+_PATIENCE = 5
 
 
 class Caller(NamedTuple):
@@ -79,6 +85,15 @@ class Call:
             stack.__exit__(None, None, None)
 
     @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """A read transaction that ends with the block, for work that goes on long after it has read."""
+        try:
+            _ = self.connection
+            yield
+        finally:
+            self.release()
+
+    @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """A write transaction around the block; inside an open one, part of it."""
         if self._connection is not None and self._stack is None:
@@ -96,7 +111,7 @@ class Call:
 class Runtime:
     """Config, clock, database and bytes of one ecrsim. Several live in one process without knowing of each other."""
 
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+    def __init__(self, config: Config, clock: Clock | None = None, *, stopping: threading.Event | None = None) -> None:
         self.config = config
         self.clock = clock or Clock()
         self._temporary = tempfile.TemporaryDirectory(prefix="ecrsim-") if config.ephemeral else None
@@ -112,17 +127,45 @@ class Runtime:
         self._secrets: dict[str, bytes] = {}
         #: What capabilities remember for this runtime, by capability; lost at a reset.
         self.memory: dict[str, object] = {}
+        # Held by the thread that runs jobs (`exclusively`).
+        self._running = threading.Lock()
+        #: Set when ecrsim is told to stop, for answers that would go on for ever.
+        self.stopping = stopping or threading.Event()
 
-    def open(self) -> None:
-        """Make or check the data directory. SchemaMismatch, ServiceUnavailableException, OSError when it cannot be."""
+    def open(self, started: str = "") -> None:
+        """Make or check the data directory. SchemaMismatch, ServiceUnavailableException, OSError when it cannot be.
+
+        `started`: one name for all workers of one start, so that the setting `clock` is obeyed once.
+        """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.database.open()
+        open_clock(self.clock, self.database, self.config.clock, started)
 
     def close(self) -> None:
+        self.stopping.set()
+        if self._running.acquire(timeout=_PATIENCE):
+            self._running.release()
         self.batch.close()
         self.database.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    @contextlib.contextmanager
+    def exclusively(self, *, wait: bool = True) -> Iterator[bool]:
+        """The right to run jobs, for the block. Without `wait`, False when somebody else has it, here or elsewhere."""
+        if not self._running.acquire(blocking=wait):
+            yield False
+            return
+        try:
+            with self.database.file("jobs").open("w", encoding="ascii") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                except BlockingIOError:
+                    yield False
+                else:
+                    yield True
+        finally:
+            self._running.release()
 
     @contextlib.contextmanager
     def call(self, caller: Caller, request_id: str | None = None, origin: str | None = None) -> Iterator[Call]:
@@ -154,13 +197,17 @@ class Runtime:
         return found
 
     def reset(self) -> None:
-        """Forget every registry. Keys stay, so that who has logged in stays logged in; bytes go with the next gc."""
-        self.batch.flush()
-        with self.database.write() as connection:
-            for table in reversed(metadata.sorted_tables):
-                if table is not properties:
-                    connection.execute(delete(table))
-            # What workers remember of what was deleted carries one of these.
-            connection.execute(delete(properties).where(properties.c.name.like("%:generation")))
-        self.memory.clear()
-        self.clock.reset()
+        """Forget every registry. Keys stay, so that who has logged in stays logged in; bytes go with the next gc.
+
+        A job that is running comes to its end first: what it still writes would be about nothing.
+        """
+        with self.exclusively():
+            self.batch.flush()
+            with self.database.write() as connection:
+                for table in reversed(metadata.sorted_tables):
+                    if table is not properties:
+                        connection.execute(delete(table))
+                # What workers remember of what was deleted carries one of these.
+                connection.execute(delete(properties).where(properties.c.name.like("%:generation")))
+            self.memory.clear()
+            turn(self.clock, self.database, configured(self.config.clock, self.clock.unturned()))

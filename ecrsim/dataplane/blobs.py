@@ -6,32 +6,46 @@ import re
 from typing import BinaryIO
 
 from ecrsim.blobs.base import BlobNotFound
+from ecrsim.core.errors import LayerInaccessibleException
 from ecrsim.core.web import Answer, Headers
 from ecrsim.dataplane.errors import RegistryError, blob_unknown
 from ecrsim.dataplane.target import Target
-from ecrsim.ecr.images.layers import layer_use
+from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
+from ecrsim.ecr.repositories.tables import Repository
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _PIECE = 1 << 18
 
 
 def head_blob(target: Target) -> Answer:
-    """Whether a pusher may leave the layer out: it is then kept for the push."""
+    """Whether a pusher may leave the layer out: it is then kept for the push.
+
+    One of archived images alone is pushed again, as BatchCheckLayerAvailability would have it (inferred).
+    """
     repository = target.repository()
     digest = target.digest()
-    size = service.promise_layer(target.call, repository, digest)
-    if size is None:
+    if service.promise_layer(target.call, repository, digest) is None:
         raise _unknown(target, digest)
-    return Answer(200, _headers(digest, size))
+    return Answer(200, _headers(digest, _size(target, repository, digest)))
+
+
+def _size(target: Target, repository: Repository, digest: str) -> int:
+    found = layer_to_pull(target.call, repository, digest)
+    if found is None:
+        raise _unknown(target, digest)
+    size, is_archived = found
+    if is_archived:
+        raise LayerInaccessibleException(
+            layer_digest=digest, repository_name=repository.repository_name, registry_id=repository.registry_id
+        )
+    return size
 
 
 def get_blob(target: Target) -> Answer:
     repository = target.repository()
     digest = target.digest()
-    size = service.layer_size(target.call, repository, digest)
-    if size is None:
-        raise _unknown(target, digest)
+    size = _size(target, repository, digest)
     target.call.release()
     runtime = target.call.runtime
     if runtime.config.blob_redirect:

@@ -29,6 +29,7 @@ _TABLE: dict[type[ServiceError], tuple[int, str]] = {
     errors.EmptyUploadException: (400, "BLOB_UPLOAD_INVALID"),
     errors.LayerPartTooSmallException: (400, "BLOB_UPLOAD_INVALID"),
     errors.UploadNotFoundException: (404, "BLOB_UPLOAD_UNKNOWN"),  # I
+    errors.LayerInaccessibleException: (404, "UNKNOWN"),  # I
     errors.AccessDeniedException: (403, "DENIED"),
     errors.LimitExceededException: (403, "DENIED"),  # I
     errors.ServiceUnavailableException: (503, "UNAVAILABLE"),  # ecrsim's own

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
 from ecrsim.core.digest import is_oci_digest
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.web import Answer
 from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible, manifest_unknown
 from ecrsim.dataplane.target import Target
+from ecrsim.ecr.access.trail import called
 from ecrsim.ecr.images import rules, service
+from ecrsim.ecr.images.deletion import delete_image, delete_tag
 from ecrsim.ecr.images.pulls import record_pull
 
 #: ECR's limit of a manifest, and the size that the specification asks registries to take.
 MAX_MANIFEST = 4 * 1024 * 1024
 _MAX_TAGS = 100
+
+Members = dict[str, Any]
 
 
 def get_manifest(target: Target) -> Answer:
@@ -84,6 +93,7 @@ def put_manifest(target: Target) -> Answer:
             layers_required=not lenient,
             known_members_only=not lenient,
         )
+        _on_trail(target, "PutImage", *_put_image(body.decode(), pushed, tags))
     headers = [
         ("Location", target.url(f"manifests/{pushed.image_digest}")),
         ("Docker-Content-Digest", pushed.image_digest),
@@ -96,15 +106,40 @@ def put_manifest(target: Target) -> Answer:
     return Answer(201, headers)
 
 
+def _put_image(manifest: str, pushed: service.Pushed, tags: Sequence[str]) -> tuple[Members, Members]:
+    """The request and the response that PutImage would have had: CloudTrail knows no other word for a push."""
+    image_id = {"imageDigest": pushed.image_digest} | ({"imageTag": tags[0]} if tags else {})
+    content = {"imageManifest": manifest, "imageManifestMediaType": pushed.media_type}
+    return content | ({"imageTag": tags[0]} if tags else {}), {"image": {"imageId": image_id, **content}}
+
+
+def _on_trail(target: Target, operation: str, request: Members, response: Members) -> None:
+    place = {"registryId": target.registry.account, "repositoryName": target.repository_name}
+    if "image" in response:
+        response = {"image": place | response["image"]}
+    called(
+        target.call,
+        "ecr",
+        operation,
+        target.registry,
+        target.repository_name,
+        orjson.dumps(place | request),
+        orjson.dumps(response),
+        target.request.header("USER_AGENT"),
+    )
+
+
 def delete_manifest(target: Target) -> Answer:
     """By digest: the image and its tags. By tag: the tag alone, as the specification has it."""
     reference = _reference(target)
     repository = target.repository()
     with target.call.writing():
         if ":" not in reference:
-            if service.image_by_tag(target.call, repository, reference) is None:
+            tagged = service.image_by_tag(target.call, repository, reference)
+            if tagged is None:
                 raise manifest_unknown()
-            service.untag(target.call, repository, reference)
+            delete_tag(target.call, repository, tagged, reference)
+            _on_trail(target, "BatchDeleteImage", {"imageIds": [{"imageTag": reference}]}, {"failures": []})
             return Answer(202, [("Content-Length", "0")])
         image = service.image_by_digest(target.call, repository, reference)
         if image is None:
@@ -112,5 +147,6 @@ def delete_manifest(target: Target) -> Answer:
         indexes = service.indexes_listing(target.call, repository, reference)
         if indexes:
             raise RegistryError(405, "UNSUPPORTED", rules.referenced_by(indexes).reason)
-        service.delete_image(target.call, repository, image)
+        delete_image(target.call, repository, image)
+        _on_trail(target, "BatchDeleteImage", {"imageIds": [{"imageDigest": reference}]}, {"failures": []})
     return Answer(202, [("Content-Length", "0")])

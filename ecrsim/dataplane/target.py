@@ -13,7 +13,8 @@ from ecrsim.core.web import Request
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.profile import Profile
 from ecrsim.ecr.access.authorization import authorize
-from ecrsim.ecr.repositories.service import Repository, create_repository, find_repository
+from ecrsim.ecr.repositories.service import create_repository, find_repository
+from ecrsim.ecr.repositories.tables import Repository
 
 #: Anchored and without nested repetition that could match one text in two ways.
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")

@@ -24,7 +24,8 @@ from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import service
 from ecrsim.ecr.registries.service import account_setting
-from ecrsim.ecr.repositories.service import Repository, find_repository
+from ecrsim.ecr.repositories.service import find_repository
+from ecrsim.ecr.repositories.tables import Repository
 
 # `0-1023`; a prefix and a total are let pass, as lenient registries do.
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/.*)?")
@@ -78,7 +79,9 @@ def _mount(target: Target, repository: Repository, digest: str) -> bool:
         size = service.layer_size(call, source, digest)
         if size is None or not _same_encryption(source, repository):
             continue
-        if not target.profile.mount_anything and layer_use(call, source, digest) is None:
+        use = layer_use(call, source, digest)
+        # What cannot be pulled there cannot be mounted here (inferred, of archived images).
+        if use.is_archived if use else not target.profile.mount_anything:
             continue
         if source_name is None and not _may_read(target, source):
             continue

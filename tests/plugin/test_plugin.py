@@ -41,6 +41,49 @@ def test_every_test_finds_it_empty_and_at_the_present(run):
     result.assert_outcomes(passed=4)
 
 
+def test_the_clock_stands_still_and_is_turned(run):
+    result = run(
+        """
+        from datetime import UTC, datetime, timedelta
+
+        import pytest
+
+        @pytest.mark.parametrize("round", range(2))
+        def test_turned(ecrsim_clock, ecrsim, ecr, round):
+            begun = ecrsim_clock.now
+            assert abs(datetime.now(UTC) - begun) < timedelta(minutes=1)
+            assert ecr.create_repository(repositoryName="app")["repository"]["createdAt"] == begun
+            assert ecrsim_clock.now == begun
+            assert ecrsim_clock.advance(days=14, hours=1) == []
+            assert ecrsim.now == ecrsim_clock.now == begun + timedelta(days=14, hours=1)
+            ecrsim_clock.freeze("2031-01-31T12:00:00Z")
+            expires = ecr.get_authorization_token()["authorizationData"][0]["expiresAt"]
+            assert expires == datetime(2031, 2, 1, tzinfo=UTC)
+
+        def test_back(ecrsim):
+            assert abs(datetime.now(UTC) - ecrsim.now) < timedelta(minutes=1)
+            assert not ecrsim.runtime.clock.setting.is_frozen
+        """
+    )
+    result.assert_outcomes(passed=3)
+
+
+def test_events_are_asked_for_in_python(run):
+    result = run(
+        """
+        def test_events(ecrsim, ecr):
+            ecr.create_repository(repositoryName="app")
+            [event] = ecrsim.events(repository="app")
+            assert event["detail"]["eventName"] == "CreateRepository"
+            assert ecrsim.events(type="ECR Image Action") == []
+
+        def test_none_of_another_test(ecrsim):
+            assert ecrsim.events() == []
+        """
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_all_fixtures_of_a_test_are_the_same_ecrsim(run):
     result = run(
         """
@@ -90,7 +133,7 @@ def test_a_run_without_the_fixtures_starts_nothing(run):
 
 def test_the_fixtures_are_listed_with_what_they_are(run):
     result = run("", "--fixtures")
-    result.stdout.fnmatch_lines_random(["ecrsim -- *", "ecr -- *", "ecrsim_registry -- *"])
+    result.stdout.fnmatch_lines_random(["ecrsim -- *", "ecr -- *", "ecrsim_clock -- *", "ecrsim_registry -- *"])
     assert "no docstring available" not in "\n".join(line for line in result.stdout.lines if line.startswith("ecr"))
 
 

@@ -21,7 +21,8 @@ from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, parse, 
 from ecrsim.ecr.access.service import issue_token
 from ecrsim.ecr.access.tables import registry_policies, repository_policies
 from ecrsim.ecr.registries.service import registry_of
-from ecrsim.ecr.repositories.service import Repository, get_repository, proxy_endpoint
+from ecrsim.ecr.repositories.service import get_repository, proxy_endpoint
+from ecrsim.ecr.repositories.tables import Repository
 
 
 @operation("GetAuthorizationToken")

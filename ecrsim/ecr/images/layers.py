@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, exists, select
 
 from ecrsim.core.db import Prepared
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_layers, images
-from ecrsim.ecr.repositories.service import Repository
+from ecrsim.ecr.layers.tables import layers
+from ecrsim.ecr.repositories.tables import Repository
 
 _FIRST_USE = Prepared(
     select(image_layers.c.media_type, images.c.image_status)
@@ -31,6 +32,22 @@ _ACTIVE = Prepared(
     )
     .limit(1)
 )
+# An image that is ACTIVE is looked for first, and found at once: base layers are used by thousands.
+_USES = (
+    select(image_layers.c.image_id)
+    .where(
+        image_layers.c.repository_id == bindparam("repository_id"),
+        image_layers.c.layer_digest == bindparam("layer_digest"),
+    )
+    .correlate(None)
+)
+_TO_PULL = Prepared(
+    select(
+        layers.c.layer_size,
+        ~exists(_USES.join(images, images.c.id == image_layers.c.image_id).where(images.c.image_status == "ACTIVE"))
+        & exists(_USES),
+    ).where(layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest"))
+)
 
 
 class LayerUse(NamedTuple):
@@ -51,3 +68,9 @@ def layer_use(call: Call, repository: Repository, layer_digest: str) -> LayerUse
     media_type, status = row
     is_active = status == "ACTIVE" or _ACTIVE.first(call.connection, status="ACTIVE", **place) is not None
     return LayerUse(media_type, not is_active)
+
+
+def layer_to_pull(call: Call, repository: Repository, layer_digest: str) -> tuple[int, bool] | None:
+    """(size in bytes, whether all images that name it are archived or being restored). None: no such layer."""
+    row = _TO_PULL.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
+    return (row[0], bool(row[1])) if row else None

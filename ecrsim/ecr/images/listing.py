@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from ecrsim.core.db import Prepared
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
-from ecrsim.ecr.repositories.service import Repository
+from ecrsim.ecr.repositories.tables import Repository
 
 #: The columns of an ImageDetail, in the order of `DETAIL`.
 DETAIL = (
@@ -40,7 +40,12 @@ _TAGS = Prepared(
 )
 _TAG_PAGE = Prepared(
     select(image_tags.c.image_tag)
-    .where(image_tags.c.repository_id == bindparam("repository_id"), image_tags.c.image_tag > bindparam("after"))
+    .join(images, images.c.id == image_tags.c.image_id)
+    .where(
+        image_tags.c.repository_id == bindparam("repository_id"),
+        image_tags.c.image_tag > bindparam("after"),
+        images.c.image_status == "ACTIVE",
+    )
     .order_by(image_tags.c.image_tag)
     .limit(bindparam("limit"))
 )
@@ -115,7 +120,7 @@ def page_of_ids(
 
 
 def page_of_tags(call: Call, repository: Repository, after: str, limit: int) -> list[str]:
-    """Tags in ASCII order, after the tag `after`, which need not exist."""
+    """Tags of ACTIVE images in ASCII order, after the tag `after`, which need not exist."""
     rows = _TAG_PAGE.all(call.connection, repository_id=repository.id, after=after, limit=limit)
     return [tag for (tag,) in rows]
 

@@ -1,4 +1,4 @@
-"""PutImage, BatchGetImage, BatchDeleteImage, DescribeImages, ListImages, ListImageReferrers."""
+"""PutImage, UpdateImageStorageClass, what gets, lists and deletes images, and the pull-time update exclusions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Any
 from ecrsim.contract.operations import operation
 from ecrsim.contract.shape import Entries
 from ecrsim.core import page
-from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException
+from ecrsim.core.errors import (
+    ImageNotFoundException,
+    ImageStorageClassUpdateNotSupportedException,
+    InvalidParameterException,
+)
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import exclusions, listing, rules, service
+from ecrsim.ecr.images import deletion, exclusions, listing, rules, service, storage
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.pulls import record_pull, write_pulls
 from ecrsim.ecr.registries.service import registry_of
-from ecrsim.ecr.repositories.service import Repository, get_repository
+from ecrsim.ecr.repositories.service import get_repository
+from ecrsim.ecr.repositories.tables import Repository
 
 ImageId = dict[str, str]
 
@@ -137,7 +142,7 @@ def _delete(
     tags = service.tags_of(call, image)
     tag = image_id.get("imageTag")
     if tag is not None and tag in tags and len(tags) > 1:
-        service.untag(call, repository, tag)
+        deletion.delete_tag(call, repository, image, tag)
         deleted.append({"imageDigest": image.image_digest, "imageTag": tag})
         return None
     if service.image_by_digest(call, repository, image.image_digest) is None or (tag is not None and tag not in tags):
@@ -145,7 +150,7 @@ def _delete(
     indexes = service.indexes_listing(call, repository, image.image_digest)
     if indexes:
         return rules.referenced_by(indexes)
-    service.delete_image(call, repository, image)
+    deletion.delete_image(call, repository, image)
     gone = [{"imageDigest": image.image_digest, "imageTag": name} for name in tags]
     deleted.extend(gone or [{"imageDigest": image.image_digest}])
     return None
@@ -194,22 +199,30 @@ def describe_images(
 
 def _named(call: Call, repository: Repository, image_ids: list[ImageId]) -> list[Any]:
     """The details of all named images, each once; one that is unknown fails the whole call."""
-    numbers = []
-    for image_id in image_ids:
-        image, failure = service.find_image(call, repository, image_id)
-        if failure is rules.MISSING:
-            raise InvalidParameterException(
-                member="imageIds", constraint="both tag and digest cannot be null"
-            )  # the sentence is inferred
-        if image is None:
-            raise ImageNotFoundException(
-                image_digest=image_id.get("imageDigest", "null"),
-                image_tag=image_id.get("imageTag", "null"),
-                repository_name=repository.repository_name,
-                registry_id=repository.registry_id,
-            )
-        numbers.append(image.id)
+    numbers = [_image(call, repository, image_id, "imageIds").id for image_id in image_ids]
     return [listing.detail(call, repository, number) for number in dict.fromkeys(numbers)]
+
+
+def _image(call: Call, repository: Repository, image_id: ImageId, member: str) -> service.Image:
+    """The image that an id names, where one that is unknown is an error of the whole call."""
+    image, failure = service.find_image(call, repository, image_id)
+    if failure is rules.MISSING:
+        raise InvalidParameterException(
+            member=member, constraint="both tag and digest cannot be null"
+        )  # the sentence is inferred
+    if image is None:
+        raise ImageNotFoundException(**_place(repository, image_id))
+    return image
+
+
+def _place(repository: Repository, image_id: ImageId) -> dict[str, str]:
+    """What sentences about an image say of it; the half that was not asked for is the word null."""
+    return {
+        "image_digest": image_id.get("imageDigest", "null"),
+        "image_tag": image_id.get("imageTag", "null"),
+        "repository_name": repository.repository_name,
+        "registry_id": repository.registry_id,
+    }
 
 
 def _passes(row: Any, status: str | None, tagged: bool | None) -> bool:
@@ -301,6 +314,36 @@ def list_image_referrers(
             for row in rows[:limit]
         ],
         "nextToken": page.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None,
+    }
+
+
+@operation("UpdateImageStorageClass")
+def update_image_storage_class(
+    call: Call, repository_name: str, image_id: ImageId, target_storage_class: str, registry_id: str | None = None
+) -> dict[str, Any]:
+    """Archive the whole image at once, whatever tag names it, or begin to restore it."""
+    registry = registry_of(call, registry_id)
+    repository = get_repository(call, registry, repository_name)
+    image = _image(call, repository, image_id, "imageId")
+    status = rules.storage_move(image.image_status, target_storage_class)
+    if status is None:
+        raise ImageStorageClassUpdateNotSupportedException(
+            **_place(repository, image_id),
+            image_status=image.image_status,
+            target_storage_class=target_storage_class,
+        )
+    if status == "ARCHIVED":
+        indexes = storage.indexes_in_use(call, repository, image.image_digest)
+        if indexes:
+            raise ImageStorageClassUpdateNotSupportedException(rules.referenced_by(indexes).reason)  # I
+        storage.archive(call, repository, image)
+    else:
+        storage.begin_restore(call, repository, image)
+    return {
+        "registryId": registry.account,
+        "repositoryName": repository_name,
+        "imageId": image_id,
+        "imageStatus": status,
     }
 
 

@@ -78,6 +78,23 @@ def unmatched(image_id: Mapping[str, str], found_digest: str | None) -> Failure 
     return None
 
 
+#: (status, what is asked for or comes to pass) → the status afterwards. What is not here is refused.
+_STORAGE = {
+    ("ACTIVE", "ARCHIVE"): "ARCHIVED",  # recorded
+    ("ARCHIVED", "STANDARD"): "ACTIVATING",  # recorded
+    ("ACTIVATING", "RESTORED"): "ACTIVE",  # recorded
+}
+
+
+def storage_move(status: str, event: str) -> str | None:
+    """`event`: a target storage class, ARCHIVE or STANDARD, or RESTORED when the time of a restore has passed.
+
+    Asking twice is refused (recorded of ARCHIVE), and so is archiving what is being restored. Pushing an image again
+    makes it ACTIVE, whatever its status was, and deleting asks for none.
+    """
+    return _STORAGE.get((status, event))
+
+
 def is_tag(text: str) -> bool:
     """The tag grammar of the OCI distribution specification, which the registry protocol keeps to."""
     return _OCI_TAG.fullmatch(text) is not None

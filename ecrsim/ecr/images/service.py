@@ -16,17 +16,18 @@ from ecrsim.core.errors import (
     ImageDigestDoesNotMatchException,
     ImageTagAlreadyExistsException,
     LayersNotFoundException,
-    LimitExceededException,
     ReferencedImagesNotFoundException,
 )
+from ecrsim.core.jobs import cancel
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.images import events, quotas, rules
 from ecrsim.ecr.images import manifest as manifests
-from ecrsim.ecr.images import rules
 from ecrsim.ecr.images.tables import image_layers, image_manifests, image_references, image_tags, images
 from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.repositories.rules import is_immutable
-from ecrsim.ecr.repositories.service import Repository
-from ecrsim.ecr.repositories.tables import repositories
+from ecrsim.ecr.repositories.tables import Repository, repositories
+
+COMPLETE_RESTORE = "complete-restore"  # the kind of a job, whose key is the image's number
 
 
 class Image(NamedTuple):
@@ -54,6 +55,7 @@ _TAG_OF_REPOSITORY = image_tags.c.repository_id == bindparam("repository_id")
 _HAS_TAG = image_tags.c.image_tag == bindparam("image_tag")
 
 _BY_DIGEST = Prepared(select(*_IMAGE).where(_OF_REPOSITORY, _HAS_DIGEST))
+_BY_ID = Prepared(select(*_IMAGE).where(images.c.id == bindparam("image_id")))
 _BY_TAG = Prepared(
     select(*_IMAGE).join(image_tags, image_tags.c.image_id == images.c.id).where(_TAG_OF_REPOSITORY, _HAS_TAG)
 )
@@ -70,12 +72,6 @@ _SIZE_OF = Prepared(select(images.c.image_size_in_bytes).where(_OF_REPOSITORY, _
 _ANY = Prepared(select(images.c.id).where(_OF_REPOSITORY).limit(1))
 _COUNT_TAGS = Prepared(
     select(func.count()).select_from(image_tags).where(image_tags.c.image_id == bindparam("image_id"))
-)
-_NEWEST = Prepared(select(func.max(images.c.id)))
-_COUNT_IMAGES = Prepared(
-    select(func.count())
-    .select_from(images)
-    .where(_OF_REPOSITORY, images.c.image_status.in_([bindparam("active"), bindparam("activating")]))
 )
 _INDEXES_OF = Prepared(
     select(images.c.image_digest)
@@ -151,6 +147,11 @@ def image_by_digest(call: Call, repository: Repository, image_digest: str) -> Im
 
 def image_by_tag(call: Call, repository: Repository, image_tag: str) -> Image | None:
     row = _BY_TAG.first(call.connection, repository_id=repository.id, image_tag=image_tag)
+    return Image._make(row) if row else None
+
+
+def image_by_id(call: Call, image_id: int) -> Image | None:
+    row = _BY_ID.first(call.connection, image_id=image_id)
     return Image._make(row) if row else None
 
 
@@ -230,21 +231,31 @@ def put_image(
         raise _already_exists(repository, image_digest, "null")
     if image is None:
         size = _check_content(call, repository, parsed)
-        _check_image_quota(call, repository)
+        quotas.check_images(call, repository)
         image_id = _insert(call, repository, parsed, manifest, image_digest, size, is_tagged=bool(moves))
         is_tagged = True
     else:
         image_id, is_tagged = image.id, image.is_tagged
         if is_restored:
-            _RESTORE.run(call.connection, image_id=image_id, now=call.now)
+            activate(call, repository, image_id)
     changed = [tag for tag, move in moves.items() if move is not rules.TagMove.SAME]
-    _check_tag_quota(call, repository, image_id, len(changed))
+    quotas.check_tags(call, repository, image_id, len(changed))
     for tag in changed:
         if moves[tag] is rules.TagMove.MOVE:
             untag(call, repository, tag)
         _INSERT_TAG.run(call.connection, repository_id=repository.id, image_tag=tag, image_id=image_id)
     if changed and not is_tagged:
         _SET_TAGGED.run(call.connection, image_id=image_id, tagged=True)
+    if image is None or changed or is_restored:
+        kinds = parsed.media_type, parsed.artifact_media_type
+        events.image_pushed(
+            call,
+            repository,
+            image_digest,
+            tuple(moves) if is_restored else changed,
+            *kinds,
+            is_referrer=parsed.subject is not None,
+        )
     return Pushed(image_digest, parsed.media_type, parsed.subject)
 
 
@@ -305,33 +316,6 @@ def _check_content(call: Call, repository: Repository, parsed: manifests.Manifes
     return max((size for size in sizes.values() if size is not None), default=0)
 
 
-def _check_image_quota(call: Call, repository: Repository) -> None:
-    limit = call.runtime.config.quota_images
-    # Counting 100,000 rows at each push would be felt: the newest image's number bounds the count from above.
-    newest = _NEWEST.first(call.connection)[0] or 0
-    if newest < limit:
-        return
-    count = _COUNT_IMAGES.first(call.connection, repository_id=repository.id, active="ACTIVE", activating="ACTIVATING")[
-        0
-    ]
-    if count >= limit:
-        raise LimitExceededException(
-            f"The maximum number of images in the repository with name '{repository.repository_name}' "
-            f"in the registry with id '{repository.registry_id}' has been reached"  # I
-        )
-
-
-def _check_tag_quota(call: Call, repository: Repository, image_id: int, added: int) -> None:
-    if not added:
-        return
-    count = _COUNT_TAGS.first(call.connection, image_id=image_id)[0]
-    if count + added > call.runtime.config.quota_tags_per_image:
-        raise LimitExceededException(
-            f"The maximum number of tags of an image in the repository with name '{repository.repository_name}' "
-            f"in the registry with id '{repository.registry_id}' has been reached"  # I
-        )
-
-
 def _insert(
     call: Call,
     repository: Repository,
@@ -376,7 +360,11 @@ def _insert(
     return image_id
 
 
-# --- deleting ---------------------------------------------------------------------------------------------------------
+def activate(call: Call, repository: Repository, image_id: int) -> None:
+    """From now on the image can be pulled again; its rules count its age from here (documented)."""
+    _RESTORE.run(call.connection, image_id=image_id, now=call.now)
+    cancel(call, COMPLETE_RESTORE, str(image_id))
+    events.image_restored(call, repository, image_id)
 
 
 def untag(call: Call, repository: Repository, image_tag: str) -> None:
@@ -387,14 +375,3 @@ def untag(call: Call, repository: Repository, image_tag: str) -> None:
     _DELETE_TAG.run(call.connection, repository_id=repository.id, image_tag=image_tag)
     if _COUNT_TAGS.first(call.connection, image_id=image.id)[0] == 0:
         _SET_TAGGED.run(call.connection, image_id=image.id, tagged=False)
-
-
-def delete_image(call: Call, repository: Repository, image: Image) -> None:
-    """The image, its manifest and tags. Its layers are kept for a grace period that begins now."""
-    mine = select(image_layers.c.layer_digest).where(image_layers.c.image_id == image.id)
-    call.connection.execute(
-        update(layers)
-        .where(layers.c.repository_id == repository.id, layers.c.layer_digest.in_(mine))
-        .values(needed_at=call.now)
-    )
-    call.connection.execute(delete(images).where(images.c.id == image.id))

@@ -24,7 +24,8 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import downloads, rules, service
 from ecrsim.ecr.registries.service import registry_of
-from ecrsim.ecr.repositories.service import Repository, get_repository
+from ecrsim.ecr.repositories.service import get_repository
+from ecrsim.ecr.repositories.tables import Repository
 
 #: What InitiateLayerUpload advises (recorded).
 PART_SIZE = 10_485_760

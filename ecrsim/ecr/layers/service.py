@@ -24,8 +24,7 @@ from ecrsim.core.errors import InvalidLayerException, RepositoryNotFoundExceptio
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import rules
 from ecrsim.ecr.layers.tables import layer_uploads, layers
-from ecrsim.ecr.repositories.service import Repository
-from ecrsim.ecr.repositories.tables import repositories
+from ecrsim.ecr.repositories.tables import Repository, repositories
 
 #: A row of `layer_uploads`.
 Upload = Row[Any]

@@ -1,19 +1,132 @@
-"""The lifecycle policy that is not there."""
+"""Put-, Get- and DeleteLifecyclePolicy, Start- and GetLifecyclePolicyPreview."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ecrsim.contract.operations import operation
-from ecrsim.core.errors import LifecyclePolicyNotFoundException
+from ecrsim.core import page
+from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.images.service import find_image
+from ecrsim.ecr.lifecycle import service
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository
+from ecrsim.ecr.repositories.tables import Repository
+
+_TAGGED = {"TAGGED": True, "UNTAGGED": False}
+
+
+@operation("PutLifecyclePolicy")
+def put_lifecycle_policy(
+    call: Call, repository_name: str, lifecycle_policy_text: str, registry_id: str | None = None
+) -> dict[str, Any]:
+    """Create or replace the policy. Nothing is evaluated now; the first run comes within a day."""
+    repository = get_repository(call, registry_of(call, registry_id), repository_name)
+    service.put_policy(call, repository, lifecycle_policy_text)
+    return _named(repository) | {"lifecyclePolicyText": lifecycle_policy_text}
 
 
 @operation("GetLifecyclePolicy")
 def get_lifecycle_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
-    """No repository has one until lifecycle policies can be put."""
+    """The text as it was put. Before the first run, lastEvaluatedAt is the epoch."""
+    repository = get_repository(call, registry_of(call, registry_id), repository_name)
+    return _policy(repository, service.get_policy(call, repository))
+
+
+@operation("DeleteLifecyclePolicy")
+def delete_lifecycle_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
+    """Answers with what was deleted."""
+    repository = get_repository(call, registry_of(call, registry_id), repository_name)
+    return _policy(repository, service.delete_policy(call, repository))
+
+
+@operation("StartLifecyclePolicyPreview")
+def start_lifecycle_policy_preview(
+    call: Call, repository_name: str, lifecycle_policy_text: str | None = None, registry_id: str | None = None
+) -> dict[str, Any]:
+    """Of this policy, or of the repository's own. Takes a while, and changes nothing."""
+    repository = get_repository(call, registry_of(call, registry_id), repository_name)
+    text = service.start_preview(call, repository, lifecycle_policy_text)
+    return _named(repository) | {"lifecyclePolicyText": text, "status": "IN_PROGRESS"}
+
+
+@operation("GetLifecyclePolicyPreview")
+def get_lifecycle_policy_preview(
+    call: Call,
+    repository_name: str,
+    registry_id: str | None = None,
+    image_ids: list[dict[str, str]] | None = None,
+    next_token: str | None = None,
+    max_results: int | None = None,
+    filter: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """The images that the policy would act on, and how many there are in all, whatever page and filter."""
     registry = registry_of(call, registry_id)
-    get_repository(call, registry, repository_name)
-    raise LifecyclePolicyNotFoundException(repository_name=repository_name, registry_id=registry.account)
+    repository = get_repository(call, registry, repository_name)
+    if image_ids is not None:
+        _refuse_paging(next_token, max_results)
+    preview = service.get_preview(call, repository)
+    tagged = _TAGGED.get((filter or {}).get("tagStatus", "ANY"))
+    request = ("GetLifecyclePolicyPreview", *registry, repository.id, preview.preview_id, tagged)
+    limit = max_results or 100
+    (after,) = page.decode(request, next_token, [-1])
+    digests = None if image_ids is None else _digests(call, repository, image_ids)
+    if digests is not None:
+        limit = len(digests)
+    rows = service.page_of_results(call, repository, after, limit + 1, tagged=tagged, digests=digests)
+    return _named(repository) | {
+        "lifecyclePolicyText": preview.lifecycle_policy_text,
+        "status": preview.status,
+        "previewResults": [_result(row) for row in rows[:limit]],
+        "summary": _summary(service.counts_of_results(call, repository)),
+        "nextToken": page.encode(request, [rows[limit - 1].position]) if len(rows) > limit else None,
+    }
+
+
+def _named(repository: Repository) -> dict[str, Any]:
+    return {"registryId": repository.registry_id, "repositoryName": repository.repository_name}
+
+
+def _policy(repository: Repository, policy: service.StoredPolicy) -> dict[str, Any]:
+    return _named(repository) | {
+        "lifecyclePolicyText": policy.lifecycle_policy_text,
+        "lastEvaluatedAt": policy.last_evaluated_at or 0,
+    }
+
+
+def _refuse_paging(next_token: str | None, max_results: int | None) -> None:
+    for member, value in (("nextToken", next_token), ("maxResults", max_results)):
+        if value is not None:
+            raise InvalidParameterException(member=member, constraint=f"{member} cannot be specified with imageIds")
+
+
+def _digests(call: Call, repository: Repository, image_ids: list[dict[str, str]]) -> list[str]:
+    """Of the images that the ids name; an unknown one names none (inferred)."""
+    digests = []
+    for image_id in image_ids:
+        image, failure = find_image(call, repository, image_id)
+        if image is not None:
+            digests.append(image.image_digest)
+        elif failure is not None and "imageTag" not in image_id:
+            # It may be gone since the preview, which still knows it.
+            digests.append(image_id.get("imageDigest", ""))
+    return digests
+
+
+def _result(row: Any) -> dict[str, Any]:
+    is_transition = row.action == "TRANSITION"
+    return {
+        "imageTags": row.image_tags or None,
+        "imageDigest": row.image_digest,
+        "imagePushedAt": row.image_pushed_at,
+        "action": {"type": row.action, "targetStorageClass": "ARCHIVE" if is_transition else None},
+        "appliedRulePriority": row.applied_rule_priority,
+        "storageClass": row.storage_class,
+    }
+
+
+def _summary(counts: dict[str, int]) -> dict[str, Any]:
+    archived = counts.get("TRANSITION", 0)
+    transitions = [{"targetStorageClass": "ARCHIVE", "imageTotalCount": archived}] if archived else None
+    return {"expiringImageTotalCount": counts.get("EXPIRE", 0), "transitioningImageTotalCounts": transitions}

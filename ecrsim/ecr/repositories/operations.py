@@ -17,11 +17,11 @@ from ecrsim.ecr.access.directory import changed
 from ecrsim.ecr.images.service import has_images
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories import rules, service
-from ecrsim.ecr.repositories.tables import repositories, repository_tags
+from ecrsim.ecr.repositories.tables import Repository, registry_of_row, repositories, repository_tags
 
 
 def _describe(call: Call, row: Any) -> dict[str, Any]:
-    registry = service.registry_of_row(row)
+    registry = registry_of_row(row)
     return {
         "repositoryArn": service.arn(row),
         "registryId": row.registry_id,
@@ -152,7 +152,7 @@ def put_image_tag_mutability(
     }
 
 
-def _repository_of_arn(call: Call, resource_arn: str) -> service.Repository:
+def _repository_of_arn(call: Call, resource_arn: str) -> Repository:
     parsed = parse_repository_arn(resource_arn)
     if parsed is None or parsed.region != call.caller.region:
         raise InvalidParameterException(member="resourceArn", constraint="Invalid ARN")

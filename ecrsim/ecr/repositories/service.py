@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
 from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -22,30 +21,7 @@ from ecrsim.core.errors import (
 from ecrsim.core.ids import stable_uuid
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.repositories import rules
-from ecrsim.ecr.repositories.tables import repositories, repository_tags
-
-
-class Repository(NamedTuple):
-    """A row of `repositories`."""
-
-    id: int
-    kind: str
-    registry_id: str
-    region: str
-    repository_name: str
-    created_at: int
-    image_tag_mutability: str
-    image_tag_mutability_exclusion_filters: list[dict[str, str]] | None
-    scan_on_push: bool
-    encryption_type: str
-    kms_key: str | None
-
-    @classmethod
-    def of(cls, row: Sequence[Any]) -> Repository:
-        """From the columns of the table, in their order, as the driver gives them."""
-        filters = row[7]
-        return cls._make((*row[:7], orjson.loads(filters) if filters else None, bool(row[8]), *row[9:]))
-
+from ecrsim.ecr.repositories.tables import Repository, registry_of_row, repositories, repository_tags
 
 _ONE = Prepared(
     select(repositories).where(
@@ -55,6 +31,7 @@ _ONE = Prepared(
         repositories.c.repository_name == bindparam("repository_name"),
     )
 )
+_BY_ID = Prepared(select(repositories).where(repositories.c.id == bindparam("number")))
 _KEY_ID = re.compile(r"[0-9a-fA-F-]{36}|mrk-[0-9a-f]{32}")
 _KEY_ARN = re.compile(
     rf"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{{12}}):(?P<resource>alias/.+|key/({_KEY_ID.pattern}))"
@@ -72,15 +49,17 @@ def find_repository(call: Call, registry: Registry, repository_name: str) -> Rep
     return Repository.of(row) if row else None
 
 
+def find_repository_by_id(call: Call, number: int) -> Repository | None:
+    """For jobs: by its row, since a repository of the same name may have taken its place."""
+    row = _BY_ID.first(call.connection, number=number)
+    return Repository.of(row) if row else None
+
+
 def get_repository(call: Call, registry: Registry, repository_name: str) -> Repository:
     repository = find_repository(call, registry, repository_name)
     if repository is None:
         raise RepositoryNotFoundException(repository_name=repository_name, registry_id=registry.account)
     return repository
-
-
-def registry_of_row(repository: Repository) -> Registry:
-    return Registry(repository.registry_id, repository.region, repository.kind)
 
 
 def create_repository(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, String, Table, Text, UniqueConstraint
 
+from ecrsim.core.arn import Registry
 from ecrsim.core.db import Json, metadata
 
 repositories = Table(
@@ -33,3 +38,29 @@ repository_tags = Table(
     Column("value", Text, nullable=False),
     UniqueConstraint("repository_id", "key"),
 )
+
+
+class Repository(NamedTuple):
+    """A row of `repositories`."""
+
+    id: int
+    kind: str
+    registry_id: str
+    region: str
+    repository_name: str
+    created_at: int
+    image_tag_mutability: str
+    image_tag_mutability_exclusion_filters: list[dict[str, str]] | None
+    scan_on_push: bool
+    encryption_type: str
+    kms_key: str | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Repository:
+        """From the columns of the table, in their order, as the driver gives them."""
+        filters = row[7]
+        return cls._make((*row[:7], orjson.loads(filters) if filters else None, bool(row[8]), *row[9:]))
+
+
+def registry_of_row(repository: Repository) -> Registry:
+    return Registry(repository.registry_id, repository.region, repository.kind)

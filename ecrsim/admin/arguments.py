@@ -1,0 +1,36 @@
+"""What admin routes are given, read and checked once for all of them, and JSON answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Response, request
+from werkzeug.exceptions import BadRequest
+
+
+def json_body(*, optional: bool = False) -> Mapping[str, Any]:
+    """The body, which is a JSON object. BadRequest. `optional`: nothing is an empty object."""
+    content = request.get_data()
+    if optional and not content.strip():
+        return {}
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(body, Mapping):
+        raise BadRequest("the body is not an object")
+    return body
+
+
+def number(name: str, default: int) -> int:
+    """A whole number of the query. BadRequest."""
+    text = request.args.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadRequest(f"{name} is a whole number")
+    return int(text)
+
+
+def json_answer(content: Any) -> Response:
+    return Response(orjson.dumps(content), mimetype="application/json")

@@ -1,0 +1,101 @@
+"""Admin routes of events: the outbox as EventBridge would deliver it, in pages and as a live stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
+
+from ecrsim.admin.arguments import json_answer, number
+from ecrsim.core import events
+from ecrsim.core.runtime import Runtime
+from ecrsim.delivery.pattern import PatternError
+from ecrsim.delivery.selection import Selection, page
+
+_MAX_PAGE = 1000
+#: Events that a stream reads at once.
+_BATCH = 500
+#: Seconds between two looks at the outbox, and looks after which a silent stream says that it lives.
+_GLANCE, _SILENCE = 0.2, 50
+#: Streams of one worker: each takes one of its threads.
+_STREAMS = 16
+_FILTERS = ("type", "repository", "account", "region")
+
+
+def event_routes(runtime: Runtime) -> Blueprint:
+    routes = Blueprint("events", __name__, url_prefix="/_ecrsim")
+    streams: Iterator[int] = count()
+    open_streams: set[int] = set()
+
+    @routes.get("/events")
+    def get_events() -> Response:
+        """Events after the number `after` that pass the filters, oldest first, and the number to go on after."""
+        selection = _selection()
+        after, limit = number("after", 0), min(max(number("limit", 100), 1), _MAX_PAGE)
+        if request.accept_mimetypes.best == "text/event-stream":
+            return stream_from(selection, after)
+        found, after = page(runtime.database, selection, after, limit)
+        entries = [{"sequence": entry.sequence, "event": entry.envelope} for entry in found]
+        return json_answer({"events": entries, "next": after})
+
+    @routes.get("/events/stream")
+    def stream_events() -> Response:
+        """The same as server-sent events, and then those that are still to come; without `after` only these."""
+        selection = _selection()
+        with runtime.database.read() as connection:
+            newest = events.newest(connection)
+        if "Last-Event-ID" in request.headers:
+            text = request.headers["Last-Event-ID"]
+            after = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+            # Of an outbox that was there before this one: all that is in this one is news.
+            after = after if after <= newest else 0
+        else:
+            after = number("after", newest)
+        return stream_from(selection, after)
+
+    def stream_from(selection: Selection, after: int) -> Response:
+        if len(open_streams) >= _STREAMS:
+            raise ServiceUnavailable(f"{_STREAMS} streams are open already")
+        name = next(streams)
+        open_streams.add(name)
+        answer = Response(_stream(runtime, selection, after), mimetype="text/event-stream")
+        answer.call_on_close(lambda: open_streams.discard(name))
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    return routes
+
+
+def _selection() -> Selection:
+    """The filters of a request: `type` (detail-type), `repository`, `account`, `region`, and an event `pattern`."""
+    arguments = request.args
+    try:
+        pattern: Any = orjson.loads(arguments["pattern"]) if "pattern" in arguments else None
+        if "pattern" in arguments and not isinstance(pattern, dict):
+            raise BadRequest("pattern is not a JSON object")
+        return Selection(**{name: arguments.get(name) for name in _FILTERS}, pattern=pattern)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"pattern is not JSON: {error}") from None
+    except PatternError as error:
+        raise BadRequest(str(error)) from None
+
+
+def _stream(runtime: Runtime, selection: Selection, after: int) -> Iterator[bytes]:
+    # A number without data is no event, but it is where a client goes on that has to come again.
+    yield b"id: %d\n\n" % after
+    silent = 0
+    while not runtime.stopping.is_set():
+        found, after = page(runtime.database, selection, after, _BATCH)
+        for entry in found:
+            yield b"id: %d\ndata: %s\n\n" % (entry.sequence, orjson.dumps(entry.envelope))
+        silent = 0 if found else silent + 1
+        if silent >= _SILENCE:
+            # A client that has left is noticed by writing to it.
+            yield b"id: %d\n\n" % after
+            silent = 0
+        if len(found) < _BATCH:
+            runtime.stopping.wait(_GLANCE)

@@ -1,0 +1,100 @@
+"""The outbox: facts in the past tense, appended in the transaction of the change that they tell of.
+
+A write transaction is alone, so sequence numbers rise in the order of commits: who has read up to one has missed none.
+Whatever leaves the building (`ecrsim/delivery`) is made from these rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, Text, bindparam, delete, func, select
+
+from ecrsim.core.arn import Registry
+from ecrsim.core.db import Json, Prepared, metadata, prepared_insert
+from ecrsim.core.ids import new_uuid
+from ecrsim.core.runtime import Call
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("event_id", String(36), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("registry_id", String(12), nullable=False),
+    Column("region", Text, nullable=False),
+    Column("repository_name", Text),
+    Column("facts", Json, nullable=False),
+    # Who did it and from where, of events that a request made itself.
+    Column("trail", Json),
+    sqlite_autoincrement=True,
+)
+
+
+class Event(NamedTuple):
+    """A row of the outbox. `facts` has the members that docs/events.md gives for each type."""
+
+    sequence: int
+    at: int
+    event_id: str
+    type: str
+    registry_id: str
+    region: str
+    repository_name: str | None
+    facts: dict[str, Any]
+    trail: dict[str, Any] | None
+
+
+_COLUMNS = tuple(column.name for column in events.columns)
+_INSERT = prepared_insert(events, *_COLUMNS[1:])
+_PAGE = Prepared(
+    select(events).where(events.c.sequence > bindparam("after")).order_by(events.c.sequence).limit(bindparam("limit"))
+)
+_NEWEST = Prepared(select(func.max(events.c.sequence)))
+
+
+def emit(
+    call: Call,
+    registry: Registry,
+    repository_name: str | None,
+    type: str,
+    facts: dict[str, Any] | bytes,
+    trail: dict[str, Any] | None = None,
+) -> None:
+    """Append a fact in the open write transaction. `facts` as bytes are JSON already."""
+    if not call.runtime.config.events_limit:
+        return
+    _INSERT.run(
+        call.connection,
+        at=call.now,
+        event_id=new_uuid(),
+        type=type,
+        registry_id=registry.account,
+        region=registry.region,
+        repository_name=repository_name,
+        facts=(facts if isinstance(facts, bytes) else orjson.dumps(facts)).decode(),
+        trail=None if trail is None else orjson.dumps(trail).decode(),
+    )
+
+
+def page(connection: Connection, after: int, limit: int) -> list[Event]:
+    """Events after the sequence number `after`, oldest first."""
+    return [
+        Event._make((*row[:7], orjson.loads(row[7]), None if row[8] is None else orjson.loads(row[8])))
+        for row in _PAGE.all(connection, after=after, limit=limit)
+    ]
+
+
+def newest(connection: Connection) -> int:
+    """The highest sequence number; 0 when there is no event."""
+    return int(_NEWEST.first(connection)[0] or 0)
+
+
+def prune(connection: Connection, limit: int, undelivered: int | None = None) -> int:
+    """Forget all but the newest `limit` events; of those after `undelivered` none. Returns how many went."""
+    last = newest(connection) - limit
+    if undelivered is not None:
+        last = min(last, undelivered)
+    return connection.execute(delete(events).where(events.c.sequence <= last)).rowcount

@@ -1,0 +1,258 @@
+"""Jobs: what is to be done at an instant, as rows; and the one who does it.
+
+Whoever runs jobs, in whichever process, holds a lock on a file of the data directory while it does. The kernel frees
+the lock of a process that was killed, so a job is never run twice at once and none waits for one who is gone. A job is
+marked as done in the last transaction of its own work: what it did is done once, whatever dies in between. A job that
+is put off or forgotten between being found and being run is another row, or none, and so is not run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from ecrsim.core.arn import Registry
+from ecrsim.core.clock import HOUR, MINUTE, SECOND
+from ecrsim.core.db import Json, Prepared, metadata
+from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.runtime import Call, Runtime, root_caller
+
+log = logging.getLogger("ecrsim.jobs")
+
+#: After so many failures a job is FAILED, and stays to be seen.
+ATTEMPTS = 5
+#: Done jobs that are kept to be seen.
+KEPT = 1_000
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_at", BigInteger, nullable=False),
+    Column("kind", String, nullable=False),
+    # What it is about, so that it can be found again: one pending job for each kind and key.
+    Column("key", String, nullable=False),
+    Column("registry_id", String(12), nullable=False),
+    Column("region", String, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("state", String(7), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Column("ran_at", BigInteger),
+    sqlite_autoincrement=True,
+)
+Index("jobs_by_time", jobs.c.run_at, jobs.c.id, sqlite_where=jobs.c.state == "PENDING")
+Index("jobs_by_key", jobs.c.kind, jobs.c.key, unique=True, sqlite_where=jobs.c.state == "PENDING")
+
+
+class Job(NamedTuple):
+    """A row of `jobs`. States: PENDING, DONE, FAILED. Times are epoch milliseconds; `ran_at` of the last attempt."""
+
+    id: int
+    run_at: int
+    kind: str
+    key: str
+    registry_id: str
+    region: str
+    payload: dict[str, Any]
+    state: str
+    attempts: int
+    error: str | None
+    ran_at: int | None
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.registry_id, self.region)
+
+
+class Kind(NamedTuple):
+    """`is_long`: the function makes its own transactions, can be begun again, and says `finish` in the last one."""
+
+    function: Callable[[Call, Job], None]
+    is_long: bool
+
+
+_KINDS: dict[str, Kind] = {}
+_COUNTS = select(jobs.c.state, func.count().label("number")).group_by(jobs.c.state)
+_NEXT = Prepared(
+    select(jobs)
+    .where(jobs.c.state == "PENDING", jobs.c.run_at <= bindparam("until"))
+    .order_by(jobs.c.run_at, jobs.c.id)
+    .limit(1)
+)
+
+
+def job(kind: str, *, is_long: bool = False) -> Callable[[Callable[[Call, Job], None]], Callable[[Call, Job], None]]:
+    """Register what runs jobs of a kind: in one write transaction with their being done, unless `is_long`."""
+
+    def register(function: Callable[[Call, Job], None]) -> Callable[[Call, Job], None]:
+        _KINDS[kind] = Kind(function, is_long)
+        return function
+
+    return register
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def enqueue(
+    call: Call, kind: str, run_at: int, registry: Registry, key: str, payload: dict[str, Any] | None = None
+) -> None:
+    """A job of this kind and key at `run_at`; one that is pending already is put off or brought forward to then."""
+    # Always a row of its own: what is running already, as it was asked for before, does not count as this one's run.
+    cancel(call, kind, key)
+    values = {"run_at": run_at, "payload": payload or {}, "attempts": 0, "state": "PENDING"}
+    place = {"kind": kind, "key": key, "registry_id": registry.account, "region": registry.region}
+    call.connection.execute(insert(jobs).values(**values, **place))
+
+
+def pending(call: Call, kind: str, key: str) -> int | None:
+    """When the job will run; None when there is none."""
+    query = select(jobs.c.run_at).where(jobs.c.kind == kind, jobs.c.key == key, jobs.c.state == "PENDING")
+    return call.connection.execute(query).scalar()
+
+
+def cancel(call: Call, kind: str, key: str) -> None:
+    """Forget the pending job, if there is one."""
+    call.connection.execute(delete(jobs).where(jobs.c.kind == kind, jobs.c.key == key, jobs.c.state == "PENDING"))
+
+
+def finish(call: Call, job: Job) -> bool:
+    """Mark as done, in the open write transaction, before a next one of the same kind and key is enqueued.
+
+    False when the job waits no more: it was put off or forgotten since it was found.
+    """
+    changed = call.connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id, jobs.c.state == "PENDING")
+        .values(state="DONE", error=None, ran_at=call.now)
+    )
+    oldest = select(jobs.c.id).where(jobs.c.state == "DONE").order_by(jobs.c.id.desc()).offset(KEPT)
+    if job.id % 100 == 0:
+        call.connection.execute(delete(jobs).where(jobs.c.id.in_(oldest)))
+    return changed.rowcount > 0
+
+
+def page(connection: Connection, after: int, limit: int, state: str | None = None) -> list[Job]:
+    """Jobs after the number `after`."""
+    query = select(jobs).where(jobs.c.id > after).order_by(jobs.c.id).limit(limit)
+    if state is not None:
+        query = query.where(jobs.c.state == state)
+    return [Job._make(row) for row in connection.execute(query)]
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+class Ran(NamedTuple):
+    """What became of one attempt: `error` is None when the job is done."""
+
+    job: Job
+    at: int
+    error: str | None
+
+
+def next_due(runtime: Runtime, until: int) -> Job | None:
+    """The first job that is due by then."""
+    with runtime.database.read() as connection:
+        row = _NEXT.first(connection, until=until)
+    return Job._make((*row[:6], orjson.loads(row[6]), *row[7:])) if row else None
+
+
+def run_due(runtime: Runtime, *, wait: bool = True) -> list[Ran]:
+    """Run what is due by now, in order, each in its own call. Nobody else runs jobs meanwhile.
+
+    ServiceUnavailableException when not even a failure can be written down.
+    """
+    ran: list[Ran] = []
+    if next_due(runtime, runtime.clock.now()) is None:
+        return ran
+    with runtime.exclusively(wait=wait) as allowed:
+        while allowed and (found := next_due(runtime, runtime.clock.now())) is not None:
+            # A long job that is told to stop leaves the rest of its work for the next start.
+            if runtime.stopping.is_set():
+                break
+            ran += run(runtime, found, runtime.clock.now())
+    return ran
+
+
+def run(runtime: Runtime, found: Job, now: int) -> list[Ran]:
+    """One attempt at one job, in a call of its own that takes place at `now`; none when it waits no more.
+
+    ServiceUnavailableException when it failed and that cannot be written down: the job is then as it was, and due.
+    """
+    kind = _KINDS.get(found.kind)
+    runtime.batch.flush()
+    try:
+        if kind is None:
+            raise LookupError(f"nothing here runs jobs of the kind {found.kind}")
+        with runtime.call(root_caller(found.registry_id, found.region)) as call:
+            call.now = now
+            if kind.is_long:
+                kind.function(call, found)
+            else:
+                with call.writing():
+                    if not finish(call, found):
+                        return []
+                    kind.function(call, found)
+    except Exception as error:
+        # The database takes no text that UTF-8 has no bytes for.
+        text = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
+        # A full disk or a locked database is no fault of the job's: it is tried for as long as that lasts.
+        is_passing = isinstance(error, ServiceUnavailableException)
+        log.warning("job %d (%s) failed: %s", found.id, found.kind, text, exc_info=not is_passing)
+        _put_off(runtime, found, now, text, attempts=found.attempts + (not is_passing))
+        return [Ran(found, now, text)]
+    return [Ran(found, now, None)]
+
+
+def _put_off(runtime: Runtime, found: Job, now: int, text: str, *, attempts: int) -> None:
+    change: dict[str, Any] = {"attempts": attempts, "error": text, "ran_at": now}
+    if attempts < ATTEMPTS:
+        change["run_at"] = now + (min(SECOND * 10**attempts, HOUR) if attempts else MINUTE)
+    else:
+        change["state"] = "FAILED"
+    with runtime.database.write() as connection:
+        connection.execute(update(jobs).where(jobs.c.id == found.id, jobs.c.state == "PENDING").values(change))
+
+
+def again(runtime: Runtime, number: int) -> bool:
+    """Make a job that FAILED or waits due now, as if it had never been tried. False when there is none.
+
+    One that failed takes the place of one of its kind and key that has been waiting since.
+    """
+    with runtime.database.write() as connection:
+        found = connection.execute(
+            select(jobs.c.kind, jobs.c.key).where(jobs.c.id == number, jobs.c.state.in_(["PENDING", "FAILED"]))
+        ).first()
+        if found is None:
+            return False
+        same = (jobs.c.kind == found.kind, jobs.c.key == found.key, jobs.c.state == "PENDING")
+        connection.execute(delete(jobs).where(*same, jobs.c.id != number))
+        change = {"state": "PENDING", "attempts": 0, "run_at": runtime.clock.now()}
+        connection.execute(update(jobs).where(jobs.c.id == number).values(change))
+    return True
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many jobs are in each state."""
+    return {row.state: row.number for row in connection.execute(_COUNTS)}

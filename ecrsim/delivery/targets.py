@@ -1,0 +1,323 @@
+"""Where events go: targets and the rules that choose for them, read from a document and kept in the database.
+
+A document replaces the one before. A target whose name stays keeps its place in the outbox, whatever else changes; a
+new one begins with the events after it, or with the oldest that is kept (`from = "beginning"`). Secrets come in, and
+nothing here gives them out again but `known`, for those who deliver.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from ecrsim.core import ids, neighbours
+from ecrsim.core.clock import iso
+from ecrsim.core.db import Prepared, properties
+from ecrsim.core.digest import digest_of
+from ecrsim.core.events import events, newest
+from ecrsim.core.runtime import Runtime
+from ecrsim.delivery import pattern as event_pattern
+from ecrsim.delivery.tables import deliveries, target_rules, targets
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+", re.ASCII)
+_SOURCE = re.compile(r"[A-Za-z0-9._/-]{1,256}", re.ASCII)
+_SECRETS = ("secret", "secret_access_key")
+_URLS = ("url", "endpoint_url", "queue_url")
+_AWS = {"endpoint_url", "region", "access_key_id", "secret_access_key"}
+#: By type: what a target must have, and what it may have.
+_MEMBERS: dict[str, tuple[set[str], set[str]]] = {
+    "file": ({"path"}, set()),
+    "webhook": ({"url"}, {"secret"}),
+    "eventbridge": (set(), {"event_bus", "source", *_AWS}),
+    "sqs": ({"queue_url"}, _AWS),
+}
+_GENERATION = "targets:generation"
+_LOADED = "targets-file:generation"
+
+
+class TargetsError(ValueError):
+    """The document describes no targets; the text says where it is wrong."""
+
+
+class Target(NamedTuple):
+    """`settings` has the members of its type (docs/events.md). `incarnation`, once it is known: see `deliveries`."""
+
+    name: str
+    type: str
+    settings: dict[str, str]
+    from_beginning: bool = False
+    incarnation: str = ""
+
+
+class Rule(NamedTuple):
+    """Events that match `pattern` go to the `targets` of these names."""
+
+    name: str | None
+    pattern: dict[str, Any]
+    targets: tuple[str, ...]
+
+
+class Document(NamedTuple):
+    targets: tuple[Target, ...]
+    rules: tuple[Rule, ...]
+
+    def patterns(self, name: str) -> tuple[dict[str, Any], ...] | None:
+        """What chooses for a target; None when no rule names it, and it gets every event."""
+        found = tuple(rule.pattern for rule in self.rules if name in rule.targets)
+        return found or None
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(document: Mapping[str, Any]) -> Document:
+    """`{"targets": [...], "rules": [...]}` as values. TargetsError names the place that is wrong."""
+    unknown = set(document) - {"targets", "rules"}
+    if unknown:
+        raise TargetsError(f"there is no {min(unknown)}; targets and rules are what can be set")
+    found = tuple(_target(entry, number) for number, entry in _entries(document, "targets"))
+    _no_doubles("target", (target.name for target in found))
+    names = {target.name for target in found}
+    rules = tuple(_rule(entry, number, names) for number, entry in _entries(document, "rules"))
+    _no_doubles("rule", (rule.name for rule in rules if rule.name is not None))
+    return Document(found, rules)
+
+
+def _entries(document: Mapping[str, Any], name: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    entries = document.get(name, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise TargetsError(f"{name} is a list of objects")
+    return enumerate(entries, 1)
+
+
+def _target(entry: Mapping[str, Any], number: int) -> Target:
+    name, kind = entry.get("name"), entry.get("type")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise TargetsError(f"target {number} needs a name of up to 64 letters, digits and ._-, not {name!r}")
+    where = f"target {name}"
+    if not isinstance(kind, str) or kind not in _MEMBERS:
+        raise TargetsError(f"{where}: type is one of {', '.join(_MEMBERS)}, not {kind!r}")
+    if kind in ("eventbridge", "sqs") and not neighbours.is_installed():
+        raise TargetsError(f"{where}: {kind} needs boto3, which comes with ecrsim[boto]")
+    start = entry.get("from", "now")
+    if start not in ("now", "beginning"):
+        raise TargetsError(f'{where}: from is "now" or "beginning"')
+    needed, optional = _MEMBERS[kind]
+    settings = {member: value for member, value in entry.items() if member not in ("name", "type", "from")}
+    for member, value in settings.items():
+        if member not in needed | optional:
+            raise TargetsError(f"{where}: a target of type {kind} has no member {member}")
+        if not isinstance(value, str) or not value:
+            raise TargetsError(f"{where}: {member} is a text, and not an empty one")
+    missing = needed - settings.keys()
+    if missing:
+        raise TargetsError(f"{where} needs {min(missing)}")
+    _check(settings, where)
+    return Target(name, kind, settings, start == "beginning")
+
+
+def _check(settings: Mapping[str, str], where: str) -> None:
+    for member in _URLS:
+        if member in settings:
+            _check_url(settings[member], f"{where}: {member}")
+    if ("access_key_id" in settings) != ("secret_access_key" in settings):
+        raise TargetsError(f"{where}: access_key_id and secret_access_key are given together")
+    if not _REGION.fullmatch(settings.get("region", "us-east-1")):
+        raise TargetsError(f"{where}: region is a region's name, such as us-east-1")
+    if not _SOURCE.fullmatch(settings.get("source", "ecr")):
+        raise TargetsError(f"{where}: source is up to 256 letters, digits and ._-/")
+    if "\0" in settings.get("path", ""):
+        raise TargetsError(f"{where}: path is the name of a file")
+
+
+def _check_url(text: str, where: str) -> None:
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or not text.isascii() or not text.isprintable() or " " in text or parts.fragment:
+        raise TargetsError(f"{where} is a URL such as http://127.0.0.1:8080/events")
+    if "@" in parts.netloc:
+        raise TargetsError(f"{where} has no user and no password")
+
+
+def _rule(entry: Mapping[str, Any], number: int, known_names: set[str]) -> Rule:
+    name, pattern, wanted = entry.get("name"), entry.get("pattern"), entry.get("targets")
+    if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
+        raise TargetsError(f"rule {number}: a name has up to 64 letters, digits and ._-, not {name!r}")
+    where = f"rule {name or number}"
+    unknown = set(entry) - {"name", "pattern", "targets"}
+    if unknown:
+        raise TargetsError(f"{where} has no member {min(unknown)}")
+    if not isinstance(pattern, Mapping):
+        raise TargetsError(f"{where}: pattern is an object")
+    try:
+        event_pattern.compile(dict(pattern))
+    except event_pattern.PatternError as error:
+        raise TargetsError(f"{where}: {error}") from None
+    if not isinstance(wanted, list) or not wanted or not all(isinstance(target, str) for target in wanted):
+        raise TargetsError(f"{where}: targets is a list of names of targets")
+    for target in wanted:
+        if target not in known_names:
+            raise TargetsError(f"{where}: there is no target {target}")
+    return Rule(name, dict(pattern), tuple(wanted))
+
+
+def _no_doubles(what: str, names: Iterable[str]) -> None:
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise TargetsError(f"the {what} {name} is there twice")
+        seen.add(name)
+
+
+# --- keeping ----------------------------------------------------------------------------------------------------------
+
+
+def replace_all(connection: Connection, document: Mapping[str, Any]) -> dict[str, int]:
+    """Make the document's targets and rules the ones that hold. TargetsError. Returns how many of each there are."""
+    found = read(document)
+    connection.execute(delete(targets))
+    connection.execute(delete(target_rules))
+    if found.targets:
+        connection.execute(
+            insert(targets),
+            [
+                {"name": target.name, "position": position, "type": target.type, "settings": target.settings}
+                for position, target in enumerate(found.targets)
+            ],
+        )
+    if found.rules:
+        connection.execute(
+            insert(target_rules),
+            [
+                {"position": position, "name": rule.name, "pattern": rule.pattern, "targets": list(rule.targets)}
+                for position, rule in enumerate(found.rules)
+            ],
+        )
+    connection.execute(delete(deliveries).where(deliveries.c.target.not_in([target.name for target in found.targets])))
+    begun = set(connection.execute(select(deliveries.c.target)).scalars())
+    for target in found.targets:
+        if target.name not in begun:
+            start = 0 if target.from_beginning else newest(connection)
+            connection.execute(
+                insert(deliveries).values(target=target.name, incarnation=ids.new_uuid(), sequence=start)
+            )
+    _set_property(connection, _GENERATION, ids.new_uuid())
+    return {"targets": len(found.targets), "rules": len(found.rules)}
+
+
+def load_targets(runtime: Runtime) -> None:
+    """Make the file's targets the ones that hold, once for each content. TargetsError when it cannot be."""
+    file = runtime.config.targets
+    if not file:
+        return
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise TargetsError(f"{file} cannot be read: {error.strerror}") from error
+    digest = digest_of(content)
+    with runtime.database.write() as connection:
+        query = select(properties.c.value).where(properties.c.name == _LOADED)
+        if connection.execute(query).scalar() == digest:
+            return
+        try:
+            replace_all(connection, _parsed(content))
+        except TargetsError as error:
+            raise TargetsError(f"{file}: {error}") from None
+        _set_property(connection, _LOADED, digest)
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(content) if content.lstrip().startswith(b"{") else tomllib.loads(content.decode())
+    except (orjson.JSONDecodeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TargetsError(f"it is neither JSON nor TOML: {error}") from None
+    if not isinstance(document, dict):
+        raise TargetsError("it is not an object")
+    return document
+
+
+def _set_property(connection: Connection, name: str, value: str) -> None:
+    connection.execute(delete(properties).where(properties.c.name == name))
+    connection.execute(insert(properties).values(name=name, value=value))
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+_GENERATION_IS = Prepared(select(properties.c.value).where(properties.c.name == _GENERATION))
+
+
+def generation(connection: Connection) -> str | None:
+    """A text that is another one after each change of targets or rules; None before the first."""
+    row = _GENERATION_IS.first(connection)
+    return row[0] if row else None
+
+
+def known(connection: Connection) -> Document:
+    """The targets and rules that hold."""
+    query = (
+        select(targets.c.name, targets.c.type, targets.c.settings, deliveries.c.incarnation)
+        .join(deliveries, deliveries.c.target == targets.c.name)
+        .order_by(targets.c.position)
+    )
+    rules = connection.execute(select(target_rules).order_by(target_rules.c.position))
+    return Document(
+        tuple(Target(*row[:3], False, row[3]) for row in connection.execute(query)),
+        tuple(Rule(row.name, row.pattern, tuple(row.targets)) for row in rules),
+    )
+
+
+def compiled(patterns: tuple[dict[str, Any], ...] | None) -> tuple[event_pattern.Pattern, ...] | None:
+    return None if patterns is None else tuple(event_pattern.compile(pattern) for pattern in patterns)
+
+
+def undelivered(connection: Connection) -> int | None:
+    """The sequence number up to which every target is done with; None when there is no target."""
+    found: int | None = connection.execute(select(func.min(deliveries.c.sequence))).scalar()
+    return found
+
+
+_PENDING = Prepared(select(func.count()).select_from(events).where(events.c.sequence > bindparam("after")))
+
+
+def state(connection: Connection) -> list[dict[str, Any]]:
+    """Targets without their secrets, each with how far it is: what `GET /_ecrsim/targets` shows.
+
+    `pending` counts the events that it was not asked about yet, those that its rules do not choose included.
+    """
+    query = select(targets, deliveries).join(deliveries, deliveries.c.target == targets.c.name)
+    return [
+        {
+            "name": row.name,
+            "type": row.type,
+            **{member: _shown(member, value) for member, value in row.settings.items() if member not in _SECRETS},
+            "sequence": row.sequence,
+            "pending": _PENDING.first(connection, after=row.sequence)[0],
+            "attempts": row.attempts,
+            "error": row.error,
+            "deliveredAt": None if row.delivered_at is None else iso(row.delivered_at),
+            "leftOut": row.left_out,
+            "leftOutReason": row.left_out_reason,
+        }
+        for row in connection.execute(query.order_by(targets.c.position))
+    ]
+
+
+def _shown(member: str, value: str) -> str:
+    """A query may hold a token."""
+    return value.partition("?")[0] if member in _URLS else value
+
+
+def behind(connection: Connection, sequence: int) -> list[dict[str, Any]]:
+    """Of `state`, the targets that are not done with everything up to this number."""
+    return [target for target in state(connection) if target["pending"] and target["sequence"] < sequence]

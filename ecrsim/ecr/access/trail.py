@@ -1,0 +1,50 @@
+"""The trail: each request that changed something, as CloudTrail would have it, in the transaction of the change.
+
+Reads are left to the audit, and so is the traffic of layers: a push would leave dozens of records of no interest.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from ecrsim.core.arn import Registry, repository_arn
+from ecrsim.core.events import emit
+from ecrsim.core.runtime import Call
+
+
+def called(
+    call: Call,
+    service: str,
+    operation: str,
+    registry: Registry,
+    repository_name: str | None,
+    request: bytes,
+    response: bytes,
+    user_agent: str | None,
+) -> None:
+    """`request` and `response` are the JSON of the wire; the response of a call on the registry plane too."""
+    if not call.runtime.config.events_limit:
+        return
+    caller = call.caller
+    facts = orjson.dumps(
+        {
+            "event_source": f"{service}.amazonaws.com",
+            "event_name": operation,
+            "error_code": None,
+            "error_message": None,
+            "read_only": False,
+            "resources": [repository_arn(registry, repository_name)] if repository_name else [],
+        }
+    )
+    trail = {
+        "principal": caller.principal,
+        "account": caller.account,
+        "access_key": caller.access_key,
+        "source_ip": caller.source_ip,
+        "user_agent": user_agent or "",
+        "request_id": call.request_id,
+        "plane": caller.plane,
+    }
+    # Both are JSON already: reading them only to write them again would cost as much as the row does.
+    whole = b'%s,"request":%s,"response":%s}' % (facts[:-1], request.strip() or b"{}", response or b"null")
+    emit(call, registry, repository_name, "ApiCalled", whole, trail)

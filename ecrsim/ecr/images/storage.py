@@ -1,0 +1,64 @@
+"""The storage class of an image: archived at once, restored after a while (`jobs.py`) or by a push (`service.py`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, select, update
+
+from ecrsim.core.clock import SECOND
+from ecrsim.core.db import Prepared
+from ecrsim.core.jobs import enqueue
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.images import events
+from ecrsim.ecr.images.service import COMPLETE_RESTORE, Image
+from ecrsim.ecr.images.tables import image_references, images
+from ecrsim.ecr.repositories.tables import Repository, registry_of_row
+
+_SET_STATUS = (
+    update(images)
+    .where(images.c.id == bindparam("image"), images.c.image_status == bindparam("before"))
+    .values(image_status=bindparam("after"))
+)
+_ARCHIVE = Prepared(_SET_STATUS.values(last_archived_at=bindparam("now")))
+_BEGIN_RESTORE = Prepared(_SET_STATUS)
+_UNARCHIVED_INDEXES = Prepared(
+    select(images.c.image_digest)
+    .join(image_references, image_references.c.image_id == images.c.id)
+    .where(
+        image_references.c.repository_id == bindparam("repository_id"),
+        image_references.c.image_digest == bindparam("image_digest"),
+        images.c.image_status != "ARCHIVED",
+    )
+    .order_by(images.c.id)
+)
+
+
+def archive(call: Call, repository: Repository, image: Image) -> bool:
+    """The whole image, under all its tags, cannot be pulled from now on. Runs inside a write transaction.
+
+    False when it is not ACTIVE any more, and then nothing happens.
+    """
+    changed = _ARCHIVE.run(call.connection, image=image.id, before="ACTIVE", after="ARCHIVED", now=call.now)
+    if changed.rowcount == 0:
+        return False
+    events.image_archived(call, repository, image.id)
+    return True
+
+
+def begin_restore(call: Call, repository: Repository, image: Image) -> bool:
+    """It will be ACTIVE when the setting `restore_delay` has passed. Runs inside a write transaction.
+
+    False when it is not ARCHIVED any more, and then nothing happens.
+    """
+    changed = _BEGIN_RESTORE.run(call.connection, image=image.id, before="ARCHIVED", after="ACTIVATING")
+    if changed.rowcount == 0:
+        return False
+    ready = call.now + call.runtime.config.restore_seconds * SECOND
+    payload = {"repository_id": repository.id}
+    enqueue(call, COMPLETE_RESTORE, ready, registry_of_row(repository), str(image.id), payload)
+    return True
+
+
+def indexes_in_use(call: Call, repository: Repository, image_digest: str) -> list[str]:
+    """Digests of the indexes that list the image and are not archived: it may not be archived before they are."""
+    rows = _UNARCHIVED_INDEXES.all(call.connection, repository_id=repository.id, image_digest=image_digest)
+    return [digest for (digest,) in rows]

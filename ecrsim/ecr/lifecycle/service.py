@@ -1,0 +1,167 @@
+"""Verbs on lifecycle policies and their previews."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from ecrsim.core.clock import SECOND
+from ecrsim.core.errors import (
+    LifecyclePolicyNotFoundException,
+    LifecyclePolicyPreviewInProgressException,
+    LifecyclePolicyPreviewNotFoundException,
+)
+from ecrsim.core.ids import new_uuid
+from ecrsim.core.jobs import cancel, enqueue, pending
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.lifecycle import policy as policies
+from ecrsim.ecr.lifecycle.tables import lifecycle_policies, lifecycle_preview_results, lifecycle_previews
+from ecrsim.ecr.repositories.tables import Repository, registry_of_row
+
+#: Kinds of the jobs; their key is the number of the repository.
+EVALUATE, COMPLETE_PREVIEW, EXPIRE_PREVIEW = (
+    "evaluate-lifecycle-policy",
+    "complete-lifecycle-policy-preview",
+    "expire-lifecycle-policy-preview",
+)
+
+
+class StoredPolicy(NamedTuple):
+    """A row of `lifecycle_policies`."""
+
+    repository_id: int
+    lifecycle_policy_text: str
+    policy_id: str
+    policy_version: int
+    last_evaluated_at: int | None
+
+
+class Preview(NamedTuple):
+    """A row of `lifecycle_previews`."""
+
+    repository_id: int
+    lifecycle_policy_text: str
+    status: str
+    preview_id: str
+
+
+def find_policy(call: Call, repository_id: int) -> StoredPolicy | None:
+    query = select(lifecycle_policies).where(lifecycle_policies.c.repository_id == repository_id)
+    row = call.connection.execute(query).first()
+    return StoredPolicy._make(row) if row else None
+
+
+def get_policy(call: Call, repository: Repository) -> StoredPolicy:
+    found = find_policy(call, repository.id)
+    if found is None:
+        raise LifecyclePolicyNotFoundException(
+            repository_name=repository.repository_name, registry_id=repository.registry_id
+        )
+    return found
+
+
+def put_policy(call: Call, repository: Repository, text: str) -> None:
+    """Keep the policy, a new version of the one before if there is one. A policy that runs already keeps its hour."""
+    policies.read(text)
+    statement = upsert(lifecycle_policies).values(
+        repository_id=repository.id, lifecycle_policy_text=text, policy_id=new_uuid(), policy_version=1
+    )
+    version = lifecycle_policies.c.policy_version + 1
+    call.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["repository_id"], set_={"lifecycle_policy_text": text, "policy_version": version}
+        )
+    )
+    if pending(call, EVALUATE, str(repository.id)) is None:
+        interval = call.runtime.config.lifecycle_interval * SECOND
+        enqueue(call, EVALUATE, call.now + interval, registry_of_row(repository), *_about(repository))
+
+
+def delete_policy(call: Call, repository: Repository) -> StoredPolicy:
+    """What was deleted. A run that is under way ends with the batch that it is at."""
+    found = get_policy(call, repository)
+    call.connection.execute(delete(lifecycle_policies).where(lifecycle_policies.c.repository_id == repository.id))
+    cancel(call, EVALUATE, str(repository.id))
+    return found
+
+
+def start_preview(call: Call, repository: Repository, text: str | None) -> str:
+    """Begin a preview of the policy, by default of the stored one, in place of the one before. Its text."""
+    found = find_preview(call, repository.id)
+    text = get_policy(call, repository).lifecycle_policy_text if text is None else text
+    policies.read(text)
+    if found is not None and found.status == "IN_PROGRESS":
+        raise LifecyclePolicyPreviewInProgressException(
+            repository_name=repository.repository_name, registry_id=repository.registry_id
+        )
+    # With it go its results.
+    call.connection.execute(delete(lifecycle_previews).where(lifecycle_previews.c.repository_id == repository.id))
+    preview = {"lifecycle_policy_text": text, "status": "IN_PROGRESS", "preview_id": new_uuid()}
+    call.connection.execute(insert(lifecycle_previews).values(repository_id=repository.id, **preview))
+    cancel(call, EXPIRE_PREVIEW, str(repository.id))
+    due = call.now + call.runtime.config.preview_seconds * SECOND
+    enqueue(call, COMPLETE_PREVIEW, due, registry_of_row(repository), *_about(repository))
+    return text
+
+
+def _about(repository: Repository) -> tuple[str, dict[str, Any]]:
+    """Key and payload of a job about a repository."""
+    return str(repository.id), {"repository_name": repository.repository_name}
+
+
+def find_preview(call: Call, repository_id: int) -> Preview | None:
+    query = select(lifecycle_previews).where(lifecycle_previews.c.repository_id == repository_id)
+    row = call.connection.execute(query).first()
+    return Preview._make(row) if row else None
+
+
+def get_preview(call: Call, repository: Repository) -> Preview:
+    found = find_preview(call, repository.id)
+    if found is None:
+        raise LifecyclePolicyPreviewNotFoundException(
+            repository_name=repository.repository_name, registry_id=repository.registry_id
+        )
+    return found
+
+
+def set_preview_status(call: Call, repository_id: int, status: str) -> None:
+    """Results stay only with a preview that is COMPLETE."""
+    call.connection.execute(
+        update(lifecycle_previews).where(lifecycle_previews.c.repository_id == repository_id).values(status=status)
+    )
+    if status != "COMPLETE":
+        results = lifecycle_preview_results
+        call.connection.execute(delete(results).where(results.c.repository_id == repository_id))
+
+
+def page_of_results(
+    call: Call,
+    repository: Repository,
+    after: int,
+    limit: int,
+    *,
+    tagged: bool | None = None,
+    digests: Sequence[str] | None = None,
+) -> list[Any]:
+    """Rows of `lifecycle_preview_results` after the position `after`."""
+    results = lifecycle_preview_results
+    query = select(results).where(results.c.repository_id == repository.id, results.c.position > after)
+    if tagged is not None:
+        query = query.where(results.c.is_tagged == tagged)
+    if digests is not None:
+        query = query.where(results.c.image_digest.in_(digests))
+    return list(call.connection.execute(query.order_by(results.c.position).limit(limit)))
+
+
+def counts_of_results(call: Call, repository: Repository) -> dict[str, int]:
+    """How many images each action is for, in the whole preview."""
+    results = lifecycle_preview_results
+    query = (
+        select(results.c.action, func.count().label("images"))
+        .where(results.c.repository_id == repository.id)
+        .group_by(results.c.action)
+    )
+    return {row.action: row.images for row in call.connection.execute(query)}
