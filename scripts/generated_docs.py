@@ -79,7 +79,7 @@ def _default(knob: Field[Any]) -> str:
         return "-"
     if knob.metadata["help"].startswith("bytes"):
         return f"`{value}` ({value // _MIB:,} MiB)"
-    if knob.metadata["help"].startswith("seconds"):
+    if knob.metadata["help"].startswith("seconds") and value >= 60:
         return f"`{value}` ({value // 60} min)" if value < 3600 else f"`{value}` ({value // 3600} h)"
     return f"`{value}`"
 
@@ -158,12 +158,18 @@ def _parsers(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Ar
             yield from _parsers(each)
 
 
+def _placed(action: argparse.Action) -> str:
+    """An argument that is known by its place: TIME, or one of its words."""
+    return str(action.metavar) if action.metavar else "|".join(map(str, action.choices or [action.dest]))
+
+
 def _options(parser: argparse.ArgumentParser) -> str:
     known = {_option(knob) for knob in fields(Config)}
-    given = [action.option_strings[0] for action in parser._actions if action.dest not in ("help", "config")]  # noqa: SLF001
+    actions = [action for action in parser._actions if action.dest not in ("help", "config")]  # noqa: SLF001
+    given = [action.option_strings[0] if action.option_strings else _placed(action) for action in actions]
     if len(known & set(given)) == sum(knob.metadata["flag"] for knob in fields(Config)):
         return "every option of the tables below"
-    return ", ".join(f"`{option}`" for option in given) or "-"
+    return ", ".join(f"`{option}`" for option in given).replace("|", "\\|") or "-"
 
 
 # --- the documents ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmark import api, dataplane, footprint, growth, install, report
+from benchmark import api, dataplane, footprint, growth, install, lifecycle, report
 from benchmark.figures import BenchError, Plan, Row
 from benchmark.run import Run
 from benchmark.targets import all_targets
@@ -16,11 +16,12 @@ from benchmark.targets import all_targets
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".tools" / "bench"
 DOCUMENT = CHECKOUT / "docs" / "performance.md"
-PARTS = (footprint, api, growth, dataplane)
+PARTS = (footprint, api, growth, dataplane, lifecycle)
 ROWS = tuple(name for part in PARTS for name in part.ROWS)
 MIB = 1024 * 1024
-FULL = Plan(3, 5, 3.0, 1000, 1000, 512 * MIB, (1000, 50_000), 300)
-QUICK = Plan(3, 3, 1.0, 1000, 300, 128 * MIB, (1000, 5_000), 100)
+PLANNED = (1000, 10_000, 100_000)
+FULL = Plan(3, 5, 3.0, 1000, 1000, 512 * MIB, (1000, 50_000), 300, PLANNED, 20_000)
+QUICK = Plan(3, 3, 1.0, 1000, 300, 128 * MIB, (1000, 5_000), 100, PLANNED, 10_000)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -38,7 +39,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="write the table to docs/performance.md (default: after a full run only)",
     )
-    parser.add_argument("--ecrsim-python", type=Path, metavar="PATH", help="run the checkout with this Python")
+    # Servers have a working directory of their own.
+    parser.add_argument("--ecrsim-python", type=_absolute, metavar="PATH", help="run the checkout with this Python")
     parser.add_argument(
         "--ecrsim-options", default="", metavar="OPTIONS", help="further options of `ecrsim serve`, one string"
     )
@@ -47,6 +49,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--own-load", action="store_true", help="do not use wrk, also where it is there")
     return parser.parse_args(arguments)
+
+
+def _absolute(text: str) -> Path:
+    """Links are not followed: that of a virtual environment leads to a Python that has nothing installed."""
+    return Path(text).absolute()
 
 
 def plan_of(options: argparse.Namespace) -> Plan:

@@ -72,6 +72,9 @@ class Plan:
     blob_bytes: int
     sizes: tuple[int, ...]
     requests_at_size: int
+    #: Images that the lifecycle engine is given, and that a run expires under load.
+    planned: tuple[int, ...]
+    expired: int
 
     @property
     def blob(self) -> str:

@@ -45,7 +45,7 @@ class Outcome:
 
     def checked(self) -> "Outcome":
         if self.failures:
-            raise BenchError(f"{self.failures} of {self.answers} answers were not 200: {self.first_failure}")
+            raise BenchError(f"{self.failures} of {self.answers} answers were no success: {self.first_failure}")
         if not self.answers:
             raise BenchError("no answer at all")
         return self
@@ -164,7 +164,7 @@ def _drive(port: int, requests: Iterator[bytes], clients: int, until: float) -> 
 def _note(outcome: Outcome, client: _Client, now: float) -> None:
     outcome.answers += 1
     outcome.latencies.append(now - client.began)
-    if client.status != b"200":
+    if client.status not in (b"200", b"201"):
         outcome.failures += 1
         outcome.first_failure = outcome.first_failure or client.head[-300:].decode(errors="replace")
 

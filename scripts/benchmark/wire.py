@@ -39,6 +39,13 @@ def get_request(path: str, headers: Mapping[str, str]) -> bytes:
     return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
 
 
+def put_request(path: str, headers: Mapping[str, str], content: bytes) -> bytes:
+    """A whole PUT request."""
+    lines = {"Host": HOST, **headers, "Content-Length": str(len(content))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"PUT {path} HTTP/1.1\r\n{head}\r\n".encode() + content
+
+
 class Api:
     """The calls that set a server up; one kept-alive connection, opened anew when the server closes it."""
 

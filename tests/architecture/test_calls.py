@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -19,19 +20,60 @@ DOORS = {
     "datetime.datetime.now": CLOCK,
     "datetime.datetime.today": CLOCK,
     "datetime.datetime.utcnow": CLOCK,
+    "email.utils.localtime": CLOCK,
+    "sqlalchemy.func.current_date": CLOCK,
+    "sqlalchemy.func.current_time": CLOCK,
     "sqlalchemy.func.current_timestamp": CLOCK,
+    "sqlalchemy.func.date": CLOCK,
+    "sqlalchemy.func.datetime": CLOCK,
+    "sqlalchemy.func.julianday": CLOCK,
+    "sqlalchemy.func.localtime": CLOCK,
+    "sqlalchemy.func.localtimestamp": CLOCK,
     "sqlalchemy.func.now": CLOCK,
+    "sqlalchemy.func.strftime": CLOCK,
+    "sqlalchemy.func.sysdate": CLOCK,
+    "sqlalchemy.func.unixepoch": CLOCK,
+    "time.clock_gettime": CLOCK,
+    "time.clock_gettime_ns": CLOCK,
     "time.time": CLOCK,
     "time.time_ns": CLOCK,
+    "os.getrandom": IDS,
     "os.urandom": IDS,
     "random": IDS,
     "secrets": IDS,
+    "sqlalchemy.func.gen_random_uuid": IDS,
     "sqlalchemy.func.random": IDS,
+    "sqlalchemy.func.randomblob": IDS,
+    "ssl.RAND_bytes": IDS,
+    "uuid.getnode": IDS,
     "uuid.uuid1": IDS,
     "uuid.uuid4": IDS,
+    "uuid.uuid6": IDS,
+    "uuid.uuid7": IDS,
+    "uuid.uuid8": IDS,
     "os.environ": CONFIG,
+    "os.environb": CONFIG,
     "os.getenv": CONFIG,
+    "os.getenvb": CONFIG,
+    "os.path.expandvars": CONFIG,
 }
+#: What reads the clock where it is not told a time: with as many arguments as this it is told one.
+TOLD = {
+    "email.utils.formatdate": 1,
+    "time.asctime": 1,
+    "time.ctime": 1,
+    "time.gmtime": 1,
+    "time.localtime": 1,
+    "time.strftime": 2,
+    "werkzeug.http.http_date": 1,
+}
+#: The same in the text of a statement.
+SQL = re.compile(
+    r"\bCURRENT_(?:TIMESTAMP|DATE|TIME)\b|'now'|\b(?:random|randomblob|gen_random_uuid|now|unixepoch)\(\)|\brandomblob\(",
+    re.IGNORECASE,
+)
+#: Texts with these words are statements, not sentences.
+STATEMENT = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DEFAULT|WHERE|VALUES|SET)\b")
 
 
 def names(tree: ast.Module) -> dict[str, str]:
@@ -66,8 +108,34 @@ def wrong_doors(source: Source) -> Iterator[str]:
                 yield source.at(node.lineno, f"uses {used}, which belongs to {door}")
 
 
+def untold(source: Source) -> Iterator[str]:
+    """Calls that would tell the present, for want of a time that they are told."""
+    known = names(source.tree)
+    for node in source.nodes:
+        if isinstance(node, ast.Call) and source.name != CLOCK:
+            used = dotted(node.func, known)
+            given = len(node.args) + len(node.keywords)
+            if used in TOLD and given < TOLD[used]:
+                yield source.at(node.lineno, f"calls {used} without a time")
+
+
+def statements(source: Source) -> Iterator[str]:
+    """Texts of SQL, that ask the database for the time or for chance."""
+    for node in source.nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and STATEMENT.search(node.value):
+            for found in SQL.findall(node.value):
+                yield source.at(node.lineno, f"has {found} in a statement")
+
+
+RULES = (wrong_doors, untold, statements)
+
+
+def complaints(source: Source) -> list[str]:
+    return [complaint for rule in RULES for complaint in rule(source)]
+
+
 def test_the_package_reads_time_chance_and_environment_in_one_place_each():
-    assert [complaint for source in sources("ecrsim") for complaint in wrong_doors(source)] == []
+    assert [complaint for source in sources("ecrsim") for complaint in complaints(source)] == []
 
 
 @pytest.mark.parametrize(
@@ -83,10 +151,34 @@ def test_the_package_reads_time_chance_and_environment_in_one_place_each():
         "import os\nhome = os.environ['HOME']",
         "from os import environ\nhome = environ.get('HOME')",
         "from sqlalchemy import func\nnow = func.now()",
+        "from sqlalchemy import func\nnow = func.strftime('%s', 'now')",
+        "from sqlalchemy import func\nnow = func.unixepoch()",
+        "from sqlalchemy import func\nkey = func.randomblob(16)",
+        "import time\nnow = time.localtime()",
+        "import time\nnow = time.gmtime()",
+        "from time import strftime\nnow = strftime('%Y')",
+        "import time\nnow = time.ctime()",
+        "import time\nnow = time.asctime()",
+        "import time\nnow = time.clock_gettime(time.CLOCK_REALTIME)",
+        "from email.utils import formatdate\nnow = formatdate()",
+        "import email.utils\nnow = email.utils.localtime()",
+        "from werkzeug.http import http_date\nnow = http_date()",
+        "import os\nkey = os.getrandom(16)",
+        "import ssl\nkey = ssl.RAND_bytes(16)",
+        "import uuid\nkey = uuid.uuid7()",
+        "import uuid\nkey = uuid.getnode()",
+        "from os import environb\nhome = environb[b'HOME']",
+        "import os\nhome = os.path.expandvars('$HOME')",
+        "statement = 'INSERT INTO t VALUES (CURRENT_TIMESTAMP)'",
+        "statement = 'UPDATE t SET at = current_date'",
+        "statement = \"SELECT strftime('%s', 'now')\"",
+        "statement = f\"UPDATE {table} SET at = datetime('now')\"",
+        "statement = 'SELECT random()'",
+        "statement = 'SELECT hex(randomblob(16))'",
     ],
 )
 def test_a_wrong_door_is_seen(text: str):
-    assert list(wrong_doors(Source("ecrsim.ecr.images.service", text)))
+    assert complaints(Source("ecrsim.ecr.images.service", text))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +189,12 @@ def test_a_wrong_door_is_seen(text: str):
         ("ecrsim.server", "import time\nstarted = time.monotonic(), time.perf_counter()"),
         ("ecrsim.core.db", "from datetime import datetime\nwhen = datetime.fromtimestamp(0)"),
         ("ecrsim.core.db", "now = call.now\ntime = row.time"),
+        ("ecrsim.core.db", "import time\nwhen = time.gmtime(0), time.strftime('%Y', time.gmtime(at))"),
+        ("ecrsim.core.db", "from email.utils import formatdate\nwhen = formatdate(at, usegmt=True)"),
+        ("ecrsim.core.db", "import uuid\nkey = uuid.uuid5(uuid.NAMESPACE_URL, name)"),
+        ("ecrsim.core.db", "import threading\ntimer = threading.Timer(1, print)"),
+        ("ecrsim.admin.page", "text = \"from 'now' on, at random()\""),
     ],
 )
 def test_the_right_door_passes(name: str, text: str):
-    assert list(wrong_doors(Source(name, text))) == []
+    assert complaints(Source(name, text)) == []

@@ -21,6 +21,7 @@ TIERS = (
     ("controlplane", "dataplane", "admin", "console"),
     ("app",),
     ("coverage", "doctor", "front", "logs", "remote", "testing", "tls"),
+    ("simulator",),
     ("doors", "server"),
     ("serving",),
     ("",),  # the package itself: `from ecrsim import Ecrsim`
@@ -49,7 +50,9 @@ PURE = {
     "ecrsim.ecr.images.rules",
     "ecrsim.ecr.layers.rules",
     "ecrsim.ecr.lifecycle.engine",
+    "ecrsim.ecr.lifecycle.explanation",
     "ecrsim.ecr.lifecycle.policy",
+    "ecrsim.ecr.lifecycle.schema",
     "ecrsim.ecr.pullthrough.rules",
     "ecrsim.ecr.registries.rules",
     "ecrsim.ecr.replication.rules",
@@ -61,6 +64,12 @@ PURE = {
     "ecrsim.ecr.templates.rules",
     "ecrsim.delivery.cloudtrail",
     "ecrsim.delivery.eventbridge",
+    "ecrsim.delivery.fact",
+    "ecrsim.delivery.pattern",
+    "ecrsim.simulator.candidates",
+    "ecrsim.simulator.forecast",
+    "ecrsim.simulator.pushes",
+    "ecrsim.simulator.reading",
 }
 #: The modules of core that hold values only.
 VALUES = {"ecrsim.core.arn", "ecrsim.core.digest", "ecrsim.core.errors", "ecrsim.core.glob"}

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.dataplane import rows_blobs, rows_ecr, rows_listings, rows_manifests, rows_mounts, rows_routes, rows_uploads
+from tests.dataplane import (
+    rows_archive,
+    rows_blobs,
+    rows_ecr,
+    rows_listings,
+    rows_manifests,
+    rows_mounts,
+    rows_routes,
+    rows_uploads,
+)
 from tests.dataplane.wire import Row, run
 
 TABLE = {
@@ -15,6 +24,7 @@ TABLE = {
     "lists": rows_listings,
     "routes": rows_routes,
     "ecr": rows_ecr,
+    "archive": rows_archive,
 }
 ROWS = [pytest.param(entry, id=f"{part}: {entry.id}") for part, module in TABLE.items() for entry in module.ROWS]
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ecrsim import Ecrsim
-from tests.planes.pushing import ACCOUNT, ApiPlane, RegistryPlane, StoppedClock, client
+from ecrsim.core.clock import iso
+from tests.planes.pushing import ACCOUNT, INSTANT, ApiPlane, RegistryPlane, client
 
 
 class Planes:
@@ -22,8 +23,7 @@ class Planes:
     def sim(self, number: int = 0, **settings: Any) -> Ecrsim:
         key = (number, *sorted(settings.items()))
         if key not in self._sims:
-            sim = Ecrsim(socket=False, **settings)
-            sim.runtime.clock = StoppedClock()
+            sim = Ecrsim(socket=False, clock=f"frozen@{iso(INSTANT)}", **settings)
             self._sims[key] = self.stack.enter_context(sim)
         sim = self._sims[key]
         sim.reset()

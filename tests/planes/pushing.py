@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from sqlalchemy import select
 
 from ecrsim import Ecrsim
-from ecrsim.core.clock import Clock
+from ecrsim.core import events
 from ecrsim.core.db import metadata
 from ecrsim.testing import Response, call_application
 from tests.planes.catalogue import Fixture, digest_of
@@ -23,13 +23,6 @@ from tests.planes.catalogue import Fixture, digest_of
 ACCOUNT = "000000000000"
 #: 2026-01-02T03:04:05.678Z
 INSTANT = 1_767_323_045_678
-
-
-class StoppedClock(Clock):
-    """Stands at `INSTANT` until it is turned."""
-
-    def now(self) -> int:
-        return INSTANT + self._offset
 
 
 @cache
@@ -219,6 +212,7 @@ def push(plane: Plane, repository: str, fixture: Fixture, tag: str | None = None
 MAY_DIFFER = {
     "properties": "keys of tokens and URLs, random and made on first use; opening checks the schema version",
     "audit": "each request asks for what it does, and the planes have different requests",
+    "events": "each is named at random, and has on its trail the request as its plane has it; `facts` is compared",
 }
 
 
@@ -231,4 +225,9 @@ def rows(sim: Ecrsim) -> dict[str, list[dict[str, Any]]]:
             if table.name not in MAY_DIFFER:
                 query = select(table).order_by(*table.primary_key.columns)
                 found[table.name] = [dict(row._mapping) for row in connection.execute(query)]
+        found["facts"] = [
+            {"at": event.at, "type": event.type, "repository_name": event.repository_name, **event.facts}
+            for event in events.page(connection, 0, 1_000_000)
+            if event.type != "ApiCalled"
+        ]
     return found

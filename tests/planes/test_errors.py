@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ecrsim.core.errors import AccessDeniedException, EmptyUploadException, ServiceUnavailableException
+from ecrsim.core.errors import (
+    AccessDeniedException,
+    EmptyUploadException,
+    LayerInaccessibleException,
+    ServiceUnavailableException,
+)
 from ecrsim.dataplane.errors import _TABLE
 from tests.planes.catalogue import FIXTURES, REFUSED, digest_of
 from tests.planes.conftest import Planes
@@ -332,8 +337,13 @@ def test_an_upload_without_bytes_is_refused_by_both(planes: Planes):
 
 
 def test_the_whole_table_is_held():
-    """Denials, empty uploads and a full disk have tests of their own, here and in `tests/faults`."""
-    elsewhere = {AccessDeniedException, EmptyUploadException, ServiceUnavailableException}
+    """Denials, empty uploads, layers of archived images and a full disk have tests of their own."""
+    elsewhere = {
+        AccessDeniedException,
+        EmptyUploadException,
+        LayerInaccessibleException,
+        ServiceUnavailableException,
+    }
     held = {fault.api for fault in FAULTS} | {each.__name__ for each in elsewhere}
     assert {each.__name__ for each in _TABLE} - held == set()
 

@@ -1,12 +1,7 @@
-"""Images that are archived or being restored, in the operations that know of them.
-
-No operation changes an image's storage class yet; these tests set its status in the row.
-"""
+"""Images that are archived or being restored, in the operations that know of them."""
 
 import pytest
-from sqlalchemy import update
 
-from ecrsim.ecr.images.tables import images
 from ecrsim.testing import build_image
 from tests.answers import refusal
 from tests.pushing import artifact_of, create, described, entries, index_of, listed, numbered, push, put
@@ -24,13 +19,16 @@ def repository(ecr):
 
 
 @pytest.fixture
-def turn(sim):
-    """Give an image another status."""
+def turn(ecr, configure):
+    """Give an image another status, which stays for the whole test: a restore takes a month."""
+    configure(restore_delay=30 * 24 * 3600)
 
     def change(image, status):
-        with sim.runtime.database.write() as connection:
-            statement = update(images).where(images.c.image_digest == image.digest)
-            assert connection.execute(statement.values(image_status=status)).rowcount == 1
+        place = {"repositoryName": "app", "imageId": {"imageDigest": image.digest}}
+        found = ecr.update_image_storage_class(**place, targetStorageClass="ARCHIVE")
+        if status == "ACTIVATING":
+            found = ecr.update_image_storage_class(**place, targetStorageClass="STANDARD")
+        assert found["imageStatus"] == status
 
     return change
 

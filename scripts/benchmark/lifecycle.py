@@ -1,0 +1,282 @@
+"""The lifecycle rows: what the engine needs, how fast a run is, and what others feel of a run that is under way.
+
+ecrsim alone, beside itself: moto and ministack keep a policy but never run it. The engine is measured in a process of
+its own. A run under way is one of the server's own thread for jobs, as in daily use; each load must be over before the
+run is, or there is no figure.
+"""
+
+import http.client
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmark.api import fill_images
+from benchmark.figures import BenchError, Comparison, Figure, Goal, Row
+from benchmark.images import ImageSet
+from benchmark.load import Outcome, run_load
+from benchmark.processes import Server, stopping
+from benchmark.registry import Registry
+from benchmark.run import Run
+from benchmark.targets import ECRSIM, ECRSIM_2
+from benchmark.wire import DOCKER_MANIFEST, HOST, Api, get_request, put_request
+
+PLAN_ROWS = ("lifecycle-plan", "lifecycle-plan-memory")
+RUN_ROWS = ("lifecycle-run", "lifecycle-pull", "lifecycle-push")
+ROWS = (*PLAN_ROWS, *RUN_ROWS)
+LABELS = (ECRSIM, ECRSIM_2)
+MIB = 1024 * 1024
+#: Connections of the load: with one request in flight on each.
+PULLING, PUSHING = 16, 4
+#: Requests of a load that pushes, more than it comes to.
+MANIFESTS = 20_000
+POLICY = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}
+KEPT, ALONE, BUSY = "bench/kept", "bench/alone", "bench/busy"
+IDLE = "without a run"
+
+
+def measure(run: Run, wanted: Sequence[str]) -> list[Row]:
+    rows: list[Row] = []
+    if set(PLAN_ROWS) & set(wanted):
+        rows += [row for row in _plan_rows(run) if row.name in wanted]
+    if set(RUN_ROWS) & set(wanted):
+        rows += [row for row in _run_rows(run) if row.name in wanted]
+    return rows
+
+
+# --- the engine -------------------------------------------------------------------------------------------------------
+
+
+def _plan_rows(run: Run) -> list[Row]:
+    """For each number of images, beside the smallest."""
+    sizes = run.plan.planned
+    run.say(f"lifecycle engine: {', '.join(f'{size:,}' for size in sizes)} images")
+    try:
+        found = _planned(run, sizes)
+    except (BenchError, OSError, subprocess.SubprocessError) as error:
+        missing = Figure(None, f"skipped: {error}")
+        found = dict.fromkeys(sizes, (missing, missing))
+    rows = []
+    for number, (name, what, unit, goal) in enumerate(
+        (
+            (PLAN_ROWS[0], "lifecycle plan, 5 rules, images:", "s", Goal("<", 1, of="value")),
+            (PLAN_ROWS[1], "memory of a lifecycle plan, images:", "MiB", None),
+        )
+    ):
+        itself = f"itself at {sizes[0]:,}"
+        for size in sizes:
+            figures = {ECRSIM: found[size][number], itself: found[sizes[0]][number]}
+            peer = itself if size != sizes[0] else ""
+            rows.append(Row(name, f"{what} {size:,}", unit, figures, (Comparison(ECRSIM, peer, goal),)))
+    return rows
+
+
+def _planned(run: Run, sizes: Sequence[int]) -> dict[int, tuple[Figure, Figure]]:
+    target = run.targets[ECRSIM]
+    if target.reason:
+        raise BenchError(target.reason)
+    python, given = target.command(0, Path())[0], target.environment(0)
+    places = [str(Path(__file__).resolve().parents[1]), given.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [python, "-m", "benchmark.planning", *map(str, sizes)],
+        env={**os.environ, **given, "PYTHONPATH": os.pathsep.join(filter(None, places))},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchError(f"the engine cannot be measured: {done.stderr.strip()[-200:]}")
+    return {int(size): _plan_figures(content) for size, content in json.loads(done.stdout).items()}
+
+
+def _plan_figures(content: Mapping[str, Any]) -> tuple[Figure, Figure]:
+    trials = " ".join(f"{value:.4g}" for value in content["seconds"])
+    decided = {"decisions": int(content["decisions"])}
+    return Figure(min(content["seconds"]), detail={"trials": trials, **decided}), Figure(content["peak"] / MIB)
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def _run_rows(run: Run) -> list[Row]:
+    servers: dict[str, Server] = {}
+    figures: dict[str, dict[str, Figure]] = {name: {} for name in RUN_ROWS}
+    with stopping(servers):
+        reasons: dict[str, str] = {}
+        for label in LABELS:
+            try:
+                servers[label] = _start(run, label)
+                for name, taken in _beside_a_run(run, servers[label]).items():
+                    figures[name] |= {_named(label, what): figure for what, figure in taken.items()}
+            except (BenchError, OSError, http.client.HTTPException) as error:
+                reasons[label] = str(error)
+            if label in servers:
+                servers[label].stop()
+    run.clear()
+    for label, reason in reasons.items():
+        for taken in figures.values():
+            taken[label] = taken[_named(label, IDLE)] = Figure(None, f"skipped: {reason}")
+    return _rows(run, figures)
+
+
+def _start(run: Run, label: str) -> Server:
+    """With tokens that outlive the days that the clock is turned."""
+    target = run.targets[label]
+
+    def environment(port: int) -> dict[str, str]:
+        return {**target.environment(port), "ECRSIM_TOKEN_LIFETIME": str(30 * 24 * 3600)}
+
+    return replace(target, environment=environment).start(run.directory(label), run.two_cores)
+
+
+def _named(label: str, what: str) -> str:
+    return f"{label}, {what}" if what else label
+
+
+def _rows(run: Run, figures: dict[str, dict[str, Figure]]) -> list[Row]:
+    alone, beside = (
+        tuple(Comparison(label) for label in LABELS),
+        tuple(Comparison(label, _named(label, IDLE), Goal("≤", 3)) for label in LABELS),
+    )
+    rates = {label: _rate(figure) for label, figure in figures[RUN_ROWS[1]].items()}
+    slower = tuple(replace(each, goal=None) for each in beside)
+    during = f"under a lifecycle run over {run.plan.expired:,} images"
+    return [
+        Row(RUN_ROWS[0], "lifecycle run, for 10,000 images expired", "s", figures[RUN_ROWS[0]], alone),
+        Row(RUN_ROWS[1], f"manifest GET {during}, {PULLING} connections", "/s", rates, slower),
+        Row(RUN_ROWS[1], f"manifest GET {during}, p99", "ms", figures[RUN_ROWS[1]], beside),
+        Row(RUN_ROWS[2], f"manifest PUT {during}, {PUSHING} connections, p99", "ms", figures[RUN_ROWS[2]], beside),
+    ]
+
+
+def _rate(figure: Figure) -> Figure:
+    rate = figure.detail.get("/s")
+    return Figure(float(rate)) if rate is not None else figure
+
+
+def _beside_a_run(run: Run, server: Server) -> dict[str, dict[str, Figure]]:
+    """By row: the figure under a run, with the name "", and the one without."""
+    images = ImageSet(20)
+    api = Api(server.port)
+    for repository in (KEPT, ALONE, BUSY):
+        images.create_repository(api, repository)
+    token = api.call("GetAuthorizationToken")["authorizationData"][0]["authorizationToken"]
+    registry = Registry(server.port, KEPT, token)
+    get = [get_request(f"/v2/{KEPT}/manifests/bench", {**registry.headers, "Accept": DOCKER_MANIFEST})]
+    registry.push_image(images, 0, "bench")
+    run.say(f"lifecycle: {run.plan.expired:,} images to expire")
+    fill_images(run, images, server.port, ALONE, range(run.plan.expired // 2))
+    fill_images(run, images, server.port, BUSY, range(run.plan.expired))
+    seconds = _alone(server.port, api, run.plan.expired // 2)
+    puts = [_put(registry, images, number) for number in range(2 * MANIFESTS)]
+    idle = _loads(run, server.port, get, puts[:MANIFESTS])
+    _set_policy(api, BUSY)
+    _turn_a_day(server.port)
+    began = time.perf_counter()
+    busy = _loads(run, server.port, get, puts[MANIFESTS:])
+    _expect_under_way(api)
+    _wait_until_done(server.port)
+    took = time.perf_counter() - began
+    if _count(api, BUSY) != 1:
+        raise BenchError("the run has left something else than the newest image")
+    api.close()
+    return {
+        RUN_ROWS[0]: {"": Figure(seconds, detail={"under load": round(took * 10_000 / run.plan.expired, 2)})},
+        **{name: {"": busy[name], IDLE: idle[name]} for name in RUN_ROWS[1:]},
+    }
+
+
+def _put(registry: Registry, images: ImageSet, number: int) -> bytes:
+    headers = {**registry.headers, "Content-Type": DOCKER_MANIFEST}
+    return put_request(f"/v2/{KEPT}/manifests/v{number}", headers, images.manifest(number).encode())
+
+
+def _loads(run: Run, port: int, get: Sequence[bytes], puts: Sequence[bytes]) -> dict[str, Figure]:
+    cores = run.load_beside_two
+    pulled = run_load(port, get, PULLING, run.plan.seconds, cores)
+    pushed = run_load(port, puts, PUSHING, run.plan.seconds, cores)
+    if pushed.answers > len(puts):
+        raise BenchError("more was pushed than there was")
+    return {RUN_ROWS[1]: _figure(pulled), RUN_ROWS[2]: _figure(pushed)}
+
+
+def _figure(outcome: Outcome) -> Figure:
+    detail = {
+        "/s": round(outcome.rate),
+        "p50 ms": round(outcome.percentile(0.5), 2),
+        "longest ms": round(max(outcome.latencies) * 1000, 1),
+        "answers": outcome.answers,
+        "load busy": round(outcome.busy, 2),
+    }
+    return Figure(outcome.percentile(0.99), detail=detail)
+
+
+def _alone(port: int, api: Api, count: int) -> float:
+    """Seconds for 10,000 images while nobody else asks for anything."""
+    _set_policy(api, ALONE)
+    began = time.perf_counter()
+    _turn_a_day(port)
+    _wait_until_done(port)
+    took = time.perf_counter() - began
+    if _count(api, ALONE) != 1:
+        raise BenchError("the run has left something else than the newest image")
+    return took * 10_000 / count
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+
+
+def _set_policy(api: Api, repository: str) -> None:
+    rules = [{"rulePriority": 1, "selection": POLICY, "action": {"type": "expire"}}]
+    api.call("PutLifecyclePolicy", repositoryName=repository, lifecyclePolicyText=json.dumps({"rules": rules}))
+
+
+def _count(api: Api, repository: str) -> int:
+    return len(api.call("ListImages", repositoryName=repository, maxResults=100)["imageIds"])
+
+
+def _expect_under_way(api: Api) -> None:
+    if _count(api, BUSY) < 2:
+        raise BenchError("the run was over before the load was: it needs more images")
+
+
+def _turn_a_day(port: int) -> None:
+    """And a moment more: whatever is due within a day is due now."""
+    now = datetime.fromisoformat(_admin(port, "GET", "clock")["now"])
+    _admin(port, "PUT", "clock", {"mode": "offset", "now": (now + timedelta(days=1, seconds=1)).isoformat()})
+
+
+def _wait_until_done(port: int, seconds: float = 600) -> None:
+    def is_done() -> bool:
+        now = datetime.fromisoformat(_admin(port, "GET", "clock")["now"])
+        waiting = _admin(port, "GET", "jobs?state=PENDING")["jobs"]
+        return all(datetime.fromisoformat(job["runAt"]) > now for job in waiting)
+
+    _wait(is_done, seconds)
+
+
+def _wait(is_done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise BenchError(f"the run does not end within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+def _admin(port: int, method: str, path: str, members: Mapping[str, Any] | None = None) -> Any:
+    connection = http.client.HTTPConnection(HOST, port, timeout=120)
+    try:
+        connection.request(method, f"/_ecrsim/{path}", json.dumps(members) if members else None)
+        answer = connection.getresponse()
+        content = answer.read()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise BenchError(f"{method} {path} answered {answer.status}: {content[:200].decode(errors='replace')}")
+    return json.loads(content)

@@ -1,0 +1,160 @@
+"""An archived image is away on both planes, comes back on both, and leaves the same rows and facts behind."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ecrsim.testing import call_application
+from tests.planes.catalogue import ACCEPTED, FIXTURES, Fixture, with_needs
+from tests.planes.conftest import Planes
+from tests.planes.pushing import ApiPlane, Plane, Refused, RegistryPlane, client, push, rows
+
+IMAGE = FIXTURES["oci-image"]
+INACCESSIBLE = "The requested image is in an inaccessible state. Please restore if needed"
+TARGETS = {"ARCHIVED": ("ARCHIVE",), "ACTIVATING": ("ARCHIVE", "STANDARD")}
+
+away = pytest.mark.parametrize("status", TARGETS)
+
+
+def update(plane: Plane, digest: str, target: str) -> None:
+    client(plane.sim).update_image_storage_class(
+        repositoryName="app", imageId={"imageDigest": digest}, targetStorageClass=target
+    )
+
+
+def send_away(plane: Plane, status: str, fixture: Fixture = IMAGE, tag: str | None = "v1") -> None:
+    """Push it, then give it this status."""
+    for each in with_needs(fixture):
+        push(plane, "app", each, tag if each is fixture else None)
+    for target in TARGETS[status]:
+        update(plane, fixture.digest, target)
+
+
+def pull_layer(plane: Plane, digest: str) -> bytes:
+    if isinstance(plane, ApiPlane):
+        try:
+            url = plane.client.get_download_url_for_layer(repositoryName="app", layerDigest=digest)["downloadUrl"]
+        except ClientError as error:
+            raise Refused(error.response["Error"]["Code"], error.response["Error"]["Message"]) from None
+        return call_application(plane.sim.app, "GET", url).body
+    assert isinstance(plane, RegistryPlane)
+    answer = plane.call("GET", f"/v2/app/blobs/{digest}")
+    if answer.status != 200:
+        (error,) = answer.json()["errors"]
+        raise Refused(f"{answer.status} {error['code']}", error["message"])
+    return answer.body
+
+
+@away
+@pytest.mark.parametrize("reference", ["v1", IMAGE.digest], ids=["by tag", "by digest"])
+def test_it_cannot_be_pulled_and_trying_changes_nothing(planes: Planes, status: str, reference: str):
+    api, registry = planes.apart()
+    for plane, code in ((api, "ImageInaccessible"), (registry, "404 UNKNOWN")):
+        send_away(plane, status)
+        before = rows(plane.sim)
+        with pytest.raises(Refused) as refused:
+            plane.pull("app", reference)
+        assert (refused.value.code, refused.value.message) == (code, INACCESSIBLE)  # recorded
+        assert rows(plane.sim) == before
+    assert rows(api.sim) == rows(registry.sim)
+
+
+@away
+def test_its_layers_cannot_either_until_it_is_back(planes: Planes, status: str):
+    digest, data = next(iter(IMAGE.layers.items()))
+    sentences = set()
+    api, registry = planes.apart()
+    for plane, code in ((api, "LayerInaccessibleException"), (registry, "404 UNKNOWN")):
+        push(plane, "app", IMAGE, "v1")
+        assert pull_layer(plane, digest) == data
+        for target in TARGETS[status]:
+            update(plane, IMAGE.digest, target)
+        with pytest.raises(Refused) as refused:
+            pull_layer(plane, digest)
+        assert refused.value.code == code
+        sentences.add(refused.value.message)
+        assert not plane.has_layer("app", digest)
+
+        if status == "ARCHIVED":
+            update(plane, IMAGE.digest, "STANDARD")
+        plane.sim.advance(seconds=5)
+        assert plane.has_layer("app", digest)
+        assert pull_layer(plane, digest) == data
+        assert plane.pull("app", "v1") == (IMAGE.manifest, IMAGE.media_type)
+    (sentence,) = sentences
+    assert sentence == (
+        f"The layer with digest '{digest}' is inaccessible in the repository with name 'app' "
+        "in the registry with id '000000000000'"
+    )  # inferred
+    assert rows(api.sim) == rows(registry.sim)
+
+
+@away
+@pytest.mark.parametrize("tag", ["v1", "v2"])
+@pytest.mark.parametrize("fixture", ACCEPTED, ids=lambda each: each.name)
+def test_a_push_restores_it_at_once_and_leaves_the_same_rows(planes: Planes, fixture: Fixture, status: str, tag: str):
+    api, registry = planes.apart()
+    for plane in (api, registry):
+        send_away(plane, status, fixture)
+        plane.sim.advance(seconds=1)
+        plane.push_manifest("app", fixture.manifest, fixture.told_type, tag, fixture.expected_digest)
+        assert plane.pull("app", "v1") == plane.pull("app", tag) == (fixture.manifest, fixture.media_type)
+    found = rows(api.sim)
+    assert found == rows(registry.sim)
+    assert [fact["type"] for fact in found["facts"]][-2:] == ["ImageRestored", "ImagePushed"]
+    assert found["facts"][-1]["image_tag"] == tag
+    assert [row for row in found["jobs"] if row["state"] == "PENDING"] == []
+
+
+@away
+def test_deleting_it_leaves_the_same_rows(planes: Planes, status: str):
+    api, registry = planes.apart()
+    for plane in (api, registry):
+        send_away(plane, status)
+        plane.delete("app", IMAGE.digest)
+        plane.sim.advance(minutes=1)
+        with pytest.raises(Refused, match="Requested image not found"):
+            plane.pull("app", "v1")
+    found = rows(api.sim)
+    assert found == rows(registry.sim)
+    assert found["images"] == found["image_layers"] == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_history_of_archiving_and_restoring_leaves_equal_databases(planes: Planes, seed: int):
+    """Images come, go, are archived, restored and pulled, at the same instants on both planes."""
+    api, registry = planes.apart(restore_delay=90)
+    for plane in (api, registry):
+        history = random.Random(seed)  # noqa: S311 - the same history for both
+        for _ in range(40):
+            plane.sim.advance(seconds=history.randrange(1, 120))
+            present = [row["image_digest"] for row in rows(plane.sim)["images"]]
+            what = history.choice(["push", "push", "archive", "archive", "restore", "pull", "delete"])
+            if what == "push" or not present:
+                for each in with_needs(history.choice(ACCEPTED)):
+                    with contextlib.suppress(Refused):  # of what the API finds to be there already
+                        push_all_of(plane, each, f"t{history.randrange(6)}")
+                continue
+            digest = history.choice(present)
+            with contextlib.suppress(Refused, ClientError):  # of what its status does not allow
+                if what == "pull":
+                    plane.pull("app", digest)
+                elif what == "delete":
+                    plane.delete("app", digest)
+                else:
+                    update(plane, digest, "ARCHIVE" if what == "archive" else "STANDARD")
+    found = rows(api.sim)
+    assert found == rows(registry.sim)
+    assert {"ImageArchived", "ImageRestored"} <= {fact["type"] for fact in found["facts"]}
+
+
+def push_all_of(plane: Plane, fixture: Fixture, tag: str) -> None:
+    """Its layers, unless the repository has them, be they archived; then its manifest."""
+    for digest, data in fixture.layers.items():
+        if all(row["layer_digest"] != digest for row in rows(plane.sim)["layers"]):
+            plane.push_layer("app", data, digest)
+    plane.push_manifest("app", fixture.manifest, fixture.told_type, tag, fixture.expected_digest)
