@@ -16,6 +16,10 @@ from ecrsim.config import Config, load, variable
 from tests.documents.markdown import DOCUMENTS, ROOT, blocks
 
 
+#: Pages whose programs and tests run by themselves.
+RUN = ("docs/testing-with-ecrsim.md", "docs/time.md", "docs/events.md")
+
+
 def each(*languages):
     return pytest.mark.parametrize("block", blocks(*languages), ids=str)
 
@@ -26,9 +30,11 @@ def run(*command, cwd):
 
 
 @pytest.mark.parametrize(
-    "block", [block for block in blocks("python") if block.document == "docs/testing-with-ecrsim.md"], ids=str
+    "block",
+    [block for block in blocks("python") if block.document in RUN],
+    ids=str,
 )
-def test_python_of_the_testing_page_runs(block, tmp_path):
+def test_python_of_these_pages_runs(block, tmp_path):
     """A block with test functions is a test file, the others are programs."""
     name = "test_block.py" if "def test_" in block.text else "block.py"
     (tmp_path / name).write_text(block.text)
@@ -50,7 +56,7 @@ def test_python_of_the_readme_runs_against_a_server(tmp_path):
 @each("toml")
 def test_toml_is_toml_and_settings_are_settings(block, tmp_path):
     document = tomllib.loads(block.text)
-    if not {"registry", "host", "server", "users", "roles"} & document.keys():
+    if not {"registry", "host", "server", "users", "roles", "targets"} & document.keys():
         (tmp_path / "settings.toml").write_text(block.text)
         load(environ={}, file=str(tmp_path / "settings.toml"))
 

@@ -9,6 +9,7 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.delivery import targets
 from ecrsim.delivery.pattern import compile as compile_pattern
+from ecrsim.delivery.webhook import signature
 from ecrsim.testing import build_image
 from tests.documents.markdown import ROOT, blocks
 from tests.pushing import OCI_MANIFEST, create, push
@@ -65,15 +66,15 @@ def play(sim):
             lambda event: event["detail"].get("action-type") == "DELETE",
             lambda event: event["detail"].get("action-type") == "UPDATE_STORAGE_CLASS",
             lambda event: event["detail-type"] == "ECR Referrer Action",
-            lambda event: event["detail"].get("eventName") == "PutImage",
+            lambda event: event["detail"].get("eventName") == "CreateRepository",
             lambda event: event["detail"].get("eventName") == "PolicyExecutionEvent",
         )
     ]
 
 
 def plain(events):
-    """Without what is another at each time."""
-    return json.loads(UUID.sub("uuid", json.dumps(events)))
+    """Without what is another at each time, or with each boto3."""
+    return json.loads(re.sub(r"Boto3/[^\"]*", "boto3", UUID.sub("uuid", json.dumps(events))))
 
 
 @pytest.fixture
@@ -82,7 +83,54 @@ def sim():
         yield sim
 
 
-if __name__ == "__main__":
-    with Ecrsim(socket=False) as made:
-        for each in play(made):
-            print(json.dumps(each, indent=2))
+def test_the_samples_are_what_ecrsim_writes(sim):
+    assert plain(play(sim)) == plain([json.loads(text) for text in BLOCKS["json"]])
+
+
+def test_a_dry_run_has_the_shape_of_a_run(sim):
+    *_, ran = play(sim)
+    [preview] = [event for event in sim.events() if event["detail"].get("eventName") == "DryRunEvent"]
+    assert "DryRunEvent" in PAGE
+    for part in (ran, ran["detail"], ran["detail"]["serviceEventDetails"]):
+        assert part.keys() == preview.keys()
+        preview = preview.get("detail") or preview.get("serviceEventDetails")
+
+
+def test_every_detail_type_has_a_sample(sim):
+    play(sim)
+    assert {event["detail-type"] for event in sim.events()} == {
+        json.loads(text)["detail-type"] for text in BLOCKS["json"]
+    }
+
+
+@pytest.mark.parametrize("text", BLOCKS["toml"])
+def test_its_targets_can_be(text):
+    found = targets.read(tomllib.loads(text))
+    assert len(found.targets) == 1
+    assert len(text.strip().splitlines()) <= 5
+
+
+def test_its_rule_lets_deletions_through(sim):
+    [rule] = [rule for text in BLOCKS["toml"] for rule in targets.read(tomllib.loads(text)).rules]
+    chosen = [event for event in play(sim) if compile_pattern(rule.pattern).matches(event)]
+    assert [event["detail"]["action-type"] for event in chosen] == ["DELETE"]
+
+
+def test_its_patterns_can_be():
+    patterns = re.findall(r"--pattern '([^']+)'", "".join(BLOCKS["sh"]))
+    assert patterns
+    for pattern in patterns:
+        compile_pattern(json.loads(pattern))
+
+
+def test_its_receiver_knows_a_signature():
+    [text] = [text for text in BLOCKS["python"] if "hmac" in text]
+    written = {}
+    exec(text, written)
+    body = b'{"id": 1}'
+    sent = signature(b"a shared secret", "1769860800", body)
+    headers = {"X-Ecrsim-Timestamp": "1769860800", "X-Ecrsim-Signature": sent}
+    assert written["is_genuine"](headers, body)
+    assert not written["is_genuine"](headers, body + b" ")
+    assert not written["is_genuine"]({**headers, "X-Ecrsim-Timestamp": "1769860801"}, body)
+    assert not written["is_genuine"](headers, body, b"another secret")

@@ -1,7 +1,6 @@
 """Where moto, the emulator that most tests were written against, differs from ECR: one test for each that we do not.
 
-Two of the known ones concern operations that are not built yet, replication's limit of one rule and a lifecycle
-policy's `lastEvaluatedAt`.
+One of the known ones concerns an operation that is not built yet: replication's limit of one rule.
 """
 
 import hashlib
@@ -11,6 +10,7 @@ import pytest
 from ecrsim.testing import build_image
 from tests.answers import refusal
 from tests.api import post
+from tests.ecr.lifecycle.policies import policy, rule
 from tests.pushing import NOWHERE, create, described, entries, listed, numbered, push, put
 
 
@@ -115,3 +115,11 @@ def test_an_unknown_repository_is_an_error_of_the_service_and_no_500(sim, operat
     members = {"repositoryName": "none", "imageManifest": "{", "imageIds": [{}]}
     answer = post(sim, operation, members)
     assert (answer.status, answer.json()["__type"]) == (400, "RepositoryNotFoundException")
+
+
+def test_a_policy_was_evaluated_when_it_ran_and_not_now(ecr, sim, app):
+    ecr.put_lifecycle_policy(**app, lifecyclePolicyText=policy(rule(keep=1)))
+    assert ecr.get_lifecycle_policy(**app)["lastEvaluatedAt"].timestamp() == 0
+    (ran,) = sim.advance(days=1)
+    sim.advance(hours=5)
+    assert ecr.get_lifecycle_policy(**app)["lastEvaluatedAt"].timestamp() * 1000 == ran.at
