@@ -18,12 +18,12 @@ def advance(runtime: Runtime, milliseconds: int) -> list[jobs.Ran]:
         raise ClockError("the clock only goes forward")
     ran = []
     with runtime.exclusively():
-        if runtime.config.workers > 1:
-            # What others have noted of pulls belongs to the time before.
-            runtime.batch.wait_for_others()
         # Not the clock's own time, which goes on while jobs run: each has its own instant all the same.
         now = runtime.clock.now()
         target = checked(now + milliseconds)
+        if runtime.config.workers > 1 and jobs.next_due(runtime, target) is not None:
+            # What other workers have noted of pulls belongs to the time before, and jobs look at it.
+            runtime.batch.wait_for_others()
         while (found := jobs.next_due(runtime, target)) is not None:
             if runtime.stopping.is_set():
                 raise ServiceUnavailableException("ecrsim is stopping. The clock has not come to where it was turned.")

@@ -21,13 +21,15 @@ _PIECE = 1 << 18
 def head_blob(target: Target) -> Answer:
     """Whether a pusher may leave the layer out: it is then kept for the push.
 
-    One of archived images alone is pushed again, as BatchCheckLayerAvailability would have it (inferred).
+    One of archived images alone is there as well, though it cannot be pulled: docker asks after each upload, and could
+    otherwise not push an archived image again, which restores it.
     """
     repository = target.repository()
     digest = target.digest()
-    if service.promise_layer(target.call, repository, digest) is None:
+    size = service.promise_layer(target.call, repository, digest)
+    if size is None:
         raise _unknown(target, digest)
-    return Answer(200, _headers(digest, _size(target, repository, digest)))
+    return Answer(200, _headers(digest, size))
 
 
 def _size(target: Target, repository: Repository, digest: str) -> int:

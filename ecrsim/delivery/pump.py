@@ -40,8 +40,9 @@ _PAUSE, _SAVE = 0.01, 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 #: Events that are read at once.
 _PAGE = 100
-#: Seconds that a delivery under way is given when its thread is to end, and that it may take to fail after that.
-_PATIENCE, _GRACE = 2.0, 20.0
+#: Seconds that a delivery under way is given when its thread is to end, and that it may take to fail after that. What
+#: takes longer (boto3's calls cannot be cut off) is left to itself, and delivered again later.
+_PATIENCE, _GRACE = 2.0, 2.0
 
 MakeSink = Callable[[Target, Path, str, Callable[[], int]], Sink]
 
@@ -148,11 +149,18 @@ class Pump:
         deadline = time.monotonic() + _GRACE
         for courier in self._couriers.values():
             courier.join(deadline - time.monotonic())
-        late = [name for name, courier in self._couriers.items() if courier.is_alive()]
+        late = {name: courier for name, courier in self._couriers.items() if courier.abandon()}
         if late:
-            # Whoever took over now would deliver beside it.
-            log.error("the delivery to %s does not end; the lock is kept until this process does", ", ".join(late))
-        elif self._lock is not None:
+            log.warning("the delivery to %s is under way, and will be made again", ", ".join(late))
+            # Whoever took over now would deliver beside them.
+            threading.Thread(target=self._release, args=(list(late.values()),), name="delivery", daemon=True).start()
+        else:
+            self._release(())
+
+    def _release(self, late: Sequence[_Courier]) -> None:
+        for courier in late:
+            courier.join(threading.TIMEOUT_MAX)
+        if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
@@ -170,6 +178,7 @@ class _Courier:
         self._sink: Sink | None = None
         self._ending = threading.Event()
         self._awake = threading.Event()
+        self._is_abandoned = False
         #: The newest event that is known of, and the generation of targets that the route is of.
         self._newest: int | None = None
         self._generation: str | None = None
@@ -200,6 +209,11 @@ class _Courier:
         if sink is not None and self.is_alive():
             sink.abort()
 
+    def abandon(self) -> bool:
+        """Let it end when it can, without touching the database, which will be closed. False when it has ended."""
+        self._is_abandoned = True
+        return self.is_alive()
+
     def join(self, seconds: float) -> None:
         self._thread.join(max(0.0, seconds))
 
@@ -223,7 +237,8 @@ class _Courier:
             except Exception as error:
                 log.exception("%s: delivery failed", self.route.target.name)
                 self._fail(f"{type(error).__name__}: {error}")
-        self._save_quietly()
+        if not self._is_abandoned:
+            self._save_quietly()
         if self._sink is not None:
             self._sink.close()
         self._look()  # another may begin now
@@ -295,7 +310,7 @@ class _Courier:
 
     def _move(self, sequence: int) -> None:
         self._sequence, self._is_saved = sequence, False
-        if time.monotonic() - self._saved_at >= _SAVE:
+        if not self._is_abandoned and time.monotonic() - self._saved_at >= _SAVE:
             self._save()
 
     def _rest(self, sink: Sink) -> None:

@@ -44,7 +44,8 @@ class Request(NamedTuple):
 class Webhook:
     """A webhook on a port of 127.0.0.1, which is its own from the beginning but refuses connections until `open`.
 
-    `status` answers each request. With `hold` set, so many more are answered, and the next one waits for `let_go`.
+    `status` answers each request. With `hold` set, so many more are answered; the next one waits until `let_go`, and
+    fails then.
     """
 
     def __init__(self, status: int = 204) -> None:
@@ -79,7 +80,7 @@ class Webhook:
         self._server.server_close()
 
     def let_go(self) -> None:
-        """Answer the request that waits, and hold no further one."""
+        """Fail the request that waits, and hold no further one."""
         self.hold = None
         self._going.set()
 
@@ -98,7 +99,8 @@ class Webhook:
                 self.hold -= 1
             self._changed.notify_all()
         if is_held:
-            assert self._going.wait(60)
+            self._going.wait(60)
+            return 503
         with self._changed:
             status = self.status
             if 200 <= status < 300:

@@ -53,7 +53,7 @@ def begin_restore(call: Call, repository: Repository, image: Image) -> bool:
     if changed.rowcount == 0:
         return False
     ready = call.now + call.runtime.config.restore_seconds * SECOND
-    payload = {"repository_id": repository.id}
+    payload = {"repository_id": repository.id, "repository_name": repository.repository_name}
     enqueue(call, COMPLETE_RESTORE, ready, registry_of_row(repository), str(image.id), payload)
     return True
 

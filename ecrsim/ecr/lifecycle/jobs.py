@@ -90,7 +90,8 @@ def _plan(call: Call, job: Job) -> bool:
         if current is None:
             finish(call, job)
             return False
-        if stored is not None and current.policy_version == stored.policy_version:
+        # The text itself: a policy that was deleted and put anew begins with version 1 again.
+        if stored is not None and current.lifecycle_policy_text == stored.lifecycle_policy_text:
             _begin(call, current, decisions)
     return True
 

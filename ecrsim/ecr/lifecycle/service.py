@@ -18,7 +18,12 @@ from ecrsim.core.ids import new_uuid
 from ecrsim.core.jobs import cancel, enqueue, pending
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.lifecycle import policy as policies
-from ecrsim.ecr.lifecycle.tables import lifecycle_policies, lifecycle_preview_results, lifecycle_previews
+from ecrsim.ecr.lifecycle.tables import (
+    lifecycle_policies,
+    lifecycle_preview_results,
+    lifecycle_previews,
+    lifecycle_runs,
+)
 from ecrsim.ecr.repositories.tables import Repository, registry_of_row
 
 #: Kinds of the jobs; their key is the number of the repository.
@@ -84,6 +89,8 @@ def delete_policy(call: Call, repository: Repository) -> StoredPolicy:
     """What was deleted. A run that is under way ends with the batch that it is at."""
     found = get_policy(call, repository)
     call.connection.execute(delete(lifecycle_policies).where(lifecycle_policies.c.repository_id == repository.id))
+    # What is left of its plan goes too: the versions of the next policy begin with 1 again.
+    call.connection.execute(delete(lifecycle_runs).where(lifecycle_runs.c.repository_id == repository.id))
     cancel(call, EVALUATE, str(repository.id))
     return found
 
