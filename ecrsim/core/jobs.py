@@ -97,10 +97,7 @@ class Kind(NamedTuple):
 _KINDS: dict[str, Kind] = {}
 _COUNTS = select(jobs.c.state, func.count().label("number")).group_by(jobs.c.state)
 _NEXT = Prepared(
-    select(jobs)
-    .where(_IS_PENDING, jobs.c.run_at <= bindparam("until"))
-    .order_by(jobs.c.run_at, jobs.c.id)
-    .limit(1)
+    select(jobs).where(_IS_PENDING, jobs.c.run_at <= bindparam("until")).order_by(jobs.c.run_at, jobs.c.id).limit(1)
 )
 
 
@@ -145,9 +142,7 @@ def finish(call: Call, job: Job) -> bool:
     False when the job waits no more: it was put off or forgotten since it was found.
     """
     changed = call.connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job.id, _IS_PENDING)
-        .values(state="DONE", error=None, ran_at=call.now)
+        update(jobs).where(jobs.c.id == job.id, _IS_PENDING).values(state="DONE", error=None, ran_at=call.now)
     )
     oldest = select(jobs.c.id).where(jobs.c.state == "DONE").order_by(jobs.c.id.desc()).offset(KEPT)
     if job.id % 100 == 0:

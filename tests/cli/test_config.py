@@ -183,6 +183,8 @@ def test_every_setting_can_come_from_a_variable_and_from_a_file(toml):
         "database_url": "sqlite:////d.db",
         "durability": "power",
         "auth": "strict",
+        "clock": "frozen",
+        "jobs": "manual",
         "log_format": "json",
     }
     texts = {knob.name: values.get(knob.name) or given.get(knob.type, "/text") for knob in fields(Config)}

@@ -36,7 +36,7 @@ def test_each_job_runs_at_its_own_instant(runtime, book):
 
 def test_while_a_job_runs_the_clock_shows_its_instant(runtime, book):
     seen = []
-    book.acts["x"] = lambda call, job: seen.append((call.now, runtime.clock.now()))
+    book.acts["x"] = lambda call, _: seen.append((call.now, runtime.clock.now()))
     put(runtime, "x", NEW_YEAR + HOUR)
     advance(runtime, DAY)
     assert seen == [(NEW_YEAR + HOUR, NEW_YEAR + HOUR)]
@@ -57,7 +57,7 @@ def test_a_daily_job_runs_daily(runtime, book):
 
 
 def test_jobs_that_are_made_on_the_way_take_their_place(runtime, book):
-    book.acts["a"] = lambda call, job: jobs.enqueue(call, "note", call.now + HOUR, HERE, "child")
+    book.acts["a"] = lambda call, _: jobs.enqueue(call, "note", call.now + HOUR, HERE, "child")
     put(runtime, "a", NEW_YEAR + HOUR)
     put(runtime, "b", NEW_YEAR + 3 * HOUR)
     advance(runtime, DAY)
@@ -106,7 +106,7 @@ def test_a_clock_that_goes_goes_on_from_there(runtime, book, setting):
 def test_where_a_job_takes_longer_than_the_way_no_time_is_taken_back(runtime, book):
     turn(runtime.clock, runtime.database, REAL)
     before = runtime.clock.now()
-    book.acts["slow"] = lambda call, job: turn(runtime.clock, runtime.database, Setting(False, HOUR))
+    book.acts["slow"] = lambda *_: turn(runtime.clock, runtime.database, Setting(False, HOUR))
     put(runtime, "slow", before, "note-long")
     advance(runtime, SECOND)
     assert runtime.clock.now() >= before + HOUR
@@ -141,7 +141,7 @@ def test_others_see_the_clock_move(runtime, book):
     try:
         turn(runtime.clock, runtime.database, Setting(True, NEW_YEAR))
         seen = []
-        book.acts["x"] = lambda call, job: seen.append(other.clock.now())
+        book.acts["x"] = lambda *_: seen.append(other.clock.now())
         put(runtime, "x", NEW_YEAR + HOUR)
         advance(runtime, DAY)
         assert [*seen, other.clock.now()] == [NEW_YEAR + HOUR, NEW_YEAR + DAY]
@@ -150,7 +150,7 @@ def test_others_see_the_clock_move(runtime, book):
 
 
 def test_who_is_told_to_stop_stays_where_he_is(runtime, book):
-    book.acts["first"] = lambda call, job: runtime.stopping.set()
+    book.acts["first"] = lambda *_: runtime.stopping.set()
     put(runtime, "first", NEW_YEAR + HOUR)
     put(runtime, "second", NEW_YEAR + 2 * HOUR)
     begun = time.monotonic()

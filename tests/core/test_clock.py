@@ -1,9 +1,9 @@
-"""One clock, of eight bytes: real time, real time and an offset, or an instant; alone or shared with other processes."""
+"""One clock, of eight bytes: the real time, with an offset or without, or an instant; alone or shared by processes."""
 
 import multiprocessing
-import os
 import time
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 
@@ -111,11 +111,11 @@ def test_nobody_sees_half_of_a_change(tmp_path):
 
 
 def test_sharing_leaves_no_file_open(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     clock = Clock()
     clock.share(tmp_path / "clock")
     # The map has a descriptor of its own.
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import yaml
 from ecrsim import Ecrsim
 from ecrsim.cli import make_parser
 from ecrsim.config import Config, load, variable
+from ecrsim.ecr.lifecycle import policy
 from tests.documents.markdown import DOCUMENTS, ROOT, blocks
 
-
 #: Pages whose programs and tests run by themselves.
-RUN = ("docs/testing-with-ecrsim.md", "docs/time.md", "docs/events.md")
+RUN = ("docs/testing-with-ecrsim.md", "docs/time.md", "docs/events.md", "docs/lifecycle.md")
 
 
 def each(*languages):
@@ -63,7 +63,9 @@ def test_toml_is_toml_and_settings_are_settings(block, tmp_path):
 
 @each("json")
 def test_json_is_json(block):
-    json.loads(block.text)
+    document = json.loads(block.text)
+    if "rules" in document:
+        policy.read(block.text)
 
 
 @each("yaml")

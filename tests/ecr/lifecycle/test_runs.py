@@ -50,6 +50,24 @@ def test_a_day_later_the_oldest_are_gone_from_both_planes(ecr, sim, app):
     assert [failure["failureCode"] for failure in failures["failures"]] == ["ImageNotFound", "ImageNotFound"]
 
 
+def test_what_is_left_of_a_run_goes_with_its_policy(ecr, sim, app, monkeypatch):
+    """A run was interrupted after it had planned. The policy that is put then is another one of the same version."""
+
+    def interrupt(*_):
+        raise OSError("interrupted")
+
+    for number in range(3):
+        push(ecr, app, numbered(number), f"v{number}")
+    set_policy(ecr, rule(keep=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("ecrsim.ecr.lifecycle.jobs._carry_out", interrupt)
+        assert sim.advance(days=1)[0].error == "OSError: interrupted"
+    ecr.delete_lifecycle_policy(repositoryName="app")
+    set_policy(ecr, rule(keep=2))
+    sim.advance(days=1)
+    assert tags(ecr) == ["v1", "v2"]
+
+
 def test_days_advanced_together_are_runs_at_as_many_instants(ecr, sim, app):
     push(ecr, app, numbered(0), "v0")
     set_policy(ecr, rule(days=10))
