@@ -3,6 +3,7 @@
 import pytest
 
 from ecrsim.core import events as outbox
+from ecrsim.ecr.lifecycle import jobs
 from tests.answers import ACCOUNT, constraint, inferred, refusal
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.pushing import create, listed, numbered, push, put
@@ -181,3 +182,17 @@ def test_what_was_previewed_is_on_record(ecr, sim, place):
     with sim.runtime.database.read() as connection:
         found = [event for event in outbox.page(connection, 0, 1000) if event.type == "LifecyclePolicyPreviewed"]
     assert [len(event.facts["image_actions"]) for event in found] == [1]
+
+
+def test_one_that_cannot_be_computed_has_failed(ecr, sim, place, monkeypatch):
+    def plan(images, policy, now):
+        raise ArithmeticError("out of numbers")
+
+    fill(ecr, 2)
+    monkeypatch.setattr(jobs, "plan", plan)
+    ecr.start_lifecycle_policy_preview(**place, lifecyclePolicyText=KEEP_ONE)
+    preview = ecr.get_lifecycle_policy_preview(**place)
+    assert (preview["status"], preview["previewResults"]) == ("FAILED", [])
+    monkeypatch.undo()
+    ecr.start_lifecycle_policy_preview(**place, lifecyclePolicyText=KEEP_ONE)
+    assert ecr.get_lifecycle_policy_preview(**place)["status"] == "COMPLETE"
