@@ -21,7 +21,7 @@ ROWS = tuple(name for part in PARTS for name in part.ROWS)
 MIB = 1024 * 1024
 PLANNED = (1000, 10_000, 100_000)
 FULL = Plan(3, 5, 3.0, 1000, 1000, 512 * MIB, (1000, 50_000), 300, PLANNED, 20_000)
-QUICK = Plan(3, 3, 1.0, 1000, 300, 128 * MIB, (1000, 5_000), 100, PLANNED, 10_000)
+QUICK = Plan(3, 3, 1.0, 1000, 300, 128 * MIB, (1000, 5_000), 100, PLANNED, 15_000)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

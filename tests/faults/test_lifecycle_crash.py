@@ -35,6 +35,8 @@ SEED = int(os.environ.get("CRASH_SEED") or 20260101)
 #: Rounds over one data directory: long enough for images to be expired from the archive.
 TOGETHER = 10
 BEGIN = parse_iso("2026-01-01T00:00:00Z")
+#: Rounds after which what was archived in the first one has been expired.
+ENOUGH = 5
 #: A month between two runs, so that a few rounds fill the 90 days of the archive.
 INTERVAL = 30 * DAY
 SETTINGS = {
@@ -251,7 +253,7 @@ def one_round(place: Place) -> tuple[bool, list[Run]]:
 
 
 def test_a_run_that_was_killed_ends_after_the_restart(tmp_path: Path):
-    cuts, actions = 0, Counter[tuple[str, int | None]]()
+    cuts, rules = 0, set[int | None]()
     for first in range(0, ROUNDS, TOGETHER):
         seed = SEED + first
         place = Place(tmp_path / f"data-{first}", seed)
@@ -262,16 +264,18 @@ def test_a_run_that_was_killed_ends_after_the_restart(tmp_path: Path):
                 note = f"round {number} of CRASH_SEED={seed}"
                 cut, runs = one_round(place)
                 cuts += cut
-                actions.update((each.action, each.rule_priority) for run in runs for each in run.decisions)
+                rules.update(each.rule_priority for run in runs for each in run.decisions)
         except BaseException as error:
             error.add_note(note)
-            place.kill()
+            if place.serving.process.poll() is None:
+                place.kill()
             raise
         finally:
             place.close()
         log = place.serving.log.read_text()
         assert place.serving.stop() == 0
         assert "Traceback" not in log, log[-4000:]
-    assert cuts * 3 >= ROUNDS, f"only {cuts} of {ROUNDS} runs were cut off"
-    # What is archived in the first run is expired in the fifth.
-    assert {("EXPIRE", 1), ("EXPIRE", 2), ("TRANSITION", 3), ("EXPIRE", None), ("TRANSITION", None)} <= actions.keys()
+    if ROUNDS >= ENOUGH:
+        assert cuts * 5 >= ROUNDS, f"only {cuts} of {ROUNDS} runs were cut off"
+        # Each rule has acted, and something has followed its subject.
+        assert rules == {1, 2, 3, 4, 5, None}

@@ -85,6 +85,11 @@ def _plan(call: Call, job: Job) -> bool:
         stored = service.find_policy(call, repository_id)
         images = images_of(call.connection, repository_id) if stored else []
     decisions = plan(images, policies.read(stored.lifecycle_policy_text), call.now) if stored else []
+    # Made before anybody has to wait for the transaction.
+    rows = [
+        (repository_id, position, each.image.id, each.image.image_pushed_at, each.action, each.rule_priority)
+        for position, each in enumerate(decisions)
+    ]
     with call.writing():
         current = service.find_policy(call, repository_id)
         if current is None:
@@ -92,17 +97,13 @@ def _plan(call: Call, job: Job) -> bool:
             return False
         # The text itself: a policy that was deleted and put anew begins with version 1 again.
         if stored is not None and current.lifecycle_policy_text == stored.lifecycle_policy_text:
-            _begin(call, current, decisions)
+            _begin(call, current, rows)
     return True
 
 
-def _begin(call: Call, policy: service.StoredPolicy, decisions: list[Decision]) -> None:
+def _begin(call: Call, policy: service.StoredPolicy, rows: list[tuple[Any, ...]]) -> None:
     run = {"policy_version": policy.policy_version, "planned_at": call.now}
     call.connection.execute(insert(lifecycle_runs).values(repository_id=policy.repository_id, **run))
-    rows = [
-        (policy.repository_id, position, each.image.id, each.image.image_pushed_at, each.action, each.rule_priority)
-        for position, each in enumerate(decisions)
-    ]
     _INSERT_ACTION.many(call.connection, rows)
 
 
