@@ -199,7 +199,8 @@ class FilesystemStore(BlobStore):
     def check(self) -> None:
         self._disk.make(self._blobs, self._uploads)
         with self._disk.aside(self._uploads, bytes(4096)) as finished:
-            in_place = self._blobs / finished.name
+            # One name for all: what a killed process leaves there does not pile up.
+            in_place = self._blobs / "writable"
             self._disk.install(finished, in_place)
             self._disk.remove(in_place)
 

@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, select
 
 from ecrsim import Ecrsim
 from ecrsim.core.db import SCHEMA_VERSION, SchemaMismatch
+from ecrsim.delivery.targets import replace_all
+from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
 from ecrsim.testing import call_application
+from tests.ecr.lifecycle.policies import policy, rule
 from tests.faults.client import ACCOUNT, Client, digest_of, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
 from tests.planes.catalogue import ACCEPTED
@@ -52,9 +56,32 @@ def fill(sim: Ecrsim) -> None:
     client.set_repository_policy(repositoryName="app", policyText=json.dumps(document(anyone)))
     client.put_registry_policy(policyText=json.dumps(document({**anyone, "Resource": "*"})))
     jwk = {"kty": "RSA", "kid": "one", "n": base64.urlsafe_b64encode(b"\xff" * 256).decode().rstrip("="), "e": "AQAB"}
+    everything(sim)
     know(
         sim, {"users": [user("dev")], "identity_providers": [{"issuer": "https://i.example", "keys": {"keys": [jwk]}}]}
     )
+
+
+def everything(sim: Ecrsim) -> None:
+    """Policies, previews, a run that was cut off, jobs, and targets that nobody can reach."""
+    client = sim.client("ecr")
+    text = policy(rule(keep=1))
+    client.put_lifecycle_policy(repositoryName="app", lifecyclePolicyText=text)
+    client.start_lifecycle_policy_preview(repositoryName="app")
+    with sim.runtime.database.write() as connection:
+        replace_all(
+            connection,
+            {
+                "targets": [{"name": "nowhere", "type": "webhook", "url": "http://127.0.0.1:9/"}],
+                "rules": [{"pattern": {"source": ["aws.ecr"]}, "targets": ["nowhere"]}],
+            },
+        )
+        repository_id = connection.execute(select(lifecycle_policies.c.repository_id)).scalar_one()
+        of_repository = {"repository_id": repository_id}
+        connection.execute(insert(lifecycle_runs).values(**of_repository, policy_version=1, planned_at=0))
+        # Of an image that is gone: nothing will be done.
+        action = {"position": 0, "image_id": 10_000, "image_pushed_at": 0, "action": "EXPIRE", "rule_priority": 1}
+        connection.execute(insert(lifecycle_actions).values(**of_repository, **action))
 
 
 def test_every_row_is_there_again(tmp_path: Path):

@@ -212,6 +212,7 @@ def push(plane: Plane, repository: str, fixture: Fixture, tag: str | None = None
 MAY_DIFFER = {
     "properties": "keys of tokens and URLs, random and made on first use; opening checks the schema version",
     "audit": "each request asks for what it does, and the planes have different requests",
+    "deliveries": "how far each target has come, which goes on beside the test",
     "events": "each is named at random, and has on its trail the request as its plane has it; `facts` is compared",
 }
 
