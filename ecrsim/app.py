@@ -79,7 +79,7 @@ class Application:
 
     def _settle(self) -> None:
         try:
-            run_due(self._runtime)
+            run_due(self._runtime, wait=False)
         except ServiceError as error:
             # What was asked for is done; the jobs stay due.
             log.warning("jobs could not be run: %s", error.message)

@@ -11,11 +11,11 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from ecrsim.app import create_app
 from ecrsim.config import Config, load
-from ecrsim.core.advancing import advance
+from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import Setting
 from ecrsim.core.jobs import Ran, run_due
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.turning import instant, turn
+from ecrsim.core.turning import instant
 from ecrsim.delivery.pump import Pump
 from ecrsim.delivery.selection import Selection, page
 from ecrsim.delivery.targets import load_targets
@@ -124,7 +124,7 @@ class Ecrsim:
         What is due at that time runs, unless who runs jobs was set to be somebody else.
         """
         moment = self.runtime.clock.now() if at is None else instant(at)
-        turn(self.runtime.clock, self.runtime.database, Setting(True, moment))
+        set_clock(self.runtime, Setting(True, moment))
         if self.runtime.config.jobs == "settle":
             run_due(self.runtime)
 

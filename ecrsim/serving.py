@@ -275,8 +275,6 @@ def _run_jobs(runtime: Any) -> None:
 def _collect_garbage(runtime: Any) -> None:
     """Every `gc_interval` seconds, in one worker at a time."""
     # Imported in the worker's own thread: the database costs the parent 300 ms.
-    from ecrsim.core.events import prune
-    from ecrsim.delivery.targets import undelivered
     from ecrsim.ecr.access.loading import forget_ended_sessions
     from ecrsim.ecr.images.garbage import collect
 
@@ -290,7 +288,5 @@ def _collect_garbage(runtime: Any) -> None:
                     continue
                 collect(runtime)
                 forget_ended_sessions(runtime)
-                with runtime.database.write() as connection:
-                    prune(connection, runtime.config.events_limit, undelivered(connection))
         except Exception:
             log.exception("garbage collection failed")

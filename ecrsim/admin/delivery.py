@@ -17,7 +17,7 @@ from ecrsim.delivery import targets
 from ecrsim.delivery.targets import TargetsError
 
 #: Seconds: the longest wait, what it is without a wish, and how long between two looks.
-_LONGEST, _USUAL, _STEP = 300.0, 10.0, 0.02
+_LONGEST, _USUAL, _STEP = 300.0, 10.0, 0.05
 
 
 def delivery_routes(runtime: Runtime) -> Blueprint:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import BadRequest, Conflict, NotFound
 
 from ecrsim.admin.arguments import json_answer, json_body, number
 from ecrsim.core import jobs
-from ecrsim.core.advancing import advance
+from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import DAY, REAL, SECOND, Clock, Setting, iso
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.turning import ClockError, instant, turn
+from ecrsim.core.turning import ClockError, ClockSetMeanwhile, instant
 
 _STATES = ("PENDING", "DONE", "FAILED")
 _MAX_PAGE = 1000
@@ -32,7 +32,7 @@ def time_routes(runtime: Runtime) -> Blueprint:
             setting = _setting(runtime.clock, dict(json_body()))
         except ClockError as error:
             raise BadRequest(str(error)) from None
-        turn(runtime.clock, runtime.database, setting)
+        set_clock(runtime, setting)
         return jsonify(_clock(runtime.clock))
 
     @routes.post("/clock/advance")
@@ -44,6 +44,8 @@ def time_routes(runtime: Runtime) -> Blueprint:
         milliseconds = round(_amount(body, "seconds") * SECOND + _amount(body, "days") * DAY)
         try:
             ran = advance(runtime, milliseconds)
+        except ClockSetMeanwhile as error:
+            raise Conflict(str(error)) from None
         except ClockError as error:
             raise BadRequest(str(error)) from None
         return json_answer({**_clock(runtime.clock), "ran": [_ran(each) for each in ran]})

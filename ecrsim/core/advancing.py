@@ -1,11 +1,28 @@
-"""Advancing the clock: through every job that is due on the way, each at its own instant."""
+"""Turning the clock with the jobs that hang on it: advancing goes through them, setting it back takes them along."""
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from ecrsim.core import jobs
+from ecrsim.core.clock import DAY, Setting
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.turning import ClockError, checked, turn
+
+#: More at once would keep everybody else from running jobs for too long: each day has a run of each policy.
+MAX_DAYS = 3_660
+
+
+def set_clock(runtime: Runtime, setting: Setting) -> None:
+    """Let the clock go like this. What is still to happen when it is set back happens as much earlier."""
+
+    def shift(connection: Connection) -> None:
+        back = runtime.clock.now() - (setting.value + (0 if setting.is_frozen else runtime.clock.unturned()))
+        if back > 0:
+            jobs.bring_forward(connection, back)
+
+    turn(runtime.clock, runtime.database, setting, also=shift)
 
 
 def advance(runtime: Runtime, milliseconds: int) -> list[jobs.Ran]:
@@ -16,10 +33,12 @@ def advance(runtime: Runtime, milliseconds: int) -> list[jobs.Ran]:
     """
     if milliseconds < 0:
         raise ClockError("the clock only goes forward")
+    if milliseconds > MAX_DAYS * DAY:
+        raise ClockError(f"the clock is advanced by {MAX_DAYS} days at most at once")
     ran = []
     with runtime.exclusively():
         # Not the clock's own time, which goes on while jobs run: each has its own instant all the same.
-        now = runtime.clock.now()
+        setting, now = runtime.clock.setting, runtime.clock.now()
         target = checked(now + milliseconds)
         if runtime.config.workers > 1 and jobs.next_due(runtime, target) is not None:
             # What other workers have noted of pulls belongs to the time before, and jobs look at it.
@@ -28,9 +47,18 @@ def advance(runtime: Runtime, milliseconds: int) -> list[jobs.Ran]:
             if runtime.stopping.is_set():
                 raise ServiceUnavailableException("ecrsim is stopping. The clock has not come to where it was turned.")
             now = max(now, found.run_at)
-            if now > runtime.clock.now():
-                turn(runtime.clock, runtime.database, runtime.clock.at(now))
+            setting = _turned(runtime, now, setting)
             ran += jobs.run(runtime, found, now)
-        if target > runtime.clock.now():
-            turn(runtime.clock, runtime.database, runtime.clock.at(target))
+        _turned(runtime, target, setting)
     return ran
+
+
+def _turned(runtime: Runtime, moment: int, setting: Setting) -> Setting:
+    """The setting afterwards. ClockError when it is `setting` no more: what somebody else set is not undone."""
+    clock = runtime.clock
+    now = clock.now()
+    if moment <= now and clock.setting == setting:
+        return setting
+    wanted = Setting(True, moment) if setting.is_frozen else Setting(False, moment - clock.unturned())
+    turn(clock, runtime.database, wanted, setting)
+    return wanted

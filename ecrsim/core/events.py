@@ -6,6 +6,7 @@ Whatever leaves the building (`ecrsim/delivery`) is made from these rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import orjson
@@ -53,6 +54,7 @@ _PAGE = Prepared(
     select(events).where(events.c.sequence > bindparam("after")).order_by(events.c.sequence).limit(bindparam("limit"))
 )
 _NEWEST = Prepared(select(func.max(events.c.sequence)))
+_OLDEST = Prepared(select(func.min(events.c.sequence)))
 
 
 def emit(
@@ -79,6 +81,17 @@ def emit(
     )
 
 
+def emit_all(call: Call, registry: Registry, repository_name: str, type: str, facts: Iterable[dict[str, Any]]) -> None:
+    """Many facts of one type at once."""
+    if not call.runtime.config.events_limit:
+        return
+    place = (type, registry.account, registry.region, repository_name)
+    _INSERT.many(
+        call.connection,
+        [(call.now, new_uuid(), *place, orjson.dumps(each).decode(), None) for each in facts],
+    )
+
+
 def page(connection: Connection, after: int, limit: int) -> list[Event]:
     """Events after the sequence number `after`, oldest first."""
     return [
@@ -92,9 +105,19 @@ def newest(connection: Connection) -> int:
     return int(_NEWEST.first(connection)[0] or 0)
 
 
-def prune(connection: Connection, limit: int, undelivered: int | None = None) -> int:
-    """Forget all but the newest `limit` events; of those after `undelivered` none. Returns how many went."""
+def oldest(connection: Connection) -> int:
+    """The lowest sequence number; 0 when there is no event."""
+    return int(_OLDEST.first(connection)[0] or 0)
+
+
+def prune(connection: Connection, limit: int, undelivered: int | None = None, most: int | None = None) -> int:
+    """Forget all but the newest `limit` events; of those after `undelivered` none. Returns how many went.
+
+    `most`: no more than about so many, so that others do not wait for the transaction.
+    """
     last = newest(connection) - limit
     if undelivered is not None:
         last = min(last, undelivered)
+    if most is not None:
+        last = min(last, oldest(connection) + most - 1)
     return connection.execute(delete(events).where(events.c.sequence <= last)).rowcount

@@ -59,6 +59,8 @@ jobs = Table(
     Column("attempts", Integer, nullable=False),
     Column("error", Text),
     Column("ran_at", BigInteger),
+    # When it was to run, before it failed and was put off.
+    Column("due_at", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
 #: Written out, since SQLite uses an index of some rows only where it sees that a statement asks for these.
@@ -81,6 +83,7 @@ class Job(NamedTuple):
     attempts: int
     error: str | None
     ran_at: int | None
+    due_at: int
 
     @property
     def registry(self) -> Registry:
@@ -92,6 +95,8 @@ class Kind(NamedTuple):
 
     function: Callable[[Call, Job], None]
     is_long: bool
+    #: What is done when a job of the kind is given up, in the transaction that makes it FAILED.
+    given_up: Callable[[Call, Job], None] | None = None
 
 
 _KINDS: dict[str, Kind] = {}
@@ -101,11 +106,13 @@ _NEXT = Prepared(
 )
 
 
-def job(kind: str, *, is_long: bool = False) -> Callable[[Callable[[Call, Job], None]], Callable[[Call, Job], None]]:
+def job(
+    kind: str, *, is_long: bool = False, given_up: Callable[[Call, Job], None] | None = None
+) -> Callable[[Callable[[Call, Job], None]], Callable[[Call, Job], None]]:
     """Register what runs jobs of a kind: in one write transaction with their being done, unless `is_long`."""
 
     def register(function: Callable[[Call, Job], None]) -> Callable[[Call, Job], None]:
-        _KINDS[kind] = Kind(function, is_long)
+        _KINDS[kind] = Kind(function, is_long, given_up)
         return function
 
     return register
@@ -120,7 +127,7 @@ def enqueue(
     """A job of this kind and key at `run_at`; one that is pending already is put off or brought forward to then."""
     # Always a row of its own: what is running already, as it was asked for before, does not count as this one's run.
     cancel(call, kind, key)
-    values = {"run_at": run_at, "payload": payload or {}, "attempts": 0, "state": "PENDING"}
+    values = {"run_at": run_at, "due_at": run_at, "payload": payload or {}, "attempts": 0, "state": "PENDING"}
     place = {"kind": kind, "key": key, "registry_id": registry.account, "region": registry.region}
     call.connection.execute(insert(jobs).values(**values, **place))
 
@@ -134,6 +141,18 @@ def pending(call: Call, kind: str, key: str) -> int | None:
 def cancel(call: Call, kind: str, key: str) -> None:
     """Forget the pending job, if there is one."""
     call.connection.execute(delete(jobs).where(jobs.c.kind == kind, jobs.c.key == key, _IS_PENDING))
+
+
+def bring_forward(connection: Connection, milliseconds: int) -> None:
+    """Let everything that waits be due so much earlier: the clock was set back."""
+    earlier = {"run_at": jobs.c.run_at - milliseconds, "due_at": jobs.c.due_at - milliseconds}
+    connection.execute(update(jobs).where(_IS_PENDING).values(earlier))
+
+
+def waits(call: Call, job: Job) -> bool:
+    """False when it was done, put off or forgotten since it was found."""
+    query = select(jobs.c.id).where(jobs.c.id == job.id, _IS_PENDING)
+    return call.connection.execute(query).first() is not None
 
 
 def finish(call: Call, job: Job) -> bool:
@@ -229,8 +248,14 @@ def _put_off(runtime: Runtime, found: Job, now: int, text: str, *, attempts: int
         change["run_at"] = now + (min(SECOND * 10**attempts, HOUR) if attempts else MINUTE)
     else:
         change["state"] = "FAILED"
-    with runtime.database.write() as connection:
-        connection.execute(update(jobs).where(jobs.c.id == found.id, _IS_PENDING).values(change))
+    kind = _KINDS.get(found.kind)
+    with runtime.call(root_caller(found.registry_id, found.region)) as call:
+        call.now = now
+        with call.writing():
+            query = update(jobs).where(jobs.c.id == found.id, _IS_PENDING).values(change)
+            was_pending = call.connection.execute(query).rowcount > 0
+            if was_pending and "state" in change and kind is not None and kind.given_up is not None:
+                kind.given_up(call, found)
 
 
 def again(runtime: Runtime, number: int) -> bool:

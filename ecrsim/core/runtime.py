@@ -199,8 +199,10 @@ class Runtime:
     def reset(self) -> None:
         """Forget every registry. Keys stay, so that who has logged in stays logged in; bytes go with the next gc.
 
-        A job that is running comes to its end first: what it still writes would be about nothing.
+        A job that is running comes to its end first: what it still writes would be about nothing. Advancing the clock
+        ends with it.
         """
+        turn(self.clock, self.database, configured(self.config.clock, self.clock.unturned()))
         with self.exclusively():
             self.batch.flush()
             with self.database.write() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import orjson
 from sqlalchemy import Connection, delete, insert, select
@@ -17,6 +18,10 @@ _AT = re.compile(r"frozen@(.+)")
 
 class ClockError(ValueError):
     """A setting of the clock that cannot be."""
+
+
+class ClockSetMeanwhile(ClockError):
+    """Somebody set the clock while it was advanced."""
 
 
 def configured(text: str, now: int) -> Setting:
@@ -61,12 +66,26 @@ def open_clock(clock: Clock, database: Database, start: str, started: str) -> No
         clock.share(database.file("clock"))
 
 
-def turn(clock: Clock, database: Database, setting: Setting) -> None:
-    """Let the clock go like this from now on, in every worker and after a restart."""
+def turn(
+    clock: Clock,
+    database: Database,
+    setting: Setting,
+    expected: Setting | None = None,
+    also: Callable[[Connection], None] | None = None,
+) -> None:
+    """Let the clock go like this from now on, in every worker and after a restart, and do `also` in one transaction.
+
+    ClockSetMeanwhile, and no change, when it does not go as `expected` any more.
+    """
     before = clock.setting
     try:
         with database.write() as connection:
+            before = clock.setting
+            if expected not in (None, before):
+                raise ClockSetMeanwhile("the clock was set by somebody else while it was advanced")
             _keep(connection, _CLOCK, _text(setting))
+            if also is not None:
+                also(connection)
             # Before the commit, since after it the next one may turn the clock.
             clock.set(setting)
     except BaseException:

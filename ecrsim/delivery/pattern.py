@@ -42,14 +42,29 @@ class Pattern:
         return any(_matches(branch, tree, envelope) for branch, tree in self._branches)
 
 
+#: A pattern is kept as JSON, whose writer has a limit of its own.
+_DEEPEST = 64
+
+
 def compile(pattern: Any) -> Pattern:
     """The pattern of a JSON object (already parsed); PatternError says what is wrong in it, and where."""
     if not isinstance(pattern, dict):
         raise PatternError("Filter is not an object")
+    if _depth(pattern) > _DEEPEST:
+        raise PatternError("Objects are nested too deeply")
     try:
         return Pattern(_object(pattern, (), [{}], inside_or=False))
     except RecursionError as error:
         raise PatternError("Objects are nested too deeply") from error
+
+
+def _depth(value: Any) -> int:
+    """How many objects and lists stand in one another. Without recursion, which is what it is there to spare."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 # --- branches ---------------------------------------------------------------------------------------------------------

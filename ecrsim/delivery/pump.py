@@ -21,7 +21,7 @@ from typing import NamedTuple
 from sqlalchemy import update
 
 from ecrsim.core.errors import ServiceError
-from ecrsim.core.events import newest, page
+from ecrsim.core.events import newest, oldest, page, prune
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
 from ecrsim.delivery.eventbridge import envelope
@@ -38,8 +38,8 @@ POLL = 0.2
 _PAUSE, _SAVE = 0.01, 0.2
 #: Seconds before the second attempt, and the most before any.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
-#: Events that are read at once.
-_PAGE = 100
+#: Events that are read at once, and forgotten at once.
+_PAGE, _PRUNED = 100, 2_000
 #: Seconds that a delivery under way is given when its thread is to end, and that it may take to fail after that. What
 #: takes longer (boto3's calls cannot be cut off) is left to itself, and delivered again later.
 _PATIENCE, _GRACE = 2.0, 2.0
@@ -67,6 +67,7 @@ class Pump:
         self._make_sink = make_sink
         self._lock: int | None = None
         self._stopping = threading.Event()
+        self._prune_at = 0.0
         self._awake = threading.Event()
         self._thread: threading.Thread | None = None
         self._generation: str | None = None
@@ -96,6 +97,7 @@ class Pump:
             try:
                 if self._has_lock():
                     self._look()
+                    self._prune()
             except (ServiceError, OSError) as error:
                 log.warning("the outbox cannot be read: %s", error)
                 self._stopping.wait(5)
@@ -137,6 +139,17 @@ class Pump:
             if name not in self._couriers:
                 self._couriers[name] = _Courier(self._runtime, route, self._make_sink, self.wake)
             self._couriers[name].notice(last, generation)
+
+    def _prune(self) -> None:
+        """Forget old events, some at a time; once there is a tenth more than are to be kept, so that it is seldom."""
+        limit = self._runtime.config.events_limit
+        with self._runtime.database.read() as connection:
+            too_many = newest(connection) - oldest(connection) + 1 > limit + limit // 10
+        if too_many and time.monotonic() >= self._prune_at:
+            with self._runtime.database.write() as connection:
+                gone = prune(connection, limit, targets.undelivered(connection), _PRUNED)
+            # When a target holds them, there is no hurry to look again.
+            self._prune_at = time.monotonic() + (0 if gone else POLL * 50)
 
     def _end(self) -> None:
         for courier in self._couriers.values():

@@ -318,6 +318,11 @@ def _shown(member: str, value: str) -> str:
     return value.partition("?")[0] if member in _URLS else value
 
 
+_BEHIND = Prepared(select(deliveries.c.target).where(deliveries.c.sequence < bindparam("sequence")).limit(1))
+
+
 def behind(connection: Connection, sequence: int) -> list[dict[str, Any]]:
     """Of `state`, the targets that are not done with everything up to this number."""
+    if _BEHIND.first(connection, sequence=sequence) is None:
+        return []
     return [target for target in state(connection) if target["pending"] and target["sequence"] < sequence]

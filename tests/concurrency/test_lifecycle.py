@@ -93,12 +93,12 @@ def test_advancing_from_many_sides_runs_each_day_once(serving: Serving, client: 
 def test_a_reset_while_the_clock_is_turned_leaves_nothing_behind(serving: Serving, client: Client):
     stock(client, "app", 1)
     assert client.api("PutLifecyclePolicy", repositoryName="app", lifecyclePolicyText=policy(1)).status == 200
-    with ThreadPoolExecutor(1) as pool:
-        turned = pool.submit(advance, serving, 60)
+    with ThreadPoolExecutor(1) as pool, closing(Client(serving.url)) as other:
+        turned = pool.submit(other.send, "POST", "/_ecrsim/clock/advance", b'{"days": 600}')
         while admin(client, "GET", "clock")["now"] < "2026-01-10":
             pass
         admin(client, "POST", "reset")
-        turned.result()
+        assert turned.result().status == 409
     assert admin(client, "GET", "jobs")["counts"] == {"PENDING": 0, "DONE": 0, "FAILED": 0}
     assert admin(client, "GET", "events") == {"events": [], "next": 0}
     assert admin(client, "GET", "clock")["now"] == "2026-01-01T00:00:00.000Z"

@@ -6,11 +6,11 @@ import time
 import pytest
 
 from ecrsim.core import jobs
-from ecrsim.core.advancing import advance
+from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import DAY, HOUR, MINUTE, REAL, SECOND, Setting, iso, parse_iso
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.turning import ClockError, turn
+from ecrsim.core.turning import ClockError, ClockSetMeanwhile, turn
 from tests.core.jobbing import HERE, put, rows
 
 NEW_YEAR = parse_iso("2026-01-01")
@@ -103,23 +103,47 @@ def test_a_clock_that_goes_goes_on_from_there(runtime, book, setting):
     assert runtime.clock.setting.mode == "offset"
 
 
-def test_where_a_job_takes_longer_than_the_way_no_time_is_taken_back(runtime, book):
+def test_where_a_job_takes_longer_than_the_way_no_time_is_taken_back(runtime, book, monkeypatch):
     turn(runtime.clock, runtime.database, REAL)
-    before = runtime.clock.now()
-    book.acts["slow"] = lambda *_: turn(runtime.clock, runtime.database, Setting(False, HOUR))
+    before, real = runtime.clock.now(), time.time
+    book.acts["slow"] = lambda *_: monkeypatch.setattr(time, "time", lambda: real() + 3600)
     put(runtime, "slow", before, "note-long")
     advance(runtime, SECOND)
     assert runtime.clock.now() >= before + HOUR
 
 
+def test_what_somebody_else_sets_on_the_way_is_not_undone(runtime, book):
+    book.acts["x"] = lambda *_: turn(runtime.clock, runtime.database, Setting(True, 0))
+    put(runtime, "x", NEW_YEAR + HOUR, "note-long")
+    put(runtime, "y", NEW_YEAR + DAY)
+    with pytest.raises(ClockSetMeanwhile):
+        advance(runtime, 2 * DAY)
+    assert (runtime.clock.now(), book.keys) == (0, ["x"])
+
+
+def test_what_is_still_to_happen_goes_back_with_the_clock(runtime, book):
+    put(runtime, "x", NEW_YEAR + 3 * DAY)
+    set_clock(runtime, Setting(True, NEW_YEAR - 100 * DAY))
+    assert [job.run_at for job in rows(runtime, "PENDING")] == [NEW_YEAR - 97 * DAY]
+    set_clock(runtime, Setting(True, NEW_YEAR - 99 * DAY))
+    assert [job.run_at for job in rows(runtime, "PENDING")] == [NEW_YEAR - 97 * DAY]
+    assert [iso(each.at)[:10] for each in advance(runtime, 2 * DAY)] == ["2025-09-26"]
+
+
 @pytest.mark.parametrize(
-    ("milliseconds", "words"), [(-1, "only goes forward"), (8_000 * 365 * DAY, "1970 to 9998")], ids=["back", "far"]
+    ("milliseconds", "words"), [(-1, "only goes forward"), (3661 * DAY, "3660 days")], ids=["back", "far"]
 )
 def test_where_it_cannot_go_nothing_is_run(runtime, book, milliseconds, words):
     put(runtime, "x", NEW_YEAR)
     with pytest.raises(ClockError, match=words):
         advance(runtime, milliseconds)
     assert (book.entries, runtime.clock.now()) == ([], NEW_YEAR)
+
+
+def test_it_does_not_go_beyond_the_end_of_time(runtime, book):
+    turn(runtime.clock, runtime.database, Setting(True, parse_iso("9998-12-01")))
+    with pytest.raises(ClockError, match="1970 to 9998"):
+        advance(runtime, 40 * DAY)
 
 
 def test_two_who_advance_come_as_far_as_both_said(runtime, book):

@@ -13,6 +13,8 @@ from collections import Counter
 
 import pytest
 
+from ecrsim.config import with_values
+from ecrsim.core.events import newest, oldest
 from ecrsim.delivery import pump as pumping
 from ecrsim.delivery.parcels import Refused, Undelivered
 from ecrsim.delivery.pump import Pump, pause_after
@@ -530,3 +532,36 @@ class TestChange:
         push(runtime, "2")
         wait_until(lambda: is_done(runtime, "hook"))
         assert sink.tags == ["2"]
+
+
+class TestForgetting:
+    def test_all_but_the_newest_events_are_forgotten(self, runtime, start, monkeypatch):
+        monkeypatch.setattr(pumping, "_PRUNED", 7)
+        runtime.config = with_values(runtime.config, events_limit=10)
+        push(runtime, *map(str, range(50)))
+        start()
+        wait_until(lambda: oldest_and_newest(runtime) == (41, 50))
+
+    def test_but_what_a_target_has_yet_to_get_is_kept(self, runtime, start, monkeypatch, tmp_path):
+        monkeypatch.setattr(pumping, "POLL", 0.01)
+        runtime.config = with_values(runtime.config, events_limit=10)
+        alive, entered = threading.Event(), threading.Event()
+
+        def act(parcels):
+            entered.set()
+            if not alive.is_set():
+                raise Undelivered("not now")
+
+        set_targets(runtime, ANY)
+        push(runtime, *map(str, range(50)))
+        pump = start(make_sink=Scripted(act))
+        assert entered.wait(5)
+        pump.wake()
+        assert oldest_and_newest(runtime) == (1, 50)
+        alive.set()
+        wait_until(lambda: oldest_and_newest(runtime) == (41, 50))
+
+
+def oldest_and_newest(runtime):
+    with runtime.database.read() as connection:
+        return oldest(connection), newest(connection)

@@ -80,7 +80,14 @@ def everything(sim: Ecrsim) -> None:
         of_repository = {"repository_id": repository_id}
         connection.execute(insert(lifecycle_runs).values(**of_repository, policy_version=1, planned_at=0))
         # Of an image that is gone: nothing will be done.
-        action = {"position": 0, "image_id": 10_000, "image_pushed_at": 0, "action": "EXPIRE", "rule_priority": 1}
+        action = {
+            "position": 0,
+            "image_id": 10_000,
+            "image_pushed_at": 0,
+            "image_tags": [],
+            "storage_class": "STANDARD",
+        }
+        action |= {"action": "EXPIRE", "rule_priority": 1}
         connection.execute(insert(lifecycle_actions).values(**of_repository, **action))
 
 

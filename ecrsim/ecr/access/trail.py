@@ -11,6 +11,9 @@ from ecrsim.core.arn import Registry, repository_arn
 from ecrsim.core.events import emit
 from ecrsim.core.runtime import Call
 
+#: Bytes that CloudTrail keeps of parameters or elements (documented).
+_LONGEST = 100 * 1024
+
 
 def called(
     call: Call,
@@ -46,5 +49,16 @@ def called(
         "plane": caller.plane,
     }
     # Both are JSON already: reading them only to write them again would cost as much as the row does.
-    whole = b'%s,"request":%s,"response":%s}' % (facts[:-1], request.strip() or b"{}", response or b"null")
+    whole = b'%s,"request":%s,"response":%s}' % (
+        facts[:-1],
+        _limited("requestParameters", request.strip() or b"{}"),
+        _limited("responseElements", response or b"null"),
+    )
     emit(call, registry, repository_name, "ApiCalled", whole, trail)
+
+
+def _limited(name: str, text: bytes) -> bytes:
+    """What CloudTrail would leave out is not kept either: two copies of a manifest of 4 MiB would stay for long."""
+    if len(text) <= _LONGEST:
+        return text
+    return orjson.dumps({"reason": f"{name} too large", "omitted": True, "originalSize": len(text)})

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from ecrsim.core.db import Prepared
-from ecrsim.core.events import emit
+from ecrsim.core.events import emit, emit_all
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.tables import images
+from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.repositories.tables import Repository, registry_of_row
 
 _KIND = Prepared(
@@ -20,6 +20,18 @@ _KIND = Prepared(
         images.c.artifact_media_type,
         images.c.subject_manifest_digest,
     ).where(images.c.id == bindparam("image_id"))
+)
+_ALL = Prepared(
+    select(
+        images.c.image_digest,
+        images.c.image_manifest_media_type,
+        images.c.artifact_media_type,
+        images.c.subject_manifest_digest,
+        image_tags.c.image_tag,
+    )
+    .outerjoin(image_tags, image_tags.c.image_id == images.c.id)
+    .where(images.c.repository_id == bindparam("repository_id"))
+    .order_by(images.c.id, image_tags.c.id)
 )
 
 
@@ -44,6 +56,16 @@ def image_deleted(call: Call, repository: Repository, image_id: int, tags: Seque
     facts = facts_of(call, image_id)
     for tag in tags or (None,):
         _emit(call, repository, "ImageDeleted", facts | {"image_tag": tag})
+
+
+def all_deleted(call: Call, repository: Repository) -> None:
+    """The same for every image of a repository that goes itself."""
+    rows = _ALL.all(call.connection, repository_id=repository.id)
+    found = (
+        _facts(digest, media_type, artifact, is_referrer=subject is not None) | {"image_tag": tag}
+        for digest, media_type, artifact, subject, tag in rows
+    )
+    emit_all(call, registry_of_row(repository), repository.repository_name, "ImageDeleted", found)
 
 
 def image_archived(call: Call, repository: Repository, image_id: int) -> None:

@@ -26,7 +26,7 @@ _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 def record_pull(call: Call, registry: Registry, image: Image) -> None:
     """Once in 24 hours is enough for ECR (documented); a setting makes it every time."""
     last = image.last_recorded_pull_time
-    if last is not None and call.now - last < DAY and not call.runtime.config.record_every_pull:
+    if last is not None and 0 <= call.now - last < DAY and not call.runtime.config.record_every_pull:
         return
     excluded = _EXCLUDED.all(call.connection, account=registry.account, region=registry.region)
     if excluded and any(is_same_principal(arn, call.caller.principal) for (arn,) in excluded):

@@ -62,6 +62,7 @@ _BY_TAG = Prepared(
 _TAGS_OF = Prepared(
     select(image_tags.c.image_tag).where(image_tags.c.image_id == bindparam("image_id")).order_by(image_tags.c.id)
 )
+_SUBJECT_OF = Prepared(select(images.c.subject_manifest_digest).where(images.c.id == bindparam("image_id")))
 _MANIFEST = Prepared(select(image_manifests.c.manifest).where(image_manifests.c.image_id == bindparam("image_id")))
 _HAS_LAYER = Prepared(
     select(layers.c.layer_digest).where(
@@ -169,6 +170,13 @@ def find_image(
         image = image_by_digest(call, repository, image_id["imageDigest"])
     failure = rules.unmatched(image_id, image.image_digest if image else None)
     return (None, failure) if failure else (image, None)
+
+
+def follows(call: Call, repository: Repository, image: Image, action: str) -> bool:
+    """Whether the image's subject is still gone, for EXPIRE, or still archived, for TRANSITION."""
+    (subject,) = _SUBJECT_OF.first(call.connection, image_id=image.id)
+    found = image_by_digest(call, repository, subject)
+    return found is None if action == "EXPIRE" else found is not None and found.image_status == "ARCHIVED"
 
 
 def tags_of(call: Call, image: Image) -> list[str]:

@@ -10,7 +10,7 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.lifecycle.policy import Policy
 from ecrsim.ecr.repositories.tables import Repository, registry_of_row
 
-_IMAGES_PER_EVENT = 9
+IMAGES_PER_EVENT = 9
 
 
 def image_of(image_digest: str, tags: Sequence[str], pushed_at: int) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _emit(
     actions: Sequence[dict[str, Any]],
     failures: Sequence[dict[str, Any]],
 ) -> None:
-    size = _IMAGES_PER_EVENT
+    size = IMAGES_PER_EVENT
     for begin in range(0, max(len(actions), len(failures)), size):
         facts = {
             "policy": policy,

@@ -8,6 +8,9 @@ was interrupted goes on with what is left of its plan: planning again would act 
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -15,16 +18,16 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from ecrsim.core.clock import DAY, SECOND
 from ecrsim.core.db import Prepared, prepared_insert
-from ecrsim.core.jobs import Job, enqueue, finish, job
+from ecrsim.core.jobs import Job, enqueue, finish, job, waits
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import storage
 from ecrsim.ecr.images.deletion import delete_image
 from ecrsim.ecr.images.rules import referenced_by
-from ecrsim.ecr.images.service import Image, image_by_id, indexes_listing, tags_of
+from ecrsim.ecr.images.service import Image, follows, image_by_id, indexes_listing, tags_of
 from ecrsim.ecr.lifecycle import events, service
 from ecrsim.ecr.lifecycle import policy as policies
 from ecrsim.ecr.lifecycle.engine import Decision, plan
-from ecrsim.ecr.lifecycle.state import images_of
+from ecrsim.ecr.lifecycle.state import STORAGE_CLASSES, images_of
 from ecrsim.ecr.lifecycle.tables import (
     lifecycle_actions,
     lifecycle_policies,
@@ -38,6 +41,8 @@ log = logging.getLogger("ecrsim.lifecycle")
 
 #: Images per transaction: a few milliseconds, after which others have their turn.
 BATCH = 50
+#: Results per transaction: some milliseconds too. As many as fill their events.
+PREVIEW_BATCH = 56 * events.IMAGES_PER_EVENT
 #: How long the results of a preview are kept (inferred; ECR's own time is not known).
 PREVIEW_LIFETIME = DAY
 #: Seconds between two batches. Without a pause whoever waits to write would not be let in.
@@ -47,11 +52,14 @@ _INSERT_ACTION = prepared_insert(lifecycle_actions, *(column.name for column in 
 _INSERT_RESULT = prepared_insert(
     lifecycle_preview_results, *(column.name for column in lifecycle_preview_results.columns)
 )
+_ACTION = list(lifecycle_preview_results.columns.keys()).index("action")
 _ACTIONS = Prepared(
     select(
         lifecycle_actions.c.position,
         lifecycle_actions.c.image_id,
         lifecycle_actions.c.image_pushed_at,
+        lifecycle_actions.c.image_tags,
+        lifecycle_actions.c.storage_class,
         lifecycle_actions.c.action,
         lifecycle_actions.c.rule_priority,
     )
@@ -61,7 +69,23 @@ _ACTIONS = Prepared(
 )
 
 
-@job(service.EVALUATE, is_long=True)
+def _enqueue_next(call: Call, job: Job) -> None:
+    """The run of the next day, at the hour of the first, however often this one was put off.
+
+    After days without anybody who runs jobs, one run makes up for all that were missed.
+    """
+    interval = call.runtime.config.lifecycle_interval * SECOND
+    next_at = job.due_at + (max(0, call.now - job.due_at) // interval + 1) * interval
+    enqueue(call, job.kind, next_at, job.registry, job.key, job.payload)
+
+
+def _give_up(call: Call, job: Job) -> None:
+    """A run that fails for good is no reason not to try the next day."""
+    if service.find_policy(call, int(job.key)) is not None:
+        _enqueue_next(call, job)
+
+
+@job(service.EVALUATE, is_long=True, given_up=_give_up)
 def evaluate(call: Call, job: Job) -> None:
     """One run of a repository's policy, and the next one a day later."""
     while not call.runtime.stopping.wait(_PAUSE):
@@ -87,13 +111,22 @@ def _plan(call: Call, job: Job) -> bool:
     decisions = plan(images, policies.read(stored.lifecycle_policy_text), call.now) if stored else []
     # Made before anybody has to wait for the transaction.
     rows = [
-        (repository_id, position, each.image.id, each.image.image_pushed_at, each.action, each.rule_priority)
+        (
+            repository_id,
+            position,
+            each.image.id,
+            each.image.image_pushed_at,
+            orjson.dumps(sorted(each.image.image_tags)).decode(),
+            each.image.storage_class,
+            each.action,
+            each.rule_priority,
+        )
         for position, each in enumerate(decisions)
     ]
     with call.writing():
         current = service.find_policy(call, repository_id)
-        if current is None:
-            finish(call, job)
+        if current is None or not waits(call, job):
+            finish(call, job)  # the policy that was put anew has a job of its own
             return False
         # The text itself: a policy that was deleted and put anew begins with version 1 again.
         if stored is not None and current.lifecycle_policy_text == stored.lifecycle_policy_text:
@@ -129,18 +162,14 @@ def _carry_out(call: Call, job: Job) -> bool:
                 )
             )
             return False
-        call.connection.execute(
-            update(lifecycle_policies)
-            .where(lifecycle_policies.c.repository_id == repository_id)
-            .values(last_evaluated_at=run.planned_at)
-        )
+        if run.policy_version == policy.policy_version:
+            call.connection.execute(
+                update(lifecycle_policies)
+                .where(lifecycle_policies.c.repository_id == repository_id)
+                .values(last_evaluated_at=run.planned_at)
+            )
         _end(call, job)
-        interval = call.runtime.config.lifecycle_interval * SECOND
-        # After days without anybody who runs jobs, one run makes up for all that were missed.
-        missed = max(0, call.now - job.run_at) // interval
-        payload = {"repository_name": repository.repository_name}
-        next_at = job.run_at + (missed + 1) * interval
-        enqueue(call, job.kind, next_at, registry_of_row(repository), job.key, payload)
+        _enqueue_next(call, job)
     return True
 
 
@@ -151,11 +180,16 @@ def _end(call: Call, job: Job) -> None:
 
 def _act(call: Call, repository: Repository, policy: service.StoredPolicy, rows: list[Any]) -> None:
     actions, failures = [], []
-    for _, image_id, pushed_at, action, rule_priority in rows:
+    for _, image_id, pushed_at, planned_tags, storage_class, action, rule_priority in rows:
         image = image_by_id(call, image_id)
-        if image is None or image.image_status == "ACTIVATING":
-            continue  # somebody deleted it, or wants it back
-        described = events.image_of(image.image_digest, tags_of(call, image), pushed_at)
+        if image is None or STORAGE_CLASSES.get(image.image_status) != storage_class:
+            continue  # somebody deleted it, archived it or wants it back
+        tags = tags_of(call, image)
+        if sorted(tags) != orjson.loads(planned_tags):
+            continue
+        if rule_priority is None and not follows(call, repository, image, action):
+            continue
+        described = events.image_of(image.image_digest, tags, pushed_at)
         acted = {"image": described, "rule_priority": rule_priority}
         failure = _apply(call, repository, image, action)
         if failure is not None:
@@ -182,57 +216,119 @@ def _apply(call: Call, repository: Repository, image: Image, action: str) -> dic
     return None
 
 
-@job(service.COMPLETE_PREVIEW, is_long=True)
+def _fail_preview(call: Call, job: Job) -> None:
+    service.update_preview(call, int(job.key), status="FAILED")
+
+
+@job(service.COMPLETE_PREVIEW, is_long=True, given_up=_fail_preview)
 def complete_preview(call: Call, job: Job) -> None:
-    """What the policy would do now. Nothing is changed but the preview."""
+    """What the policy would do now. Nothing is changed but the preview.
+
+    All results are written before the first is in an event: until then an interrupted job begins anew, with none of
+    them, and later it goes on with the events that are left. So each result is in one event.
+    """
     repository_id = int(job.key)
     with call.reading():
         preview = service.find_preview(call, repository_id)
-        images = images_of(call.connection, repository_id) if preview else []
-    decisions: list[Decision] | None = None
-    if preview is not None:
-        policy = policies.read(preview.lifecycle_policy_text)
-        try:
-            decisions = [each for each in plan(images, policy, call.now) if each.rule_priority is not None]
-        except Exception:
-            log.exception("a lifecycle policy could not be previewed")
-    with call.writing():
-        finish(call, job)
-        repository = find_repository_by_id(call, repository_id)
-        if repository is None or preview is None:
+    if preview is not None and preview.policy is None:
+        # Of an interrupted try, or of the preview before.
+        if not _in_turns(call, job, lambda *_: service.drop_results(call, repository_id, PREVIEW_BATCH)):
             return
-        if decisions is None:
-            service.set_preview_status(call, repository_id, "FAILED")
+        rows = _results(call, preview)
+        if rows is None:
+            _in_turns(call, job, lambda *_: _end_preview(call, job, "FAILED"))
             return
-        _keep_results(call, repository, preview, policy, decisions)
-        ends = call.now + PREVIEW_LIFETIME
-        enqueue(call, service.EXPIRE_PREVIEW, ends, registry_of_row(repository), job.key, job.payload)
+        if not _in_turns(call, job, _keep_results(call, rows)):
+            return
+    _in_turns(call, job, lambda repository, preview: _report_results(call, job, repository, preview))
 
 
-def _keep_results(
-    call: Call, repository: Repository, preview: service.Preview, policy: policies.Policy, decisions: list[Decision]
-) -> None:
+def _in_turns(call: Call, job: Job, step: Callable[[Repository, service.Preview], bool]) -> bool:
+    """Take the step in one transaction after the other until it says False, as nothing is left to do.
+
+    False when ecrsim stops first, or the repository is gone or has another preview, which has a job of its own.
+    """
+    while not call.runtime.stopping.wait(_PAUSE):
+        with call.writing():
+            repository = find_repository_by_id(call, int(job.key))
+            preview = service.find_preview(call, int(job.key))
+            if repository is None or preview is None or not waits(call, job):
+                finish(call, job)
+                return False
+            if not step(repository, preview):
+                return True
+    return False
+
+
+def _results(call: Call, preview: service.Preview) -> list[tuple[Any, ...]] | None:
+    """Rows of `lifecycle_preview_results`, and nothing else of the images: their memory is free when these are written.
+
+    None when there is no telling.
+    """
+    policy = policies.read(preview.lifecycle_policy_text)
+    with call.reading():
+        images = images_of(call.connection, preview.repository_id)
+    try:
+        decisions = [each for each in plan(images, policy, call.now) if each.rule_priority is not None]
+    except Exception:
+        log.exception("a lifecycle policy could not be previewed")
+        return None
     # The oldest first, whatever the rule (inferred).
-    decisions = sorted(decisions, key=lambda each: (each.image.image_pushed_at, each.image.id))
-    rows = [_result(repository.id, position, each) for position, each in enumerate(decisions)]
-    _INSERT_RESULT.many(call.connection, rows)
-    service.set_preview_status(call, repository.id, "COMPLETE")
-    stored = service.find_policy(call, repository.id)
-    is_stored = stored is not None and stored.lifecycle_policy_text == preview.lifecycle_policy_text
-    facts = events.policy_of(
-        policy,
-        stored.policy_id if stored and is_stored else preview.preview_id,
-        stored.policy_version if stored and is_stored else 1,
-        stored.last_evaluated_at if stored and is_stored else None,
-    )
+    decisions.sort(key=lambda each: (each.image.image_pushed_at, each.image.id))
+    return [_result(preview.repository_id, position, each) for position, each in enumerate(decisions)]
+
+
+def _keep_results(call: Call, rows: list[tuple[Any, ...]]) -> Callable[[Repository, service.Preview], bool]:
+    actions = Counter(row[_ACTION] for row in rows)
+    left = iter(rows)
+
+    def step(repository: Repository, preview: service.Preview) -> bool:
+        batch = list(islice(left, PREVIEW_BATCH))
+        _INSERT_RESULT.many(call.connection, batch)
+        if len(batch) == PREVIEW_BATCH:
+            return True
+        stored = service.find_policy(call, repository.id)
+        is_stored = stored is not None and stored.lifecycle_policy_text == preview.lifecycle_policy_text
+        facts = events.policy_of(
+            policies.read(preview.lifecycle_policy_text),
+            stored.policy_id if stored and is_stored else preview.preview_id,
+            stored.policy_version if stored and is_stored else 1,
+            stored.last_evaluated_at if stored and is_stored else None,
+        )
+        service.update_preview(
+            call,
+            repository.id,
+            policy=facts,
+            expiring_image_total_count=actions["EXPIRE"],
+            transitioning_image_total_count=actions["TRANSITION"],
+        )
+        return False
+
+    return step
+
+
+def _report_results(call: Call, job: Job, repository: Repository, preview: service.Preview) -> bool:
+    rows = service.page_of_results(call, repository.id, preview.last_reported, PREVIEW_BATCH)
     images = [
         {
-            "image": events.image_of(each.image.image_digest, each.image.image_tags, each.image.image_pushed_at),
-            "rule_priority": each.rule_priority,
+            "image": events.image_of(row.image_digest, row.image_tags, row.image_pushed_at),
+            "rule_priority": row.applied_rule_priority,
         }
-        for each in decisions
+        for row in rows
     ]
-    events.policy_previewed(call, repository, facts, images)
+    events.policy_previewed(call, repository, preview.policy or {}, images)
+    if len(rows) == PREVIEW_BATCH:
+        service.update_preview(call, repository.id, last_reported=rows[-1].position)
+        return True
+    ends = call.now + PREVIEW_LIFETIME
+    enqueue(call, service.EXPIRE_PREVIEW, ends, registry_of_row(repository), job.key, job.payload)
+    return _end_preview(call, job, "COMPLETE")
+
+
+def _end_preview(call: Call, job: Job, status: str) -> bool:
+    service.update_preview(call, int(job.key), status=status)
+    finish(call, job)
+    return False
 
 
 def _result(repository_id: int, position: int, decision: Decision) -> tuple[Any, ...]:
@@ -250,7 +346,13 @@ def _result(repository_id: int, position: int, decision: Decision) -> tuple[Any,
     )
 
 
-@job(service.EXPIRE_PREVIEW)
+@job(service.EXPIRE_PREVIEW, is_long=True)
 def expire_preview(call: Call, job: Job) -> None:
     """The results are dropped; the preview itself stays to be asked for."""
-    service.set_preview_status(call, int(job.key), "EXPIRED")
+
+    def step(repository: Repository, preview: service.Preview) -> bool:
+        # From the first on: what is left of them is no answer.
+        service.update_preview(call, repository.id, status="EXPIRED")
+        return service.drop_results(call, repository.id, PREVIEW_BATCH) or _end_preview(call, job, "EXPIRED")
+
+    _in_turns(call, job, step)

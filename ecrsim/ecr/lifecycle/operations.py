@@ -74,12 +74,14 @@ def get_lifecycle_policy_preview(
     digests = None if image_ids is None else _digests(call, repository, image_ids)
     if digests is not None:
         limit = len(digests)
-    rows = service.page_of_results(call, repository, after, limit + 1, tagged=tagged, digests=digests)
+    rows = []
+    if preview.status == "COMPLETE":
+        rows = service.page_of_results(call, repository.id, after, limit + 1, tagged=tagged, digests=digests)
     return _named(repository) | {
         "lifecyclePolicyText": preview.lifecycle_policy_text,
         "status": preview.status,
         "previewResults": [_result(row) for row in rows[:limit]],
-        "summary": _summary(service.counts_of_results(call, repository)),
+        "summary": _summary(preview),
         "nextToken": page.encode(request, [rows[limit - 1].position]) if len(rows) > limit else None,
     }
 
@@ -126,7 +128,10 @@ def _result(row: Any) -> dict[str, Any]:
     }
 
 
-def _summary(counts: dict[str, int]) -> dict[str, Any]:
-    archived = counts.get("TRANSITION", 0)
+def _summary(preview: service.Preview) -> dict[str, Any]:
+    expired, archived = preview.expiring_image_total_count, preview.transitioning_image_total_count
+    # Known a little before it is COMPLETE, and still afterwards.
+    if preview.status != "COMPLETE":
+        expired = archived = 0
     transitions = [{"targetStorageClass": "ARCHIVE", "imageTotalCount": archived}] if archived else None
-    return {"expiringImageTotalCount": counts.get("EXPIRE", 0), "transitioningImageTotalCounts": transitions}
+    return {"expiringImageTotalCount": expired, "transitioningImageTotalCounts": transitions}

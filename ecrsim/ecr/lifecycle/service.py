@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ecrsim.core.clock import SECOND
@@ -51,6 +51,10 @@ class Preview(NamedTuple):
     lifecycle_policy_text: str
     status: str
     preview_id: str
+    policy: dict[str, Any] | None
+    expiring_image_total_count: int
+    transitioning_image_total_count: int
+    last_reported: int
 
 
 def find_policy(call: Call, repository_id: int) -> StoredPolicy | None:
@@ -80,8 +84,10 @@ def put_policy(call: Call, repository: Repository, text: str) -> None:
             index_elements=["repository_id"], set_={"lifecycle_policy_text": text, "policy_version": version}
         )
     )
-    if pending(call, EVALUATE, str(repository.id)) is None:
-        interval = call.runtime.config.lifecycle_interval * SECOND
+    interval = call.runtime.config.lifecycle_interval * SECOND
+    due = pending(call, EVALUATE, str(repository.id))
+    # Further away than an interval it is only after the clock was set back.
+    if due is None or due > call.now + interval:
         enqueue(call, EVALUATE, call.now + interval, registry_of_row(repository), *_about(repository))
 
 
@@ -104,10 +110,12 @@ def start_preview(call: Call, repository: Repository, text: str | None) -> str:
         raise LifecyclePolicyPreviewInProgressException(
             repository_name=repository.repository_name, registry_id=repository.registry_id
         )
-    # With it go its results.
-    call.connection.execute(delete(lifecycle_previews).where(lifecycle_previews.c.repository_id == repository.id))
-    preview = {"lifecycle_policy_text": text, "status": "IN_PROGRESS", "preview_id": new_uuid()}
-    call.connection.execute(insert(lifecycle_previews).values(repository_id=repository.id, **preview))
+    begun: dict[str, Any] = {"lifecycle_policy_text": text, "status": "IN_PROGRESS", "preview_id": new_uuid()}
+    begun |= {"expiring_image_total_count": 0, "transitioning_image_total_count": 0}
+    begun |= {"policy": None, "last_reported": -1}
+    # The results of the one before may be many. The job drops them, a few at a time.
+    statement = upsert(lifecycle_previews).values(repository_id=repository.id, **begun)
+    call.connection.execute(statement.on_conflict_do_update(index_elements=["repository_id"], set_=begun))
     cancel(call, EXPIRE_PREVIEW, str(repository.id))
     due = call.now + call.runtime.config.preview_seconds * SECOND
     enqueue(call, COMPLETE_PREVIEW, due, registry_of_row(repository), *_about(repository))
@@ -134,41 +142,44 @@ def get_preview(call: Call, repository: Repository) -> Preview:
     return found
 
 
-def set_preview_status(call: Call, repository_id: int, status: str) -> None:
-    """Results stay only with a preview that is COMPLETE."""
+def update_preview(call: Call, repository_id: int, **values: Any) -> None:
     call.connection.execute(
-        update(lifecycle_previews).where(lifecycle_previews.c.repository_id == repository_id).values(status=status)
+        update(lifecycle_previews).where(lifecycle_previews.c.repository_id == repository_id).values(values)
     )
-    if status != "COMPLETE":
-        results = lifecycle_preview_results
-        call.connection.execute(delete(results).where(results.c.repository_id == repository_id))
+
+
+def drop_results(call: Call, repository_id: int, limit: int) -> bool:
+    """The first `limit` of them. False when none is left."""
+    results = lifecycle_preview_results
+    place = results.c.repository_id == repository_id
+    first = select(results.c.position).where(place).order_by(results.c.position).limit(limit)
+    dropped = call.connection.execute(delete(results).where(place, results.c.position.in_(first))).rowcount
+    return dropped == limit
 
 
 def page_of_results(
     call: Call,
-    repository: Repository,
+    repository_id: int,
     after: int,
     limit: int,
     *,
     tagged: bool | None = None,
     digests: Sequence[str] | None = None,
 ) -> list[Any]:
-    """Rows of `lifecycle_preview_results` after the position `after`."""
+    """Rows of `lifecycle_preview_results` after the position `after`, whatever the status of the preview.
+
+    Those of `digests` from the first on.
+    """
     results = lifecycle_preview_results
-    query = select(results).where(results.c.repository_id == repository.id, results.c.position > after)
+    query = select(results).where(results.c.repository_id == repository_id)
     if tagged is not None:
         query = query.where(results.c.is_tagged == tagged)
-    if digests is not None:
-        query = query.where(results.c.image_digest.in_(digests))
+    if digests is None:
+        query = query.where(results.c.position > after)
+    else:
+        # In a query of their own, and with no other bound, SQLite searches for them; otherwise it reads all results.
+        named = select(results.c.position).where(
+            results.c.repository_id == repository_id, results.c.image_digest.in_(digests)
+        )
+        query = query.where(results.c.position.in_(named))
     return list(call.connection.execute(query.order_by(results.c.position).limit(limit)))
-
-
-def counts_of_results(call: Call, repository: Repository) -> dict[str, int]:
-    """How many images each action is for, in the whole preview."""
-    results = lifecycle_preview_results
-    query = (
-        select(results.c.action, func.count().label("images"))
-        .where(results.c.repository_id == repository.id)
-        .group_by(results.c.action)
-    )
-    return {row.action: row.images for row in call.connection.execute(query)}

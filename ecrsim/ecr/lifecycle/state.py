@@ -30,23 +30,19 @@ _IMAGES = Prepared(
     .order_by(images.c.id)
     .limit(bindparam("limit"))
 )
+# By way of the images: the rows of a page, wherever in the tables they are, and none that must be sorted.
+_OF_PAGE = (_OF_REPOSITORY, images.c.id > bindparam("after"), images.c.id <= bindparam("last"))
 _TAGS = Prepared(
     select(image_tags.c.image_id, image_tags.c.image_tag)
-    .where(
-        image_tags.c.repository_id == bindparam("repository_id"),
-        image_tags.c.image_id > bindparam("after"),
-        image_tags.c.image_id <= bindparam("last"),
-    )
-    .order_by(image_tags.c.image_id, image_tags.c.id)
+    .join_from(images, image_tags, image_tags.c.image_id == images.c.id)
+    .where(*_OF_PAGE)
+    .order_by(images.c.id, image_tags.c.id)
 )
 _REFERENCES = Prepared(
     select(image_references.c.image_id, image_references.c.image_digest)
-    .where(
-        image_references.c.repository_id == bindparam("repository_id"),
-        image_references.c.image_id > bindparam("after"),
-        image_references.c.image_id <= bindparam("last"),
-    )
-    .order_by(image_references.c.image_id, image_references.c.image_digest)
+    .join_from(images, image_references, image_references.c.image_id == images.c.id)
+    .where(*_OF_PAGE)
+    .order_by(images.c.id, image_references.c.image_digest)
 )
 _EVERYTHING = 1 << 62
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
 from ecrsim.core.db import Json, metadata
 
@@ -25,7 +25,15 @@ lifecycle_previews = Table(
     Column("status", String(11), nullable=False),
     # Tells the results of this preview from those of the one before.
     Column("preview_id", String(36), nullable=False),
+    # What its events say of the policy: known, like the counts, when all its results are written.
+    Column("policy", Json),
+    Column("expiring_image_total_count", Integer, nullable=False),
+    Column("transitioning_image_total_count", Integer, nullable=False),
+    # Results up to this position are in events.
+    Column("last_reported", Integer, nullable=False),
 )
+
+# Those of a preview that is not COMPLETE are no answer: some are missing, or they are of the preview before.
 
 lifecycle_preview_results = Table(
     "lifecycle_preview_results",
@@ -40,6 +48,11 @@ lifecycle_preview_results = Table(
     Column("action", String(10), nullable=False),
     Column("applied_rule_priority", Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+Index(
+    "lifecycle_preview_results_by_digest",
+    lifecycle_preview_results.c.repository_id,
+    lifecycle_preview_results.c.image_digest,
 )
 
 # A run is planned once and then carried out in batches: what is left of it is here, whatever dies in between.
@@ -60,6 +73,9 @@ lifecycle_actions = Table(
     # No reference: the image may be gone by the time its turn comes.
     Column("image_id", Integer, nullable=False),
     Column("image_pushed_at", BigInteger, nullable=False),
+    # As the plan saw it: an image that has other tags by then, or another class, is left to the next run.
+    Column("image_tags", Json, nullable=False),
+    Column("storage_class", String(8)),
     Column("action", String(10), nullable=False),
     # None for what follows its subject.
     Column("rule_priority", Integer),

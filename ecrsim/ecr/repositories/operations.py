@@ -14,6 +14,7 @@ from ecrsim.core.arn import Registry, parse_repository_arn, repository_arn
 from ecrsim.core.errors import InvalidParameterException, RepositoryNotEmptyException
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.directory import changed
+from ecrsim.ecr.images.events import all_deleted
 from ecrsim.ecr.images.service import has_images
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories import rules, service
@@ -119,6 +120,7 @@ def delete_repository(
     if not force and has_images(call, repository):
         raise RepositoryNotEmptyException(repository_name=repository_name, registry_id=registry.account)
     answer = {"repository": _describe(call, repository)}
+    all_deleted(call, repository)
     service.delete_repository(call, repository)
     changed(call)  # its policy went with it, and another repository may take its name
     return answer

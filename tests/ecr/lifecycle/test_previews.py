@@ -196,3 +196,15 @@ def test_one_that_cannot_be_computed_has_failed(ecr, sim, place, monkeypatch):
     monkeypatch.undo()
     ecr.start_lifecycle_policy_preview(**place, lifecyclePolicyText=KEEP_ONE)
     assert ecr.get_lifecycle_policy_preview(**place)["status"] == "COMPLETE"
+
+
+def test_one_that_can_never_be_written_has_failed_in_the_end(ecr, sim, place, monkeypatch):
+    def keep(call, rows):
+        raise ArithmeticError("out of numbers")
+
+    fill(ecr, 2)
+    monkeypatch.setattr(jobs, "_keep_results", keep)
+    ecr.start_lifecycle_policy_preview(**place, lifecyclePolicyText=KEEP_ONE)
+    assert ecr.get_lifecycle_policy_preview(**place)["status"] == "IN_PROGRESS"
+    sim.advance(hours=2)
+    assert ecr.get_lifecycle_policy_preview(**place)["status"] == "FAILED"

@@ -7,6 +7,7 @@ from ecrsim.core.clock import DAY, HOUR
 from ecrsim.core.jobs import run_due
 from ecrsim.core.turning import turn
 from ecrsim.ecr.images.garbage import collect
+from ecrsim.ecr.lifecycle import jobs
 from tests.answers import ACCOUNT
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.pushing import artifact_of, create, index_of, listed, numbered, push, put
@@ -221,3 +222,36 @@ def test_a_run_missed_for_days_is_made_up_for_once(ecr, sim, app, configure):
     assert tags(ecr) == []
     (ran,) = sim.advance(days=1)
     assert ran.at == begin + 11 * DAY
+
+
+def test_a_run_that_fails_for_good_is_no_reason_not_to_try_the_next_day(ecr, sim, app, monkeypatch):
+    def fail(images, policy, now):
+        raise ArithmeticError("out of numbers")
+
+    push(ecr, app, numbered(0), "v0")
+    set_policy(ecr, rule(days=1))
+    begin = sim.runtime.clock.now()
+    monkeypatch.setattr(jobs, "plan", fail)
+    ran = sim.advance(days=1, hours=2)
+    assert [each.error for each in ran] == ["ArithmeticError: out of numbers"] * 5
+    monkeypatch.undo()
+    (again,) = sim.advance(days=1)
+    assert (again.at, again.error) == (begin + 2 * DAY, None)
+    sim.advance(days=1)
+    assert tags(ecr) == []
+
+
+def test_a_run_that_was_put_off_keeps_its_hour(ecr, sim, app, monkeypatch):
+    calls = []
+
+    def fail_once(images, policy, now):
+        calls.append(now)
+        if len(calls) == 1:
+            raise ArithmeticError("out of numbers")
+        return []
+
+    set_policy(ecr, rule(days=1))
+    begin = sim.runtime.clock.now()
+    monkeypatch.setattr(jobs, "plan", fail_once)
+    sim.advance(days=2)
+    assert calls == [begin + DAY, begin + DAY + 10_000, begin + 2 * DAY]
