@@ -124,7 +124,7 @@ def test_the_clock_is_shown_and_turned(tell, sim):
         (("clock", "real", "2026-01-01"), 1, "a time goes with freeze alone: ecrsim clock freeze 2026-01-01"),
         (("clock", "stop"), 2, "invalid choice: 'stop'"),
         (("advance",), 2, "required: DURATION"),
-        (("advance", "3661d"), 1, "3660 days at most"),
+        (("advance", "3000000d"), 1, "1970 to 9998"),
     ],
     ids=str,
 )

@@ -173,10 +173,10 @@ def find_image(
 
 
 def follows(call: Call, repository: Repository, image: Image, action: str) -> bool:
-    """Whether the image's subject is still gone, for EXPIRE, or still archived, for TRANSITION."""
+    """Whether the image's subject is still gone, for EXPIRE, or still archived or gone since, for TRANSITION."""
     (subject,) = _SUBJECT_OF.first(call.connection, image_id=image.id)
     found = image_by_digest(call, repository, subject)
-    return found is None if action == "EXPIRE" else found is not None and found.image_status == "ARCHIVED"
+    return found is None or (action == "TRANSITION" and found.image_status == "ARCHIVED")
 
 
 def tags_of(call: Call, image: Image) -> list[str]:

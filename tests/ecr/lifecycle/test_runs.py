@@ -255,3 +255,18 @@ def test_a_run_that_was_put_off_keeps_its_hour(ecr, sim, app, monkeypatch):
     monkeypatch.setattr(jobs, "plan", fail_once)
     sim.advance(days=2)
     assert calls == [begin + DAY, begin + DAY + 10_000, begin + 2 * DAY]
+
+
+def test_a_referrer_is_archived_after_its_subject_in_the_run_that_expires_that(ecr, sim, app):
+    image = numbered(1)
+    push(ecr, app, image, "v1")
+    place = {"repositoryName": app, "imageId": {"imageTag": "v1"}}
+    ecr.update_image_storage_class(**place, targetStorageClass="ARCHIVE")
+    set_policy(ecr, rule(days=90, since="sinceImageTransitioned"))
+    sim.advance(days=90, hours=1)
+    referrer = push(ecr, app, artifact_of(image))
+    sim.advance(days=1)
+    assert listed(ecr, app, filter={"imageStatus": "ANY"}) == [(referrer, None)]
+    assert listed(ecr, app, filter={"imageStatus": "ARCHIVED"}) == [(referrer, None)]
+    sim.advance(days=1)
+    assert listed(ecr, app, filter={"imageStatus": "ANY"}) == []
