@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import BadRequest
 
+from ecrsim.admin.arguments import json_answer, json_body
 from ecrsim.core.events import newest
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
@@ -28,7 +28,7 @@ def delivery_routes(runtime: Runtime) -> Blueprint:
         """Replace all targets and rules."""
         try:
             with runtime.database.write() as connection:
-                counts = targets.replace_all(connection, _body())
+                counts = targets.replace_all(connection, json_body())
         except TargetsError as error:
             raise BadRequest(str(error)) from None
         return jsonify(counts)
@@ -38,12 +38,12 @@ def delivery_routes(runtime: Runtime) -> Blueprint:
         """Targets without secrets, how far each is, and the rules."""
         with runtime.database.read() as connection:
             found = {"targets": targets.state(connection), "rules": _rules(targets.known(connection).rules)}
-        return Response(orjson.dumps(found), mimetype="application/json")
+        return json_answer(found)
 
     @routes.post("/targets/settle")
     def settle() -> Response:
         """Answer once every target is done with the events that there are now; 504 with those that are not in time."""
-        deadline = time.monotonic() + _seconds(_body() if request.content_length else {})
+        deadline = time.monotonic() + _seconds(json_body(optional=True))
         with runtime.database.read() as connection:
             last = newest(connection)
         pause = threading.Event()
@@ -72,13 +72,3 @@ def _seconds(body: Mapping[str, Any]) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST:
         raise BadRequest(f"seconds is a number from 0 to {_LONGEST:g}")
     return float(seconds)
-
-
-def _body() -> Mapping[str, Any]:
-    try:
-        body = orjson.loads(request.get_data())
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(body, Mapping):
-        raise BadRequest("the body is not an object")
-    return body

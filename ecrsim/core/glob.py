@@ -8,9 +8,14 @@ from __future__ import annotations
 
 
 def matches(pattern: str, text: str) -> bool:
-    first, *rest = pattern.split("*")
+    return has_parts(pattern.split("*"), text)
+
+
+def has_parts(parts: list[str], text: str) -> bool:
+    """Whether the text is these parts with anything between them."""
+    first, *rest = parts
     if not rest:
-        return pattern == text
+        return text == first
     last = rest.pop()
     if not text.startswith(first) or not text.endswith(last) or len(text) < len(first) + len(last):
         return False

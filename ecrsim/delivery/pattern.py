@@ -15,6 +15,8 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ecrsim.core.glob import has_parts
+
 Test = Callable[[Any], bool]
 Path = tuple[str, ...]
 
@@ -207,24 +209,7 @@ def _wildcard(operand: Any, place: str) -> Test:
         parts[-1] += literal
     if "" in parts[1:-1]:
         raise PatternError("Consecutive wildcard characters are not allowed", place)
-    return lambda value: isinstance(value, str) and _has_parts(parts, value)
-
-
-def _has_parts(parts: list[str], text: str) -> bool:
-    """Linear in the text for each star: the leftmost place of every part is as good as any."""
-    first, *rest = parts
-    if not rest:
-        return text == first
-    last = rest.pop()
-    if not text.startswith(first) or not text.endswith(last) or len(text) < len(first) + len(last):
-        return False
-    position, end = len(first), len(text) - len(last)
-    for part in rest:
-        found = text.find(part, position, end)
-        if found < 0:
-            return False
-        position = found + len(part)
-    return True
+    return lambda value: isinstance(value, str) and has_parts(parts, value)
 
 
 def _anything_but(operand: Any, place: str) -> Test:

@@ -8,19 +8,16 @@ nothing here gives them out again but `known`, for those who deliver.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import orjson
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from ecrsim.core import ids, neighbours
 from ecrsim.core.clock import iso
 from ecrsim.core.db import Prepared, properties
-from ecrsim.core.digest import digest_of
+from ecrsim.core.documents import obey_once
 from ecrsim.core.events import events, newest
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import pattern as event_pattern
@@ -218,33 +215,8 @@ def replace_all(connection: Connection, document: Mapping[str, Any]) -> dict[str
 
 def load_targets(runtime: Runtime) -> None:
     """Make the file's targets the ones that hold, once for each content. TargetsError when it cannot be."""
-    file = runtime.config.targets
-    if not file:
-        return
-    try:
-        content = Path(file).read_bytes()
-    except OSError as error:
-        raise TargetsError(f"{file} cannot be read: {error.strerror}") from error
-    digest = digest_of(content)
-    with runtime.database.write() as connection:
-        query = select(properties.c.value).where(properties.c.name == _LOADED)
-        if connection.execute(query).scalar() == digest:
-            return
-        try:
-            replace_all(connection, _parsed(content))
-        except TargetsError as error:
-            raise TargetsError(f"{file}: {error}") from None
-        _set_property(connection, _LOADED, digest)
-
-
-def _parsed(content: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(content) if content.lstrip().startswith(b"{") else tomllib.loads(content.decode())
-    except (orjson.JSONDecodeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetsError(f"it is neither JSON nor TOML: {error}") from None
-    if not isinstance(document, dict):
-        raise TargetsError("it is not an object")
-    return document
+    if runtime.config.targets:
+        obey_once(runtime.database, runtime.config.targets, _LOADED, replace_all, TargetsError)
 
 
 def _set_property(connection: Connection, name: str, value: str) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Any
 
-import orjson
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection
 
 from ecrsim.core.clock import SECOND
-from ecrsim.core.db import properties
-from ecrsim.core.digest import digest_of
+from ecrsim.core.documents import obey_once
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.access.directory import DirectoryError, end_sessions, replace_all
 
@@ -20,24 +16,13 @@ _LOADED = "principals:generation"
 
 def load_principals(runtime: Runtime) -> None:
     """Make the file's principals the known ones, once for each content. DirectoryError when it cannot be."""
-    file = runtime.config.principals
-    if not file:
-        return
-    try:
-        content = Path(file).read_bytes()
-    except OSError as error:
-        raise DirectoryError(f"{file} cannot be read: {error.strerror}") from error
-    digest = digest_of(content)
-    with runtime.database.write() as connection:
-        query = select(properties.c.value).where(properties.c.name == _LOADED)
-        if connection.execute(query).scalar() == digest:
-            return
-        try:
-            replace_all(connection, _document(file, content), runtime.config.account, runtime.config.region)
-        except DirectoryError as error:
-            raise DirectoryError(f"{file}: {error}") from None
-        connection.execute(delete(properties).where(properties.c.name == _LOADED))
-        connection.execute(insert(properties).values(name=_LOADED, value=digest))
+    config = runtime.config
+
+    def obey(connection: Connection, document: dict[str, Any]) -> None:
+        replace_all(connection, document, config.account, config.region)
+
+    if config.principals:
+        obey_once(runtime.database, config.principals, _LOADED, obey, DirectoryError)
 
 
 def forget_ended_sessions(runtime: Runtime) -> int:
@@ -45,13 +30,3 @@ def forget_ended_sessions(runtime: Runtime) -> int:
     before = runtime.clock.now() - runtime.config.token_lifetime * SECOND
     with runtime.database.write() as connection:
         return end_sessions(connection, before)
-
-
-def _document(file: str, content: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(content) if content.lstrip().startswith(b"{") else tomllib.loads(content.decode())
-    except (orjson.JSONDecodeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DirectoryError(f"it is neither JSON nor TOML: {error}") from None
-    if not isinstance(document, dict):
-        raise DirectoryError("it is not an object")
-    return document

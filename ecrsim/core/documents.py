@@ -1,0 +1,52 @@
+"""Documents that a user gives in a file, as JSON or TOML: obeyed once for each content."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, insert, select
+
+from ecrsim.core.db import Database, properties
+from ecrsim.core.digest import digest_of
+
+
+def obey_once(
+    database: Database,
+    file: str,
+    name: str,
+    obey: Callable[[Connection, dict[str, Any]], object],
+    error: type[ValueError],
+) -> None:
+    """Let `obey` have the document, unless it had the same the last time; `name` is the property that remembers it.
+
+    `error`, which `obey` raises as well, when the file cannot be read or is no object. Nothing is changed then.
+    """
+    try:
+        content = Path(file).read_bytes()
+    except OSError as failure:
+        raise error(f"{file} cannot be read: {failure.strerror}") from failure
+    digest = digest_of(content)
+    with database.write() as connection:
+        query = select(properties.c.value).where(properties.c.name == name)
+        if connection.execute(query).scalar() == digest:
+            return
+        try:
+            obey(connection, _parsed(content, error))
+        except error as failure:
+            raise error(f"{file}: {failure}") from None
+        connection.execute(delete(properties).where(properties.c.name == name))
+        connection.execute(insert(properties).values(name=name, value=digest))
+
+
+def _parsed(content: bytes, error: type[ValueError]) -> dict[str, Any]:
+    try:
+        document = orjson.loads(content) if content.lstrip().startswith(b"{") else tomllib.loads(content.decode())
+    except (orjson.JSONDecodeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
+        raise error(f"it is neither JSON nor TOML: {failure}") from None
+    if not isinstance(document, dict):
+        raise error("it is not an object")
+    return document
