@@ -73,10 +73,12 @@ class Registry:
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """An answer of the admin surface; asked again where a worker was killed that had the connection."""
         content = b"" if body is None else json.dumps(body).encode()
-        for _ in range(100):
+        # Where no worker is left, another takes half a second to come: a refused connection is no reason to hurry.
+        for _ in range(600):
             try:
                 answer = self._client.send(method, f"/_ecrsim/{path}", content)
             except Gone:
+                threading.Event().wait(0.05)
                 continue
             assert answer.status == 200, answer.body
             return answer.json()
