@@ -87,7 +87,7 @@ class TestOpening:
         assert names(again) == ["a"]
         again.close()
 
-    @pytest.mark.parametrize("version", ["0", "999"])
+    @pytest.mark.parametrize("version", ["0", "3", "999"])
     def test_another_version_is_refused_in_plain_words(self, database, path, version):
         with database.write() as connection:
             connection.execute(update(properties).where(properties.c.name == "schema_version").values(value=version))

@@ -69,8 +69,9 @@ def check_files(data_dir: Path) -> None:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
         layers = database.execute("SELECT DISTINCT layer_digest, layer_size FROM layers").fetchall()
-    # Beside the directories of the algorithms a worker that starts tries whether it can write.
-    blobs = {path.name: path for path in (data_dir / "blobs").glob("sha*/**/*") if path.is_file()}
+    blobs = {path.name: path for path in (data_dir / "blobs").rglob("*") if path.is_file()}
+    # A worker that starts tries under this name whether it can write; nothing else may lie there that is no blob.
+    blobs.pop("writable", None)
     assert {digest.partition(":")[2]: size for digest, size in layers}.items() <= {
         name: path.stat().st_size for name, path in blobs.items()
     }.items()
