@@ -1,37 +1,82 @@
-"""Which function answers which modelled operation.
+"""Which function answers which modelled operation, and how it runs.
 
-A function is declared where it is written and found by its model name; nothing else registers anything. A name that the
-model lacks, and a second function for one operation, are errors at import, so that neither can be shipped.
+A function is declared where it is written and found by its model name; nothing else registers anything, and no part of
+ecrsim decides anything by how an operation is called. A name that the model lacks, and a second function for one
+operation, are errors at import, so that neither can be shipped.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from ecrsim.contract.models import SERVICES, Operation, service
+from ecrsim.contract.questions import Asks, ask_once
 from ecrsim.core.errors import UnknownOperationException
 
 #: A function of an operation: the call, then the input's members in snake case; the result is shaped by the output.
 Function = Callable[..., Any]
 
+#: "read": a read transaction, opened on first use; the function writes nothing. "write": one write transaction around
+#: function, answer and trail. "own": the function opens what it needs, because it moves bytes or seldom writes.
+Transaction = Literal["read", "write", "own"]
+
 _F = TypeVar("_F", bound=Function)
 
-_functions: dict[Operation, Function] = {}
+
+class Declaration(NamedTuple):
+    """An operation that is built: its function, and everything that is special about how it runs."""
+
+    operation: Operation
+    function: Function
+    transaction: Transaction
+    #: A request that succeeds leaves a CloudTrail record, in the transaction of its change.
+    on_trail: bool
+    #: The IAM action without its prefix: the operation's name but for ListImageReferrers.
+    action: str
+    asks: Asks
+    #: (shape name, pattern): what the service itself checks and the model lacks (`contract/parse.py`).
+    service_checks: tuple[tuple[str, str], ...]
 
 
-def operation(name: str, *, service: str = "ecr") -> Callable[[_F], _F]:
-    """Declare a function as an operation: `@operation("PutImage")`, `@operation("PutImage", service="ecr-public")`.
+_declared: dict[Operation, Declaration] = {}
 
-    LookupError at import when the model has no such operation or it has a function already.
+
+def operation(
+    name: str,
+    *,
+    transaction: Transaction,
+    service: str = "ecr",
+    on_trail: bool | None = None,
+    action: str | None = None,
+    asks: Asks = ask_once,
+    service_checks: Mapping[str, str] | None = None,
+) -> Callable[[_F], _F]:
+    """Declare a function as an operation: `@operation("PutImage", transaction="write")`.
+
+    `on_trail`: every "write" is on the trail unless it says otherwise; nothing else can be, as the record shares the
+    write transaction of the change. `action`, `asks` and `service_checks` as in `Declaration`.
+    LookupError at import when the model has no such operation or it has a function already, ValueError for a trail
+    without a write transaction.
     """
     modelled = _modelled(service, name)
+    if on_trail and transaction != "write":
+        raise ValueError(f"{service} {name} is on the trail without a write transaction")
 
     def register(function: _F) -> _F:
-        if modelled in _functions:
-            raise LookupError(f"{service} {name} is declared twice: {_where(_functions[modelled])}, {_where(function)}")
-        _functions[modelled] = function
+        if modelled in _declared:
+            there = _declared[modelled].function
+            raise LookupError(f"{service} {name} is declared twice: {_where(there)}, {_where(function)}")
+        _declared[modelled] = Declaration(
+            operation=modelled,
+            function=function,
+            transaction=transaction,
+            on_trail=transaction == "write" if on_trail is None else on_trail,
+            action=action or name,
+            asks=asks,
+            service_checks=tuple((service_checks or {}).items()),
+        )
         return function
 
     return register
@@ -48,19 +93,19 @@ def _modelled(service_name: str, name: str) -> Operation:
     return found
 
 
-def function_of(modelled: Operation) -> Function | None:
-    """The function of an operation, None when it is not built."""
-    return _functions.get(modelled)
+def declaration_of(modelled: Operation) -> Declaration | None:
+    """How an operation runs, None when it is not built."""
+    return _declared.get(modelled)
 
 
-def registered(service_name: str, name: str) -> Function | None:
-    """The function of an operation by name, None when it is not built. LookupError for a name outside the model."""
-    return _functions.get(_modelled(service_name, name))
+def registered(service_name: str, name: str) -> Declaration | None:
+    """The declaration of an operation by name, None when it is not built. LookupError for a name outside the model."""
+    return _declared.get(_modelled(service_name, name))
 
 
 def missing(service_name: str) -> list[str]:
     """The operations of the model that have no function, in model order."""
-    return [name for name, modelled in service(service_name).operations.items() if modelled not in _functions]
+    return [name for name, modelled in service(service_name).operations.items() if modelled not in _declared]
 
 
 @functools.cache

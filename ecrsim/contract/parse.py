@@ -33,9 +33,6 @@ Checker = Callable[[Any], Any]
 #: Levels of nesting that a body may have, those of ignored members included. The models need 6.
 MAX_DEPTH = 64
 
-_TAG = "[a-zA-Z0-9-_.]+"
-_DIGEST = "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"
-
 #: Shapes that the service checks itself, and the leaf it names. R recorded, I inferred from their age and kind.
 SERVICE_CHECKED = {
     "RepositoryName": "repositoryName",  # R, in a list too
@@ -50,19 +47,6 @@ SERVICE_CHECKED = {
 #: Of those, the ones that the service checks as entries of a list. `registryIds` is recorded in the framework's voice.
 _CHECKED_IN_LISTS = frozenset({"RepositoryName"})
 
-#: Patterns that the service enforces and the model lacks, by operation. The batch calls are not here: they answer a
-#: failure entry for each bad id instead.
-SERVICE_PATTERNS = {
-    "PutImage": {"ImageTag": _TAG},  # R
-    "DescribeImages": {"ImageTag": _TAG, "ImageDigest": _DIGEST},  # R
-    "DescribeImageScanFindings": {"ImageTag": _TAG, "ImageDigest": _DIGEST},  # R
-    "StartImageScan": {"ImageTag": _TAG, "ImageDigest": _DIGEST},  # I
-    "DescribeImageReplicationStatus": {"ImageTag": _TAG, "ImageDigest": _DIGEST},  # I
-    "DescribeImageSigningStatus": {"ImageTag": _TAG, "ImageDigest": _DIGEST},  # I
-    "UpdateImageStorageClass": {"ImageTag": _TAG, "ImageDigest": _DIGEST},  # I
-    "ListImageReferrers": {"ImageDigest": _DIGEST},  # I
-}
-
 #: Where the service prints a pattern otherwise than the published model has it (R).
 PRINTED_PATTERNS = {
     r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*": (
@@ -75,19 +59,23 @@ PRINTED_ENUMS = {
     "ImageTagMutability": ("IMMUTABLE", "MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"),
 }
 
-_checkers: dict[Operation, Checker] = {}
+#: (shape name, pattern): what the service enforces and the model lacks, as an operation declares it. The batch calls
+#: declare none: they answer a failure entry for each bad id instead.
+ServiceChecks = tuple[tuple[str, str], ...]
+
+_checkers: dict[tuple[Operation, ServiceChecks], Checker] = {}
 
 
-def parse(operation: Operation, body: bytes) -> dict[str, Any]:
+def parse(operation: Operation, body: bytes, service_checks: ServiceChecks = ()) -> dict[str, Any]:
     """The arguments of an operation: its input's members in snake case, only those that were given.
 
     Structures inside are dicts of wire names (`[{"Key": "a", "Value": "b"}]`), blobs are bytes. An empty body is `{}`.
     InvalidParameterException for a broken constraint, SerializationException for anything that is not such an input.
     """
-    checker = _checkers.get(operation)
+    key = operation, service_checks
+    checker = _checkers.get(key)
     if checker is None:
-        compiled = _Compiler(SERVICE_PATTERNS.get(operation.name, {}))
-        checker = _checkers[operation] = compiled.structure(operation.input, snake)
+        checker = _checkers[key] = _Compiler(dict(service_checks)).structure(operation.input, snake)
     try:
         arguments: dict[str, Any] = checker(_document(body))
     except _Violation as violation:

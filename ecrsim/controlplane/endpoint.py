@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from ecrsim.contract.models import Operation
-from ecrsim.contract.operations import function_of, resolve_target
+from ecrsim.contract.operations import Declaration, declaration_of, resolve_target
 from ecrsim.contract.parse import parse
+from ecrsim.contract.questions import plain_question
 from ecrsim.contract.shape import error_body, shape
-from ecrsim.controlplane.actions import ACTIONS, questions
 from ecrsim.controlplane.caller import authenticate
 from ecrsim.core import ids
 from ecrsim.core.errors import (
@@ -28,10 +27,6 @@ log = logging.getLogger("ecrsim.api")
 CONTENT_TYPE = "application/x-amz-json-1.1"
 #: What the front end says to any other type, also to that of JSON 1.0 (recorded).
 _OTHER_TYPE = b"<UnknownOperationException/>\n"
-#: Operations that change nothing run in a read transaction; the two that move bytes open their own (ecr/layers).
-_READS = ("Describe", "Get", "List", "BatchGet", "BatchCheck", "UploadLayerPart", "CompleteLayerUpload")
-#: Of layers only what becomes of them is on the trail.
-_NOT_ON_TRAIL = frozenset({"InitiateLayerUpload"})
 
 
 def answer(runtime: Runtime, request: Request) -> Answer:
@@ -65,25 +60,26 @@ def _perform(runtime: Runtime, request: Request, request_id: str) -> bytes:
     if content is None:
         raise RequestEntityTooLargeException(f"The request body is longer than {runtime.config.max_body} bytes.")  # I
     with runtime.call(root_caller(runtime.config.account, runtime.config.region), request_id, request.origin) as call:
-        action = f"{operation.service}:{ACTIONS.get(operation.name, operation.name)}"
-        with audit.kept(call, action):
+        declared = declaration_of(operation)
+        with audit.kept(call, f"{operation.service}:{declared.action if declared else operation.name}"):
             call.caller = authenticate(call, request, content, operation.service)
-            return _result(call, operation, content, request.header("USER_AGENT"))
+            if declared is None:
+                raise NotImplementedException(operation=operation.name)
+            return _result(call, declared, content, request.header("USER_AGENT"))
 
 
-def _result(call: Call, operation: Operation, content: bytes, user_agent: str | None) -> bytes:
-    function = function_of(operation)
-    if function is None:
-        raise NotImplementedException(operation=operation.name)
-    arguments = parse(operation, content)
-    asked = questions(call.caller, operation.name, arguments)
+def _result(call: Call, declared: Declaration, content: bytes, user_agent: str | None) -> bytes:
+    operation = declared.operation
+    arguments = parse(operation, content, declared.service_checks)
+    plain = plain_question(call.caller, declared.action, arguments)
+    asked = declared.asks(plain, arguments)
     for question in asked:
         authorize(call, *question)
-    if operation.name.startswith(_READS):
-        return shape(operation, function(call, **arguments))
+    if declared.transaction != "write":
+        return shape(operation, declared.function(call, **arguments))
     with call.writing():
-        body = shape(operation, function(call, **arguments))
-        if operation.name not in _NOT_ON_TRAIL:
+        body = shape(operation, declared.function(call, **arguments))
+        if declared.on_trail:
             place = asked[0].registry, asked[0].repository_name
             called(call, operation.service, operation.name, *place, content, body, user_agent)
         return body

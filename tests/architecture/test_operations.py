@@ -24,8 +24,9 @@ def declared(source: Source) -> Iterator[tuple[str, str, str]]:
     for node in source.nodes:
         for decorator in getattr(node, "decorator_list", []):
             if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", None) == "operation":
-                options = {option.arg: ast.literal_eval(option.value) for option in decorator.keywords}
-                yield options.get("service", "ecr"), ast.literal_eval(decorator.args[0]), node.name
+                options = {option.arg: option.value for option in decorator.keywords}
+                service_name = ast.literal_eval(options["service"]) if "service" in options else "ecr"
+                yield service_name, ast.literal_eval(decorator.args[0]), node.name
 
 
 def everything_declared() -> list[tuple[Source, str, str, str]]:

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from ecrsim.contract.models import SERVICES, service, snake
-from ecrsim.contract.operations import function_of, missing
+from ecrsim.contract.operations import declaration_of, missing
 from ecrsim.core import errors
 from ecrsim.core.errors import ServiceError
 from tests.contract.modelled import OPERATIONS, operation_id
@@ -41,7 +41,7 @@ def _load_everything():
 
 
 _load_everything()
-BUILT = [operation for operation in OPERATIONS if function_of(operation) is not None]
+BUILT = [operation for operation in OPERATIONS if declaration_of(operation) is not None]
 every_built_operation = pytest.mark.parametrize("operation", BUILT, ids=operation_id)
 ERROR_CLASSES = [
     value
@@ -58,12 +58,12 @@ def test_an_operation_is_built_or_missing():
 
 @every_built_operation
 def test_the_function_is_named_after_its_operation(operation):
-    assert function_of(operation).__name__ == operation.function
+    assert declaration_of(operation).function.__name__ == operation.function
 
 
 @every_built_operation
 def test_the_parameters_are_the_members_of_the_input(operation):
-    call, *parameters = inspect.signature(function_of(operation)).parameters.values()
+    call, *parameters = inspect.signature(declaration_of(operation).function).parameters.values()
 
     assert call.name == "call"
     assert {parameter.name for parameter in parameters} == {snake(name) for name in operation.input.members}
@@ -75,7 +75,7 @@ def test_the_parameters_are_the_members_of_the_input(operation):
 
 @every_built_operation
 def test_what_is_required_has_no_default_and_the_rest_has_one(operation):
-    _, *parameters = inspect.signature(function_of(operation)).parameters.values()
+    _, *parameters = inspect.signature(declaration_of(operation).function).parameters.values()
     without_default = {parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty}
 
     assert without_default == {snake(name) for name in operation.input.required}
@@ -96,7 +96,7 @@ def raised_in(function):
 
 @every_built_operation
 def test_the_errors_that_are_raised_are_declared(operation):
-    assert set(raised_in(function_of(operation))) <= {*operation.errors, *PROTOCOL_ERRORS}
+    assert set(raised_in(declaration_of(operation).function)) <= {*operation.errors, *PROTOCOL_ERRORS}
 
 
 def test_the_test_above_sees_what_is_raised():

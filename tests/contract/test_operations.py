@@ -10,25 +10,25 @@ from tests.contract.modelled import OPERATIONS
 
 @pytest.fixture(autouse=True)
 def _nothing_declared(monkeypatch):
-    monkeypatch.setattr(operations, "_functions", {})
+    monkeypatch.setattr(operations, "_declared", {})
 
 
 def test_a_function_is_found_under_the_name_of_its_operation():
-    @operations.operation("PutImage")
+    @operations.operation("PutImage", transaction="write")
     def put_image(call):
         return {}
 
-    assert operations.registered("ecr", "PutImage") is put_image
-    assert operations.function_of(service("ecr").operations["PutImage"]) is put_image
+    assert operations.registered("ecr", "PutImage").function is put_image
+    assert operations.declaration_of(service("ecr").operations["PutImage"]).function is put_image
     assert operations.registered("ecr-public", "PutImage") is None
 
 
 def test_the_services_are_apart():
-    @operations.operation("PutImage", service="ecr-public")
+    @operations.operation("PutImage", transaction="write", service="ecr-public")
     def put_public_image(call):
         return {}
 
-    assert operations.registered("ecr-public", "PutImage") is put_public_image
+    assert operations.registered("ecr-public", "PutImage").function is put_public_image
     assert operations.registered("ecr", "PutImage") is None
 
 
@@ -38,30 +38,46 @@ def test_the_services_are_apart():
 )
 def test_a_name_that_the_model_lacks_is_an_error(name, service_name):
     with pytest.raises(LookupError, match=f"the model has no operation {name} of {service_name}"):
-        operations.operation(name, service=service_name)
+        operations.operation(name, transaction="read", service=service_name)
     with pytest.raises(LookupError):
         operations.registered(service_name, name)
 
 
 def test_a_second_function_is_an_error_that_names_both():
-    @operations.operation("PutImage")
+    @operations.operation("PutImage", transaction="write")
     def first(call):
         return {}
 
     with pytest.raises(LookupError, match=r"ecr PutImage is declared twice: .*first, .*second"):
 
-        @operations.operation("PutImage")
+        @operations.operation("PutImage", transaction="write")
         def second(call):
             return {}
 
-    assert operations.registered("ecr", "PutImage") is first
+    assert operations.registered("ecr", "PutImage").function is first
+
+
+def test_a_write_is_on_the_trail_unless_it_says_otherwise_and_nothing_else_is():
+    for name, options in {
+        "PutImage": {"transaction": "write"},
+        "InitiateLayerUpload": {"transaction": "write", "on_trail": False},
+        "UploadLayerPart": {"transaction": "own"},
+        "ListImages": {"transaction": "read"},
+    }.items():
+        operations.operation(name, **options)(dict)
+    on_trail = {each.operation.name for each in operations._declared.values() if each.on_trail}
+    assert on_trail == {"PutImage"}
+
+    for transaction in ("read", "own"):
+        with pytest.raises(ValueError, match="ecr GetLifecyclePolicy is on the trail without a write transaction"):
+            operations.operation("GetLifecyclePolicy", transaction=transaction, on_trail=True)
 
 
 def test_missing_lists_what_has_no_function_in_model_order():
     everything = list(service("ecr-public").operations)
     assert operations.missing("ecr-public") == everything
 
-    @operations.operation("PutImage", service="ecr-public")
+    @operations.operation("PutImage", transaction="write", service="ecr-public")
     def put_image(call):
         return {}
 

@@ -5,8 +5,12 @@ import json
 import pytest
 
 from ecrsim.contract.models import service
+from ecrsim.contract.operations import declaration_of
 from ecrsim.contract.parse import parse
+from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.errors import InvalidParameterException
+from ecrsim.ecr import load_capabilities
+from ecrsim.ecr.images.rules import TAG_TEXT
 
 ECR = service("ecr").operations
 PUBLIC = service("ecr-public").operations
@@ -16,11 +20,17 @@ OLD_NAME = "must satisfy regular expression '(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[
 TAG = "must satisfy regular expression '[a-zA-Z0-9-_.]+'"
 DIGEST = "must satisfy regular expression '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"
 REPOSITORY = {"repositoryName": "team/app"}
+#: What operations that are not built yet will declare.
+TO_DECLARE = {"DescribeImageScanFindings": (("ImageTag", TAG_TEXT), ("ImageDigest", ECR_DIGEST_TEXT))}
+
+load_capabilities()
 
 
 def refusal(operation, body):
+    declared = declaration_of(operation)
+    checks = declared.service_checks if declared else TO_DECLARE.get(operation.name, ())
     with pytest.raises(InvalidParameterException) as caught:
-        parse(operation, json.dumps(body).encode())
+        parse(operation, json.dumps(body).encode(), checks)
     assert caught.value.code == "InvalidParameterException"
     assert caught.value.status == 400
     return caught.value.message

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ecrsim.contract.models import Shape, service
-from ecrsim.contract.operations import missing
+from ecrsim.contract.operations import declaration_of, missing
 from ecrsim.testing import build_image
 from tests.answers import ACCOUNT
 from tests.api import post
@@ -144,7 +144,7 @@ def test_garbage(filled, upload_id, operation):
 def test_what_is_there_survives_it(filled, ecr):
     """The operations that only read leave everything as it was."""
     before = listed(ecr, "app")
-    reads = [each for each in BUILT if each.name.startswith(("Describe", "Get", "List", "BatchGet", "BatchCheck"))]
+    reads = [each for each in BUILT if declaration_of(each).transaction == "read"]
     for operation in reads:
         post(
             filled, operation.name, {"repositoryName": "app", "imageIds": [{"imageTag": "v1"}], "layerDigests": DIGESTS}

@@ -255,13 +255,6 @@ def _principal_type(identity: Identity) -> str:
     return "AssumedRole" if identity.principal.role_arn else "User"
 
 
-def tag_context(tags: Sequence[Mapping[str, str]] | None, keys: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """`aws:RequestTag/…` and `aws:TagKeys` of a request that sets or removes resource tags."""
-    values = {f"aws:requesttag/{tag['Key'].lower()}": [tag["Value"]] for tag in tags or ()}
-    names = [tag["Key"] for tag in tags or ()] + list(keys or ())
-    return values | ({"aws:tagkeys": names} if names else {})
-
-
 def would_lock_out(call: Call, document: Document, registry: Registry, repository_name: str) -> bool:
     """True when the caller could not set the repository's policy again, once `document` is it."""
     known = memory(call)

@@ -25,7 +25,7 @@ from ecrsim.ecr.repositories.service import get_repository, proxy_endpoint
 from ecrsim.ecr.repositories.tables import Repository
 
 
-@operation("GetAuthorizationToken")
+@operation("GetAuthorizationToken", transaction="read")
 def get_authorization_token(call: Call, registry_ids: list[str] | None = None) -> dict[str, Any]:
     """A token for `docker login`, good for 12 hours; one entry for each registry that was named (deprecated, works)."""
     token, expires_at = issue_token(call)
@@ -41,7 +41,7 @@ def get_authorization_token(call: Call, registry_ids: list[str] | None = None) -
     }
 
 
-@operation("SetRepositoryPolicy")
+@operation("SetRepositoryPolicy", transaction="write")
 def set_repository_policy(
     call: Call, repository_name: str, policy_text: str, registry_id: str | None = None, force: bool | None = None
 ) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def set_repository_policy(
     return {"registryId": registry.account, "repositoryName": repository_name, "policyText": text}
 
 
-@operation("GetRepositoryPolicy")
+@operation("GetRepositoryPolicy", transaction="read")
 def get_repository_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
     """The text as ECR rewrites it."""
     registry = registry_of(call, registry_id)
@@ -68,7 +68,7 @@ def get_repository_policy(call: Call, repository_name: str, registry_id: str | N
     return _repository_policy(call, registry, repository)
 
 
-@operation("DeleteRepositoryPolicy")
+@operation("DeleteRepositoryPolicy", transaction="write")
 def delete_repository_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
     """Answers with the text that is no more."""
     registry = registry_of(call, registry_id)
@@ -88,7 +88,7 @@ def _repository_policy(call: Call, registry: Registry, repository: Repository) -
     return {"registryId": registry.account, "repositoryName": name, "policyText": text}
 
 
-@operation("PutRegistryPolicy")
+@operation("PutRegistryPolicy", transaction="write")
 def put_registry_policy(call: Call, policy_text: str) -> dict[str, Any]:
     """One policy for a registry, evaluated on every request to it (scope V2)."""
     registry = registry_of(call)
@@ -102,13 +102,13 @@ def put_registry_policy(call: Call, policy_text: str) -> dict[str, Any]:
     return {"registryId": registry.account, "policyText": text}
 
 
-@operation("GetRegistryPolicy")
+@operation("GetRegistryPolicy", transaction="read")
 def get_registry_policy(call: Call) -> dict[str, Any]:
     """The text as ECR rewrites it."""
     return _registry_policy(call, registry_of(call))
 
 
-@operation("DeleteRegistryPolicy")
+@operation("DeleteRegistryPolicy", transaction="write")
 def delete_registry_policy(call: Call) -> dict[str, Any]:
     """Answers with the text that is no more."""
     registry = registry_of(call)

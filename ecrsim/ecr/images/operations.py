@@ -7,6 +7,7 @@ from typing import Any
 from ecrsim.contract.operations import operation
 from ecrsim.contract.shape import Entries
 from ecrsim.core import page
+from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.errors import (
     ImageNotFoundException,
     ImageStorageClassUpdateNotSupportedException,
@@ -22,8 +23,13 @@ from ecrsim.ecr.repositories.tables import Repository
 
 ImageId = dict[str, str]
 
+#: What the service checks in its own voice where one image is named, and the model lacks. Recorded for DescribeImages
+#: and DescribeImageScanFindings; inferred for UpdateImageStorageClass, StartImageScan and the statuses of replication
+#: and signing.
+_IMAGE_ID = {"ImageTag": rules.TAG_TEXT, "ImageDigest": ECR_DIGEST_TEXT}
 
-@operation("PutImage")
+
+@operation("PutImage", transaction="write", service_checks={"ImageTag": rules.TAG_TEXT})  # R
 def put_image(
     call: Call,
     repository_name: str,
@@ -58,7 +64,7 @@ def _failure(image_id: ImageId, failure: rules.Failure) -> dict[str, Any]:
     return {"imageId": image_id, "failureCode": failure.code, "failureReason": failure.reason}
 
 
-@operation("BatchGetImage")
+@operation("BatchGetImage", transaction="read")
 def batch_get_image(
     call: Call,
     repository_name: str,
@@ -102,7 +108,7 @@ def _is_accepted(media_type: str, accepted: list[str] | None) -> bool:
     return accepted is None or media_type in accepted or media_type in manifests.INDEX_TYPES or "*/*" in accepted
 
 
-@operation("BatchDeleteImage")
+@operation("BatchDeleteImage", transaction="write")
 def batch_delete_image(
     call: Call, repository_name: str, image_ids: list[ImageId], registry_id: str | None = None
 ) -> dict[str, Any]:
@@ -165,7 +171,7 @@ def _refuse_paging(next_token: str | None, max_results: int | None) -> None:
 _TAGGED = {"TAGGED": True, "UNTAGGED": False}
 
 
-@operation("DescribeImages")
+@operation("DescribeImages", transaction="read", service_checks=_IMAGE_ID)
 def describe_images(
     call: Call,
     repository_name: str,
@@ -258,7 +264,7 @@ def _details(call: Call, repository: Repository, rows: list[Any]) -> Entries | l
     return Entries(entries, describe, ("DescribeImages", account, name))
 
 
-@operation("ListImages")
+@operation("ListImages", transaction="read")
 def list_images(
     call: Call,
     repository_name: str,
@@ -281,7 +287,9 @@ def list_images(
     return {"imageIds": entries, "nextToken": token}
 
 
-@operation("ListImageReferrers")
+@operation(
+    "ListImageReferrers", transaction="read", action="BatchGetImage", service_checks={"ImageDigest": ECR_DIGEST_TEXT}
+)  # I
 def list_image_referrers(
     call: Call,
     repository_name: str,
@@ -317,7 +325,7 @@ def list_image_referrers(
     }
 
 
-@operation("UpdateImageStorageClass")
+@operation("UpdateImageStorageClass", transaction="write", service_checks=_IMAGE_ID)
 def update_image_storage_class(
     call: Call, repository_name: str, image_id: ImageId, target_storage_class: str, registry_id: str | None = None
 ) -> dict[str, Any]:
@@ -347,21 +355,21 @@ def update_image_storage_class(
     }
 
 
-@operation("RegisterPullTimeUpdateExclusion")
+@operation("RegisterPullTimeUpdateExclusion", transaction="write")
 def register_pull_time_update_exclusion(call: Call, principal_arn: str) -> dict[str, Any]:
     """From now on pulls by this principal leave lastRecordedPullTime as it is."""
     exclusions.register(call, registry_of(call), principal_arn)
     return {"principalArn": principal_arn, "createdAt": call.now}
 
 
-@operation("DeregisterPullTimeUpdateExclusion")
+@operation("DeregisterPullTimeUpdateExclusion", transaction="write")
 def deregister_pull_time_update_exclusion(call: Call, principal_arn: str) -> dict[str, Any]:
     """Its pulls count again."""
     exclusions.deregister(call, registry_of(call), principal_arn)
     return {"principalArn": principal_arn}
 
 
-@operation("ListPullTimeUpdateExclusions")
+@operation("ListPullTimeUpdateExclusions", transaction="read")
 def list_pull_time_update_exclusions(
     call: Call, max_results: int | None = None, next_token: str | None = None
 ) -> dict[str, Any]:

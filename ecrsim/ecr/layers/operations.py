@@ -31,7 +31,7 @@ from ecrsim.ecr.repositories.tables import Repository
 PART_SIZE = 10_485_760
 
 
-@operation("BatchCheckLayerAvailability")
+@operation("BatchCheckLayerAvailability", transaction="own")
 def batch_check_layer_availability(
     call: Call, repository_name: str, layer_digests: list[str], registry_id: str | None = None
 ) -> dict[str, Any]:
@@ -74,14 +74,14 @@ def _availability(call: Call, repository: Repository, digest: str) -> dict[str, 
     }
 
 
-@operation("InitiateLayerUpload")
+@operation("InitiateLayerUpload", transaction="write", on_trail=False)
 def initiate_layer_upload(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
     """A session and the part size that ECR advises."""
     repository = get_repository(call, registry_of(call, registry_id), repository_name)
     return {"uploadId": service.initiate_upload(call, repository), "partSize": PART_SIZE}
 
 
-@operation("UploadLayerPart")
+@operation("UploadLayerPart", transaction="own")
 def upload_layer_part(
     call: Call,
     repository_name: str,
@@ -130,7 +130,7 @@ def _invalid_part(repository: Repository, upload_id: str, received: int) -> Inva
     )
 
 
-@operation("CompleteLayerUpload")
+@operation("CompleteLayerUpload", transaction="own")
 def complete_layer_upload(
     call: Call, repository_name: str, upload_id: str, layer_digests: list[str], registry_id: str | None = None
 ) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _verify(call: Call, repository: Repository, upload_id: str, layer_digests: l
     return size, None
 
 
-@operation("GetDownloadUrlForLayer")
+@operation("GetDownloadUrlForLayer", transaction="read")
 def get_download_url_for_layer(
     call: Call, repository_name: str, layer_digest: str, registry_id: str | None = None
 ) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ecrsim.ecr.repositories.tables import Repository
 _TAGGED = {"TAGGED": True, "UNTAGGED": False}
 
 
-@operation("PutLifecyclePolicy")
+@operation("PutLifecyclePolicy", transaction="write")
 def put_lifecycle_policy(
     call: Call, repository_name: str, lifecycle_policy_text: str, registry_id: str | None = None
 ) -> dict[str, Any]:
@@ -27,21 +27,21 @@ def put_lifecycle_policy(
     return _named(repository) | {"lifecyclePolicyText": lifecycle_policy_text}
 
 
-@operation("GetLifecyclePolicy")
+@operation("GetLifecyclePolicy", transaction="read")
 def get_lifecycle_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
     """The text as it was put. Before the first run, lastEvaluatedAt is the epoch."""
     repository = get_repository(call, registry_of(call, registry_id), repository_name)
     return _policy(repository, service.get_policy(call, repository))
 
 
-@operation("DeleteLifecyclePolicy")
+@operation("DeleteLifecyclePolicy", transaction="write")
 def delete_lifecycle_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
     """Answers with what was deleted."""
     repository = get_repository(call, registry_of(call, registry_id), repository_name)
     return _policy(repository, service.delete_policy(call, repository))
 
 
-@operation("StartLifecyclePolicyPreview")
+@operation("StartLifecyclePolicyPreview", transaction="write")
 def start_lifecycle_policy_preview(
     call: Call, repository_name: str, lifecycle_policy_text: str | None = None, registry_id: str | None = None
 ) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def start_lifecycle_policy_preview(
     return _named(repository) | {"lifecyclePolicyText": text, "status": "IN_PROGRESS"}
 
 
-@operation("GetLifecyclePolicyPreview")
+@operation("GetLifecyclePolicyPreview", transaction="read")
 def get_lifecycle_policy_preview(
     call: Call,
     repository_name: str,

@@ -7,26 +7,31 @@ from typing import Any
 from sqlalchemy.dialects.sqlite import insert
 
 from ecrsim.contract.operations import operation
+from ecrsim.contract.questions import Arguments, Question
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.registries import rules
 from ecrsim.ecr.registries.service import account_setting, registry_of
 from ecrsim.ecr.registries.tables import account_settings
 
 
-@operation("DescribeRegistry")
+@operation("DescribeRegistry", transaction="read")
 def describe_registry(call: Call) -> dict[str, Any]:
     """The registry and its replication rules, of which there are none until replication is built."""
     return {"registryId": registry_of(call).account, "replicationConfiguration": {"rules": []}}
 
 
-@operation("GetAccountSetting")
+def _ask_with_setting(plain: Question, arguments: Arguments) -> list[Question]:
+    return [plain._replace(context={"ecr:accountsetting": [arguments["name"]]})]
+
+
+@operation("GetAccountSetting", transaction="read", asks=_ask_with_setting)
 def get_account_setting(call: Call, name: str) -> dict[str, Any]:
     """The value in force; the default when none was ever put."""
     rules.check_name(name)
     return {"name": name, "value": account_setting(call, registry_of(call), name)}
 
 
-@operation("PutAccountSetting")
+@operation("PutAccountSetting", transaction="write", asks=_ask_with_setting)
 def put_account_setting(call: Call, name: str, value: str) -> dict[str, Any]:
     """Settings are per account and region."""
     rules.check_value(name, value)

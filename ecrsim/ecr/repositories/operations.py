@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import delete, update
 
 from ecrsim.contract.operations import operation
+from ecrsim.contract.questions import Arguments, Question, tag_context
 from ecrsim.contract.shape import Entries
 from ecrsim.core import page
 from ecrsim.core.arn import Registry, parse_repository_arn, repository_arn
@@ -36,7 +37,22 @@ def _describe(call: Call, row: Any) -> dict[str, Any]:
     }
 
 
-@operation("CreateRepository")
+def _ask_to_tag_as_well(plain: Question, arguments: Arguments) -> list[Question]:
+    """Tags on create need the right to tag as well (documented)."""
+    asked = _ask_with_tags(plain, arguments)
+    return [*asked, asked[0]._replace(action="TagResource")] if arguments.get("tags") else asked
+
+
+def _ask_of_each_repository(plain: Question, arguments: Arguments) -> list[Question]:
+    """Each repository that is named; all of them where none is (recorded: the denial names `repository/*`)."""
+    return [plain._replace(repository_name=name) for name in arguments.get("repository_names") or ["*"]]
+
+
+def _ask_with_tags(plain: Question, arguments: Arguments) -> list[Question]:
+    return [plain._replace(context=tag_context(arguments.get("tags"), arguments.get("tag_keys")))]
+
+
+@operation("CreateRepository", transaction="write", asks=_ask_to_tag_as_well)
 def create_repository(
     call: Call,
     repository_name: str,
@@ -61,7 +77,7 @@ def create_repository(
     return {"repository": _describe(call, repository)}
 
 
-@operation("DescribeRepositories")
+@operation("DescribeRepositories", transaction="read", asks=_ask_of_each_repository)
 def describe_repositories(
     call: Call,
     registry_id: str | None = None,
@@ -110,7 +126,7 @@ def _describe_page(call: Call, registry: Registry, rows: list[Any]) -> Entries:
     return Entries(rows, describe, ("DescribeRepositories", arn, uri))
 
 
-@operation("DeleteRepository")
+@operation("DeleteRepository", transaction="write")
 def delete_repository(
     call: Call, repository_name: str, registry_id: str | None = None, force: bool | None = None
 ) -> dict[str, Any]:
@@ -126,7 +142,7 @@ def delete_repository(
     return answer
 
 
-@operation("PutImageTagMutability")
+@operation("PutImageTagMutability", transaction="write")
 def put_image_tag_mutability(
     call: Call,
     repository_name: str,
@@ -161,14 +177,14 @@ def _repository_of_arn(call: Call, resource_arn: str) -> Repository:
     return service.get_repository(call, Registry(parsed.account, parsed.region), parsed.repository_name)
 
 
-@operation("TagResource")
+@operation("TagResource", transaction="write", asks=_ask_with_tags)
 def tag_resource(call: Call, resource_arn: str, tags: list[dict[str, str]]) -> dict[str, Any]:
     """Adds or overwrites by key; other tags stay."""
     service.tag_repository(call, _repository_of_arn(call, resource_arn), tags)
     return {}
 
 
-@operation("UntagResource")
+@operation("UntagResource", transaction="write", asks=_ask_with_tags)
 def untag_resource(call: Call, resource_arn: str, tag_keys: list[str]) -> dict[str, Any]:
     """Keys that are not there are ignored (inferred)."""
     repository = _repository_of_arn(call, resource_arn)
@@ -180,7 +196,7 @@ def untag_resource(call: Call, resource_arn: str, tag_keys: list[str]) -> dict[s
     return {}
 
 
-@operation("ListTagsForResource")
+@operation("ListTagsForResource", transaction="read")
 def list_tags_for_resource(call: Call, resource_arn: str) -> dict[str, Any]:
     """All of them; the operation has no pages."""
     return {"tags": service.resource_tags(call, _repository_of_arn(call, resource_arn))}

@@ -13,7 +13,7 @@ from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import repositories
 
 
-@operation("PutImageScanningConfiguration")
+@operation("PutImageScanningConfiguration", transaction="write")
 def put_image_scanning_configuration(
     call: Call,
     repository_name: str,
