@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from ecrsim import __version__
 from ecrsim.config import Config, ConfigError, load, with_values
+from ecrsim.core.printable import printable
 from ecrsim.simulator.command import add_lifecycle_commands
 
 Command = Callable[[Config, argparse.Namespace], int]
@@ -174,7 +175,7 @@ def _doctor(config: Config, _: argparse.Namespace) -> int:
 
     findings = diagnose(config)
     for finding in findings:
-        print(f"{finding.verdict:4}  {finding.text}")
+        print(f"{finding.verdict:4}  {printable(finding.text)}")
     return 1 if any(finding.verdict == "FAIL" for finding in findings) else 0
 
 
@@ -283,5 +284,5 @@ def _tls_ca(config: Config, _: argparse.Namespace) -> int:
 
 
 def _fail(text: str) -> int:
-    print(f"ecrsim: {text}", file=sys.stderr)
+    print(f"ecrsim: {printable(text, lines=True)}", file=sys.stderr)
     return 1

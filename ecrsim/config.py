@@ -25,6 +25,13 @@ _AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-
 _PATHS = ("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets")
 
 
+#: Settings that are seconds end so; the most of them is a century, beyond which no clock can show their end.
+_SPANS = ("_interval", "_delay", "_lifetime", "_grace")
+_LONGEST = 100 * 366 * 24 * 3600
+#: The most of any other number.
+_MOST = 1 << 50
+
+
 class ConfigError(Exception):
     """A setting that cannot be. The text names it and says what would do."""
 
@@ -159,6 +166,8 @@ class Config:
             _require(not choices or value in choices, knob.name, " or ".join(choices))
             if type(value) is int:
                 _require(value >= 0, knob.name, "0 or more")
+                most = _LONGEST if knob.name.endswith(_SPANS) else _MOST
+                _require(value <= most, knob.name, f"{most} or less")
 
     @property
     def preview_seconds(self) -> int:
@@ -224,7 +233,11 @@ def load(
 def _from_file(file: str) -> dict[str, Any]:
     try:
         content = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # numbers without end and deep nesting are more than TOML says
         raise ConfigError(f"{file} cannot be read: {error}") from error
     types = get_type_hints(Config)
     values = {}

@@ -9,6 +9,8 @@ import orjson
 from flask import Response, request
 from werkzeug.exceptions import BadRequest
 
+from ecrsim.core.numbers import whole
+
 
 def json_body(*, optional: bool = False) -> Mapping[str, Any]:
     """The body, which is a JSON object. BadRequest. `optional`: nothing is an empty object."""
@@ -26,10 +28,10 @@ def json_body(*, optional: bool = False) -> Mapping[str, Any]:
 
 def number(name: str, default: int) -> int:
     """A whole number of the query. BadRequest."""
-    text = request.args.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
+    found = whole(request.args.get(name, str(default)))
+    if found is None:
         raise BadRequest(f"{name} is a whole number")
-    return int(text)
+    return found
 
 
 def json_answer(content: Any) -> Response:

@@ -71,4 +71,4 @@ def _seconds(body: Mapping[str, Any]) -> float:
     seconds = body.get("seconds", _USUAL)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST:
         raise BadRequest(f"seconds is a number from 0 to {_LONGEST:g}")
-    return float(seconds)
+    return seconds

@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from ecrsim.admin.arguments import json_answer, number
 from ecrsim.core import events
+from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery.pattern import PatternError
 from ecrsim.delivery.selection import Selection, page
@@ -49,8 +50,7 @@ def event_routes(runtime: Runtime) -> Blueprint:
         with runtime.database.read() as connection:
             newest = events.newest(connection)
         if "Last-Event-ID" in request.headers:
-            text = request.headers["Last-Event-ID"]
-            after = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+            after = whole(request.headers["Last-Event-ID"]) or 0
             # Of an outbox that was there before this one: all that is in this one is news.
             after = after if after <= newest else 0
         else:

@@ -17,6 +17,7 @@ from ecrsim.core import ids
 from ecrsim.core.arn import Registry, partition, root_arn
 from ecrsim.core.clock import SECOND, iso
 from ecrsim.core.errors import ServiceError
+from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Call, Caller, Runtime, root_caller
 from ecrsim.core.web import Answer, Request
 from ecrsim.ecr.access import audit, directory
@@ -38,6 +39,8 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: AWS's bounds of DurationSeconds.
 _SHORTEST, _LONGEST = 900, 43_200
 _LONGEST_SESSION = 129_600
+#: The greatest DurationSeconds that is read as a number.
+_MOST_SECONDS = 999_999_999
 _MAX_POLICY_ARNS, _MAX_TAGS = 10, 50
 
 Parameters = Mapping[str, str]
@@ -281,9 +284,9 @@ def _role_and_session(parameters: Parameters) -> tuple[str, str]:
 
 def _duration(parameters: Parameters, default: int, longest: int) -> int:
     text = parameters.get("DurationSeconds", str(min(default, longest)))
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    seconds = whole(text, _MOST_SECONDS)
+    if seconds is None:
         raise StsError("ValidationError", f"Value '{text}' at 'durationSeconds' is not a number")
-    seconds = int(text)
     if not _SHORTEST <= seconds <= max(longest, _LONGEST):
         raise StsError(
             "ValidationError",

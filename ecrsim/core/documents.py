@@ -45,7 +45,7 @@ def obey_once(
 def _parsed(content: bytes, error: type[ValueError]) -> dict[str, Any]:
     try:
         document = orjson.loads(content) if content.lstrip().startswith(b"{") else tomllib.loads(content.decode())
-    except (orjson.JSONDecodeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
+    except (ValueError, RecursionError) as failure:  # of TOML also numbers without end, and nesting
         raise error(f"it is neither JSON nor TOML: {failure}") from None
     if not isinstance(document, dict):
         raise error("it is not an object")

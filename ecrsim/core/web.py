@@ -11,6 +11,8 @@ from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import parse_qs
 
+from ecrsim.core.numbers import whole_or_more
+
 Headers = list[tuple[str, str]]
 
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -121,7 +123,7 @@ class Request:
     def content_length(self) -> int | None:
         """None when the body is chunked or there is none."""
         text = self.environ.get("CONTENT_LENGTH") or self.environ.get("HTTP_CONTENT_LENGTH")
-        return int(text) if text and text.isascii() and text.isdigit() else None
+        return whole_or_more(text) if text else None
 
     @cached_property
     def _is_chunked(self) -> bool:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from ecrsim.blobs.base import BlobNotFound
 from ecrsim.core.errors import LayerInaccessibleException
+from ecrsim.core.numbers import whole_or_more
 from ecrsim.core.web import Answer, Headers
 from ecrsim.dataplane.errors import RegistryError, blob_unknown
 from ecrsim.dataplane.target import Target
@@ -14,7 +15,7 @@ from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
 from ecrsim.ecr.repositories.tables import Repository
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 _PIECE = 1 << 18
 
 
@@ -109,11 +110,11 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
     match = _RANGE.fullmatch(header.strip()) if header else None
     if match is None or not (match[1] or match[2]):
         return None
-    if not match[1]:
-        length = min(int(match[2]), size)
+    first, last = whole_or_more(match[1], size), whole_or_more(match[2], size)
+    if first is None:
+        length = min(last or 0, size)
         return (size - length, size - 1) if length else (1, 0)
-    first, last = int(match[1]), int(match[2]) if match[2] else size - 1
-    return (first, min(last, size - 1)) if first < size else (1, 0)
+    return (first, size - 1 if last is None else min(last, size - 1)) if first < size else (1, 0)
 
 
 class _Pieces:

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, Headers
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.target import Target
@@ -16,6 +17,8 @@ from ecrsim.ecr.repositories.service import page_of_repositories
 
 #: ECR's default page and its greatest.
 PAGE, MAX_PAGE = 100, 1000
+#: The greatest number of entries that is read as one.
+_MOST = 999_999_999
 
 
 def list_tags(target: Target) -> Answer:
@@ -47,7 +50,7 @@ def list_referrers(target: Target) -> Answer:
     subject = target.digest()
     wanted = target.request.parameter("artifactType")
     after = target.request.parameter("after") or "0"
-    number = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
+    number = whole(after) or 0
     types = [wanted] if wanted else None
     rows = listing.page_of_referrers(target.call, repository, subject, types, "ACTIVE", number, MAX_PAGE + 1)
     headers: Headers = [("Content-Type", OCI_INDEX)]
@@ -76,9 +79,9 @@ def _page(target: Target) -> tuple[int, str]:
     text, last = target.request.parameter("n"), target.request.parameter("last") or ""
     if text is None:
         return PAGE, last
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    limit = whole(text, _MOST)
+    if limit is None:
         raise RegistryError(400, "PAGINATION_NUMBER_INVALID", f"'{text[:50]}' is not a number of entries")
-    limit = int(text)
     if limit > MAX_PAGE and not target.profile.clamp_page:
         raise InvalidParameterException(
             member="maxResults", constraint=f"Member must have value less than or equal to {MAX_PAGE}"

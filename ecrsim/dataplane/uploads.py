@@ -17,6 +17,7 @@ from ecrsim.core.errors import (
     LayerPartTooSmallException,
     LimitExceededException,
 )
+from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.target import Target
@@ -28,7 +29,7 @@ from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
 
 # `0-1023`; a prefix and a total are let pass, as lenient registries do.
-_CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/.*)?")
+_CONTENT_RANGE = re.compile(r"(?:bytes[ =])?([0-9]+)-([0-9]+)(?:/.*)?")
 _ALGORITHMS = ("sha256", "sha512")
 
 
@@ -165,9 +166,9 @@ def _content_range(target: Target) -> tuple[int | None, int | None]:
     if header is None:
         return None, length
     match = _CONTENT_RANGE.fullmatch(header.strip())
-    if match is None:
+    first, last = (whole(match[1]), whole(match[2])) if match else (None, None)
+    if first is None or last is None:
         raise RegistryError(416, "BLOB_UPLOAD_INVALID", f"'{header[:100]}' is not a content range")
-    first, last = int(match[1]), int(match[2])
     if last < first or (length is not None and last - first + 1 != length):
         raise RegistryError(400, "SIZE_INVALID", "Content-Range and Content-Length do not agree")
     return first, last - first + 1

@@ -10,6 +10,7 @@ from typing import Any
 
 from ecrsim.config import Config
 from ecrsim.core.clock import parse_iso
+from ecrsim.core.printable import printable
 from ecrsim.remote import RemoteError, ask
 from ecrsim.remote.durations import seconds_of
 
@@ -32,13 +33,13 @@ def explain(config: Config, options: argparse.Namespace) -> int:
 
 
 def _print_explanation(found: dict[str, Any]) -> None:
-    print(f"{'allowed' if found['allowed'] else 'denied'}: {found['reason']}")
+    print(printable(f"{'allowed' if found['allowed'] else 'denied'}: {found['reason']}"))
     if found["message"]:
-        print(found["message"])
+        print(printable(found["message"]))
     if found["statement"]:
         print(json.dumps(found["statement"], indent=2))
     for change in found["changes"] or ():
-        print(f"it would be allowed if you {change['description']}:")
+        print(printable(f"it would be allowed if you {change['description']}:"))
         print(json.dumps(change["statement"], indent=2))
 
 

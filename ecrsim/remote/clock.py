@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from ecrsim.config import Config
+from ecrsim.core.printable import printable
 from ecrsim.remote import RemoteError, ask
 
 #: Jobs that are listed one by one; more are counted.
@@ -32,7 +33,7 @@ def _described(config: Config, ran: dict[str, Any]) -> str:
     place = "" if (ran["account"], ran["region"]) == (config.account, config.region) else "{account}/{region}"
     parts = [place.format_map(ran), ran["payload"].get("repository_name") or ""]
     what = " ".join(part for part in (ran["kind"], "/".join(part for part in parts if part)) if part)
-    return what if ran["error"] is None else f"{what}: failed: {ran['error']}"
+    return printable(what if ran["error"] is None else f"{what}: failed: {ran['error']}")
 
 
 def clock(config: Config, options: argparse.Namespace) -> int:

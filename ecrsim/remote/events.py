@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ecrsim.config import Config
+from ecrsim.core.printable import printable
 from ecrsim.remote import RemoteError, Unreachable, answering, ask
 
 _PAGE = 1000
@@ -44,7 +45,7 @@ def line(sequence: int, event: Envelope) -> str:
     """`12 2026-01-31T12:00:00Z ECR Image Action app:latest PUSH`."""
     detail = event["detail"]
     parts = [str(sequence), event["time"], event["detail-type"], *_subject(detail)]
-    return " ".join(part for part in parts if part)
+    return printable(" ".join(part for part in parts if part))
 
 
 def _subject(detail: dict[str, Any]) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ecrsim.config import Config
 from ecrsim.core.clock import Clock, parse_iso
+from ecrsim.core.printable import printable
 
 FORMATS = ("table", "json", "html")
 MAX_DAYS = 3660
@@ -195,11 +196,11 @@ def _render(options: argparse.Namespace, found: dict[str, Any]) -> str:
 
 def _write(output: str | None, text: str) -> None:
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.write(printable(text, lines=True))
     else:
         Path(output).write_text(text, "utf-8")
 
 
 def _fail(text: str) -> int:
-    sys.stderr.write(f"ecrsim: {text}\n")
+    sys.stderr.write(f"ecrsim: {printable(text, lines=True)}\n")
     return 1

@@ -125,6 +125,9 @@ def test_a_database_url_says_where_the_file_is():
         ({"quota_images": -1}, "quota-images must be 0 or more"),
         ({"gc_grace": -1}, "gc-grace must be 0 or more"),
         ({"token_lifetime": -1}, "token-lifetime must be 0 or more"),
+        ({"token_lifetime": 3_162_240_001}, "token-lifetime must be 3162240000 or less"),
+        ({"gc_grace": 10**30}, "gc-grace must be 3162240000 or less"),
+        ({"quota_images": 1 << 63}, "quota-images must be 1125899906842624 or less"),
     ],
     ids=str,
 )
@@ -144,6 +147,7 @@ def test_a_registry_host_is_a_word_or_an_authority(host):
     ("environ", "words"),
     [
         ({"ECRSIM_PORT": "http"}, "ECRSIM_PORT must be a whole number, not http"),
+        ({"ECRSIM_PORT": "9" * 5_000}, "ECRSIM_PORT must be a whole number, not 999"),
         ({"ECRSIM_TLS": "maybe"}, "ECRSIM_TLS must be true or false, not maybe"),
         ({"ECRSIM_CONFIG": "/nowhere/settings.toml"}, "/nowhere/settings.toml cannot be read"),
     ],

@@ -126,6 +126,22 @@ ROWS = (
     row("all of it as a range", "RFC 9110 14.1.2", part("0-", 0, 2999), given=long),
     row("a range that begins after the end", "conformance range", unsatisfiable("5000-10000"), given=long),
     row("a range that begins at the end", "RFC 9110 14.1.2", unsatisfiable("3000-"), given=long),
+    # 4,300 digits are the most that Python reads, and 2^63 is the most that a column holds.
+    *(
+        row(f"a range {what}, of {count} digits", "RFC 9110 14.1.2", part(asked.format("9" * count), *span), given=long)
+        for count in (20, 4_301, 60_000)
+        for what, asked, span in (("to beyond the end", "2000-{}", (2000, 2999)), ("from the end", "-{}", (0, 2999)))
+    ),
+    *(
+        row(
+            f"a range that begins far away, of {count} digits",
+            "RFC 9110 14.1.2",
+            unsatisfiable("9" * count + "-"),
+            given=long,
+        )
+        for count in (20, 4_301, 60_000)
+    ),
+    row("a range with zeros before it", "RFC 9110 14.1.2", part("0" * 5_000 + "500-1499", 500, 1499), given=long),
     row("a range of no bytes", "RFC 9110 14.1.2", unsatisfiable("-0"), given=long),
     row(
         "a range of nothing at all",

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 
 from ecrsim.core.clock import SECOND
+from ecrsim.core.numbers import whole
 
 PREFIX = "/_download/"
 
@@ -26,7 +27,8 @@ def signed_path(secret: bytes, layer_digest: str, now: int, lifetime: int) -> st
 
 def verify(secret: bytes, layer_digest: str, expires: str, signature: str, now: int) -> bool:
     """True for a URL of ours, unaltered and not expired."""
-    if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
+    moment = whole(expires)
+    if moment is None:
         return False
-    wanted = _signature(secret, layer_digest, int(expires))
-    return hmac.compare_digest(wanted.encode(), signature.encode()) and now // SECOND < int(expires)
+    wanted = _signature(secret, layer_digest, moment)
+    return hmac.compare_digest(wanted.encode(), signature.encode()) and now // SECOND < moment
