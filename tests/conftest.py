@@ -4,10 +4,12 @@ One serves the whole session: emptying it takes half a millisecond, making anoth
 test sets by `configure` holds for that test.
 
 The marks `recorded`, `documented` and `inferred` say how a behaviour of the service is known. Sentences say it by the
-functions of the same names in `tests/answers.py`.
+functions of the same names in `tests/answers.py`. The marks `slow`, `crash` and `e2e` name what `scripts/test`
+runs with `--all` only.
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +25,41 @@ PROVENANCE = {
 }
 
 
+TIERS = {
+    "slow": "takes more than a few seconds",
+    "crash": "kills servers in the middle of their work, again and again",
+    "e2e": "real clients against a server process: everything in tests/e2e",
+}
+#: Run one after the other, in one of the processes of pytest-xdist: e2e tests share a server and the storage of their
+#: clients, and a server is killed at an instant that was chosen by the time its work took a moment ago.
+ALONE = ("e2e", "crash")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    for name, meaning in PROVENANCE.items():
+    for name, meaning in (PROVENANCE | TIERS).items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+# Before pytest-xdist, which reads the groups, and before pytest's own -m.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _E2E in item.path.parents:
+            item.add_marker("e2e")
+        for name in ALONE:
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
+_E2E = Path(__file__).parent / "e2e"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """What a test printed or logged, as text that pytest-xdist can send: without lone surrogates."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -466,7 +466,7 @@ def test_or_is_one_pattern_or_the_other(event, some, others):
             {"restore-referrer", "record-registry-pull"},
         ),
     ],
-    ids=lambda each: str(each)[:70],
+    ids=lambda each: str(sorted(each) if isinstance(each, set) else each)[:70],
 )
 def test_a_rule_chooses_among_the_samples(pattern, names):
     rule = compiled(pattern)

@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.faults.client import Client, digest_of
 from tests.faults.ledger import SHARED, Ledger
 from tests.faults.serving import Serving
@@ -106,6 +108,7 @@ def begin(data_dir: Path, seed: int) -> tuple[Serving, Steps, list[Ledger]]:
     return serving, steps, ledgers
 
 
+@pytest.mark.crash
 def test_what_was_acknowledged_survives_a_kill_at_any_instant(tmp_path: Path):
     for first in range(0, ROUNDS, TOGETHER):
         seed, data_dir = SEED + first, tmp_path / f"data-{first}"

@@ -154,6 +154,7 @@ def lock_holder(serving: Serving) -> int:
     return workers[0]
 
 
+@pytest.mark.crash
 def test_a_worker_that_runs_jobs_is_killed(serving: Serving, instants: random.Random):
     registry = Registry(serving.url)
     for number in range(1, ROUNDS + 1):
@@ -167,6 +168,7 @@ def test_a_worker_that_runs_jobs_is_killed(serving: Serving, instants: random.Ra
     registry.close()
 
 
+@pytest.mark.crash
 def test_the_server_is_killed_and_started_again(tmp_path: Path, instants: random.Random):
     """The clock goes on where it was, as the setting is one of the first start alone."""
     serving = Serving(tmp_path / "data", **SETTINGS)
@@ -185,6 +187,7 @@ def test_the_server_is_killed_and_started_again(tmp_path: Path, instants: random
     assert serving.stop() == 0
 
 
+@pytest.mark.crash
 def test_advancing_goes_on_where_it_was_killed(tmp_path: Path, instants: random.Random):
     """Whoever advances by the rest of the way has the runs of all days, each once."""
     serving = Serving(tmp_path / "data", **SETTINGS, jobs="manual")

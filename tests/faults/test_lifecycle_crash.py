@@ -252,6 +252,7 @@ def one_round(place: Place) -> tuple[bool, list[Run]]:
     return cut, runs
 
 
+@pytest.mark.crash
 def test_a_run_that_was_killed_ends_after_the_restart(tmp_path: Path):
     cuts, rules = 0, set[int | None]()
     for first in range(0, ROUNDS, TOGETHER):
