@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from ecrsim import __version__
 from ecrsim.config import Config, ConfigError, load, with_values
 from ecrsim.core.printable import printable
+from ecrsim.exports import exports
 from ecrsim.simulator.command import add_lifecycle_commands
 
 Command = Callable[[Config, argparse.Namespace], int]
@@ -156,15 +157,7 @@ def _env(config: Config, _: argparse.Namespace) -> int:
         return _fail("a port is needed: the ready line of `ecrsim serve --port 0` says which one it took")
     host = f"[{config.host}]" if ":" in config.host else config.host
     url = f"http://{'localhost' if config.host in _HERE else host}:{config.port}"
-    exports = {
-        "AWS_ENDPOINT_URL_ECR": url,
-        "AWS_ENDPOINT_URL_ECR_PUBLIC": url,
-        "AWS_REGION": config.region,
-        "AWS_DEFAULT_REGION": config.region,
-        "AWS_ACCESS_KEY_ID": config.account,
-        "AWS_SECRET_ACCESS_KEY": "ecrsim",
-    }
-    for name, value in exports.items():
+    for name, value in exports(url, config.account, config.region).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_type_hints
+
+from ecrsim.spelling import hint, nearest
 
 MIB = 1024 * 1024
 
@@ -30,9 +32,11 @@ _SPANS = ("_interval", "_delay", "_lifetime", "_grace")
 _LONGEST = 100 * 366 * 24 * 3600
 #: The most of any other number.
 _MOST = 1 << 50
+#: What Kubernetes and docker's links set for a service that is called ecrsim; none of them is a setting.
+_OF_A_SERVICE = re.compile(r"ECRSIM_(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+|NAME|ENV_\w+)")
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """A setting that cannot be. The text names it and says what would do."""
 
 
@@ -135,13 +139,17 @@ class Config:
     # The HTTP edge
     max_body: int = _knob(32 * MIB, "bytes of an API request body", flag=False)
     trust_forwarded: bool = _knob(False, "believe X-Forwarded-Proto and X-Forwarded-Host", flag=False)
-    admin: bool = _knob(True, "serve /_ecrsim/", flag=False)
+    admin: bool = _knob(True, "serve /_ecrsim/; health is served whatever this says", flag=False)
     admin_token: str = _knob(
         "", "token to ask for (Authorization: Bearer …) under /_ecrsim/, health excepted", flag=False
     )
 
     def __post_init__(self) -> None:
-        _require(re.fullmatch(r"[0-9]{12}", self.account), "account", "12 digits")
+        for knob in fields(self):
+            kind = _TYPES[knob.type]
+            # A bool is an int for Python, and not for who sets a port.
+            _require(type(getattr(self, knob.name)) is kind, knob.name, f"of type {kind.__name__}")
+        _require(is_account(self.account), "account", "12 digits")
         _require(re.fullmatch(r"[a-z]{2,}(-[a-z0-9]+)+", self.region), "region", "a region's name, such as us-east-1")
         _require(0 <= self.port <= 65535, "port", "a port number, 0 to 65535")
         _require(0 <= self.tls_port <= 65535, "tls_port", "a port number, 0 to 65535")
@@ -189,6 +197,11 @@ class Config:
         return Path(given) if given else Path(self.data_dir) / "ecrsim.db"
 
 
+def is_account(text: Any) -> bool:
+    """Whether it is the text of an account's number: 12 digits."""
+    return isinstance(text, str) and re.fullmatch(r"[0-9]{12}", text) is not None
+
+
 def _is_clock(text: str) -> bool:
     mode, at, moment = text.partition("@")
     if not at:
@@ -204,6 +217,10 @@ def _require(truth: Any, name: str, wanted: str) -> None:
         raise ConfigError(f"{name.replace('_', '-')} must be {wanted}")
 
 
+#: By their names in the class above: annotations are texts there.
+_TYPES: Mapping[Any, type] = {"bool": bool, "int": int, "str": str}
+
+
 def variable(name: str) -> str:
     """`data_dir` → `ECRSIM_DATA_DIR`."""
     return f"ECRSIM_{name.upper()}"
@@ -212,9 +229,11 @@ def variable(name: str) -> str:
 def load(
     given: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: str | None = None
 ) -> Config:
-    """The configuration from a command line's values, the environment and a TOML file."""
+    """The configuration from a command line's or a program's values, the environment and a TOML file. ConfigError."""
     environ = os.environ if environ is None else environ
     given = given or {}
+    for name in given.keys() - _names():
+        raise ConfigError(f"there is no setting named {name}{hint(name, _names())}")
     file = file or environ.get("ECRSIM_CONFIG") or None
     values = _from_file(file) if file else {}
     types = get_type_hints(Config)
@@ -225,9 +244,47 @@ def load(
     values.update({name: value for name, value in given.items() if value is not None})
     values["data_dir"] = values.get("data_dir") or default_data_dir(environ)
     for name in _PATHS:
-        if values.get(name, "").startswith("~"):
-            values[name] = str(Path(values[name]).expanduser())
+        path = values.get(name)
+        if isinstance(path, os.PathLike):
+            path = values[name] = os.fspath(path)
+        if isinstance(path, str) and path.startswith("~"):
+            values[name] = str(Path(path).expanduser())
     return Config(**values)
+
+
+def parse_lines(lines: Iterable[str]) -> dict[str, Any]:
+    """Values of settings that are written as lines, `account = 123456789012`. ConfigError."""
+    values: dict[str, Any] = {}
+    types = get_type_hints(Config)
+    for line in lines:
+        key, equals, text = (part.strip() for part in line.partition("="))
+        name = key.replace("-", "_")
+        if not equals:
+            raise ConfigError(f"a setting is written as name = value, not {line}")
+        if name not in types:
+            raise ConfigError(f"there is no setting named {key}{hint(name, types)}")
+        values[name] = _parse(name, types[name], text, key)
+    return values
+
+
+def _names() -> set[str]:
+    return {knob.name for knob in fields(Config)}
+
+
+def strange_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each variable that looks like a setting and is none: a misspelt one has no effect."""
+    environ = os.environ if environ is None else environ
+    known = {*_names(), "config"}
+    sentences = []
+    for name in sorted(environ):
+        prefix, _, word = name.partition("_")
+        if prefix != "ECRSIM" or word.lower() in known or _OF_A_SERVICE.fullmatch(name):
+            continue
+        meant = nearest(word, known)
+        sentences.append(
+            f"{name} is no setting and has no effect" + (f"; the nearest is {variable(meant)}" if meant else "")
+        )
+    return sentences
 
 
 def _from_file(file: str) -> dict[str, Any]:
@@ -244,26 +301,30 @@ def _from_file(file: str) -> dict[str, Any]:
     for key, value in content.items():
         name = key.replace("-", "_")
         if name not in types:
-            raise ConfigError(f"{file}: there is no setting named {key}")
+            raise ConfigError(f"{file}: there is no setting named {key}{hint(name, types)}")
         if type(value) is not types[name]:
             raise ConfigError(f"{file}: {key} must be of type {types[name].__name__}")
         values[name] = value
     return values
 
 
-def _parse(name: str, kind: type, text: str) -> Any:
+def _parse(name: str, kind: type, text: str, where: str | None = None) -> Any:
+    """The value that a text means. `where` it stands, as messages name it; by default its variable."""
+    where = where or variable(name)
     if kind is bool:
         lowered = text.strip().lower()
         if lowered in ("1", "true", "yes", "on"):
             return True
         if lowered in ("0", "false", "no", "off"):
             return False
-        raise ConfigError(f"{variable(name)} must be true or false, not {text}")
+        raise ConfigError(f"{where} must be true or false, not {text}")
     if kind is int:
         try:
             return int(text)
         except ValueError:
-            raise ConfigError(f"{variable(name)} must be a whole number, not {text}") from None
+            why = "; Kubernetes sets it for a service named ecrsim: set enableServiceLinks: false in the pod"
+            kubernetes = why if text.startswith("tcp://") else ""
+            raise ConfigError(f"{where} must be a whole number, not {text}{kubernetes}") from None
     return text
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from ecrsim.app import create_app
-from ecrsim.config import Config, load
+from ecrsim.config import Config, ConfigError, is_account, load
 from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import Setting
 from ecrsim.core.jobs import Ran, run_due
@@ -20,7 +22,8 @@ from ecrsim.delivery.pump import Pump
 from ecrsim.delivery.selection import Selection, page
 from ecrsim.delivery.targets import load_targets
 from ecrsim.ecr.access.loading import load_principals
-from ecrsim.testing import client_over_socket, client_without_socket
+from ecrsim.exports import exports
+from ecrsim.testing import BuiltImage, build_image, client_over_socket, client_without_socket, push_image
 
 
 class _Handler(WSGIRequestHandler):
@@ -39,11 +42,14 @@ class Ecrsim:
     ...     sim.client("ecr").create_repository(repositoryName="app")
 
     By default on a free port of 127.0.0.1 with everything in a temporary directory; `socket=False` does without a port:
-    its clients call the application directly. Keyword arguments are the settings of `ecrsim.config.Config`.
+    its clients call the application directly. Keyword arguments are the settings of `ecrsim.config.Config`, checked as
+    those of a command line are: ConfigError, a ValueError.
     """
 
     def __init__(self, *, socket: bool = True, config: Config | None = None, **settings: Any) -> None:
         if config is None:
+            if settings.get("ephemeral") and "data_dir" in settings:
+                raise ConfigError("what is ephemeral has no data_dir: leave one of the two out")
             given: dict[str, Any] = {
                 "ephemeral": "data_dir" not in settings,
                 "port": 0 if socket else 5100,
@@ -55,8 +61,12 @@ class Ecrsim:
         self._socket = socket
         self._server: ThreadedWSGIServer | None = None
         self._thread: threading.Thread | None = None
+        self._is_running = False
+        self._pushes = count(1)
 
     def start(self) -> Self:
+        if self._is_running:
+            raise RuntimeError("ecrsim runs already")
         self.runtime.open()
         try:
             load_principals(self.runtime)
@@ -74,9 +84,11 @@ class Ecrsim:
             self.runtime.port = self._server.server_port
             self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
             self._thread.start()
+        self._is_running = True
         return self
 
     def stop(self) -> None:
+        self._is_running = False
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -93,23 +105,62 @@ class Ecrsim:
     ) -> None:
         self.stop()
 
+    def _check_running(self) -> None:
+        if not self._is_running:
+            raise RuntimeError("ecrsim is not running: use it in `with Ecrsim() as sim:`, or call start() first")
+
     @property
     def endpoint_url(self) -> str:
-        """For boto3's `endpoint_url` and AWS_ENDPOINT_URL_ECR."""
+        """For boto3's `endpoint_url` and AWS_ENDPOINT_URL_ECR. RuntimeError when ecrsim is not running."""
+        self._check_running()
         return f"http://127.0.0.1:{self.runtime.port}"
 
     @property
     def registry(self) -> str:
-        """host:port for docker."""
+        """host:port for docker. RuntimeError when ecrsim is not running."""
+        self._check_running()
         return f"localhost:{self.runtime.port}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead AWS's command line and SDKs here. RuntimeError when ecrsim is not running."""
+        return exports(self.endpoint_url, self.runtime.config.account, self.runtime.config.region)
+
     def client(self, service: str = "ecr", *, region: str | None = None, account: str | None = None) -> Any:
-        """A boto3 client of that account and region (by default those of the settings)."""
+        """A boto3 client of that account and region (by default those of the settings).
+
+        ValueError for an account that is not 12 digits, ImportError without boto3, RuntimeError when ecrsim is not
+        running.
+        """
+        self._check_running()
+        if account is not None and not is_account(account):
+            raise ValueError(f"an account is a text of 12 digits, not {account!r}")
         config = self.runtime.config
         names = {"region": region or config.region, "account": account or config.account}
         if self._socket:
             return client_over_socket(service, self.endpoint_url, **names)
         return client_without_socket(service, self.app, self.endpoint_url, **names)
+
+    def push(
+        self,
+        repository: str,
+        *tags: str,
+        image: BuiltImage | None = None,
+        region: str | None = None,
+        account: str | None = None,
+    ) -> BuiltImage:
+        """Push an image, and make its repository when there is none: `push("app", "v1").digest`.
+
+        Without `image` it is a small one that was never pushed before; without tags it has none. Errors are
+        botocore's ClientError.
+        """
+        client = self.client(region=region, account=account)
+        if image is None:
+            image = build_image(f"layer {next(self._pushes)} of {repository}".encode())
+        with suppress(client.exceptions.RepositoryAlreadyExistsException):
+            client.create_repository(repositoryName=repository)
+        push_image(client, repository, image, *tags)
+        return image
 
     def advance(self, **duration: float) -> list[Ran]:
         """Turn the clock forward: `advance(days=1)`, `advance(hours=12, seconds=1)`.

@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-import boto3
-from botocore.awsrequest import AWSResponse
-from botocore.config import Config as BotoConfig
+from ecrsim.core.neighbours import is_installed
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def client_over_socket(service: str, endpoint_url: str, *, region: str, account: str) -> Any:
-    """A boto3 client whose access key is the account's number."""
+    """A boto3 client whose access key is the account's number. ImportError, with what to do, without boto3."""
+    if not is_installed():
+        raise ImportError('clients are made by boto3, which is not installed: pip install "ecrsim[boto]"')
+    # 100 ms and 19 MB that tests do without which make no client.
+    import boto3
+    from botocore.config import Config as BotoConfig
+
     session = boto3.Session(aws_access_key_id=account, aws_secret_access_key="ecrsim", region_name=region)
     # Tests want the first answer, not the fifth.
     return session.client(service, endpoint_url=endpoint_url, config=BotoConfig(retries={"total_max_attempts": 1}))
@@ -28,8 +32,9 @@ def client_without_socket(
 ) -> Any:
     """The same client, calling the WSGI application in this process instead of sending."""
     client = client_over_socket(service, endpoint_url, region=region, account=account)
+    from botocore.awsrequest import AWSResponse  # 100 ms and 19 MB that tests do without which make no client
 
-    def send(request: Any, **_: Any) -> AWSResponse:
+    def send(request: Any, **_: Any) -> Any:
         body = request.body or b""
         answer = call_application(
             application, request.method, request.url, dict(request.headers.items()), _to_bytes(body)
@@ -138,3 +143,29 @@ def build_image(
     }
     manifest = json.dumps(document).encode()
     return BuiltImage(manifest, media_type, f"sha256:{hashlib.sha256(manifest).hexdigest()}", blobs)
+
+
+#: Bytes of an upload's part: more than ECR's least, less than its most.
+_PART = 8 * 1024 * 1024
+
+
+def push_image(client: Any, repository: str, image: BuiltImage, *tags: str) -> None:
+    """Push it through the API, to a repository that is there; layers that it has already are left alone.
+
+    Without tags the image is untagged. Errors are botocore's ClientError.
+    """
+    place = {"repositoryName": repository}
+    for digest, content in image.blobs.items():
+        known = client.batch_check_layer_availability(layerDigests=[digest], **place)["layers"]
+        if known and known[0]["layerAvailability"] == "AVAILABLE":
+            continue
+        upload = place | {"uploadId": client.initiate_layer_upload(**place)["uploadId"]}
+        for first in range(0, len(content), _PART):
+            part = content[first : first + _PART]
+            client.upload_layer_part(
+                partFirstByte=first, partLastByte=first + len(part) - 1, layerPartBlob=part, **upload
+            )
+        client.complete_layer_upload(layerDigests=[digest], **upload)
+    manifest = {"imageManifest": image.manifest.decode(), "imageManifestMediaType": image.media_type, **place}
+    for tag in tags or (None,):
+        client.put_image(**manifest, **({} if tag is None else {"imageTag": tag}))

@@ -59,7 +59,7 @@ _TEMPLATE = """<!doctype html>
 one store: what is pushed shows in the API at once. There is nothing to click here; use the AWS command line, an SDK, or
 any registry client.</p>
 <h2>Point the AWS command line at it</h2>
-<pre>export AWS_ENDPOINT_URL_ECR={origin}
+<pre>export AWS_ENDPOINT_URL_ECR={origin} AWS_ENDPOINT_URL_STS={origin}
 export AWS_DEFAULT_REGION={region}
 export AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=ecrsim</pre>
 <h2>Push an image</h2>

@@ -28,6 +28,8 @@ from ecrsim.core.runtime import Runtime
 from ecrsim.delivery.targets import load_targets
 from ecrsim.ecr.access.loading import load_principals
 
+#: It answers whatever is switched off or asked for: doctor, `ecrsim wait` and the image's HEALTHCHECK live by it.
+_HEALTH = "/_ecrsim/health"
 #: Names below these are never sold: hosts files, docker and compose networks, clusters and office networks use them.
 _PRIVATE_DOMAINS = ("localhost", "test", "internal", "local")
 
@@ -40,7 +42,7 @@ def create_pages(runtime: Runtime) -> Flask:
     def guard() -> Response | None:
         return _refused(runtime.config) if request.path.startswith("/_ecrsim/") else None
 
-    @pages.get("/_ecrsim/health")
+    @pages.get(_HEALTH)
     def health() -> Response:
         return jsonify(
             status="ok",
@@ -83,20 +85,17 @@ def create_pages(runtime: Runtime) -> Flask:
 
 def _refused(config: Config) -> Response | None:
     """Why the request may not reach the admin surface; None when it may."""
-    if not config.admin:
+    is_health = request.path == _HEALTH
+    if not config.admin and not is_health:
         return _refusal(404, "The admin surface is switched off.")
     if _is_of_another_origin():
         return _refusal(403, "The admin surface is closed to pages of other origins.")
-    if not _is_own_name(urlsplit(f"//{request.host}").hostname or "", config.registry_host):
+    if not _is_own_name(urlsplit(f"//{request.host}").hostname or "", config):
         return _refusal(
             403, f"The admin surface is not reached by the name {request.host}, unless registry_host is set to it."
         )
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
-    if (
-        config.admin_token
-        and request.path != "/_ecrsim/health"
-        and not hmac.compare_digest(given, config.admin_token.encode())
-    ):
+    if config.admin_token and not is_health and not hmac.compare_digest(given, config.admin_token.encode()):
         answer = _refusal(401, "The admin surface asks for its token: Authorization: Bearer <token>.")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
@@ -117,12 +116,13 @@ def _is_of_another_origin() -> bool:
     return site not in (None, "same-origin", "none")
 
 
-def _is_own_name(name: str, registry_host: str) -> bool:
+def _is_own_name(name: str, config: Config) -> bool:
     """Whether no stranger can point this host name here: an address, a name without a dot, one of a private domain."""
     name = name.removesuffix(".")
     if "." not in name or name.rpartition(".")[2] in _PRIVATE_DOMAINS:
         return True
-    if name == urlsplit(f"//{registry_host}").hostname:
+    # What it is told to listen on, or to be called, is the user's own.
+    if name in (config.host, urlsplit(f"//{config.registry_host}").hostname):
         return True
     try:
         ipaddress.ip_address(name)

@@ -15,6 +15,8 @@ def ask() -> Callable[..., Response]:
 
     def ask(method, path, headers=None, host="localhost:5100", **settings):
         if not running:
+            if "listens_on" in settings:
+                settings["host"] = settings.pop("listens_on")
             running.append(Ecrsim(socket=False, **settings).start())
         return call_application(running[0].app, method, f"http://{host}{path}", headers or {})
 

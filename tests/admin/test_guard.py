@@ -95,6 +95,11 @@ def test_a_name_that_the_user_set_is_their_own(ask):
     assert ask(*HEALTH, host="ecr.prod.example:8080").status == 403
 
 
+def test_the_name_that_it_listens_on_is_its_own(ask):
+    assert ask(*RESET, host="ecr.dev.example:5100", listens_on="ecr.dev.example").status == 200
+    assert ask(*RESET, host="ecr.prod.example:5100").status == 403
+
+
 @pytest.mark.parametrize("host", ["[::1", "a b", "", "localhost:port", "x" * 300, "%00", "[zz]:1"])
 def test_a_host_that_is_none_is_no_fault(host, ask):
     assert ask(*RESET, {"Host": host}).status < 500
@@ -115,10 +120,11 @@ def test_a_token_opens_nothing_to_a_page_of_another_origin(ask):
     assert ask(*RESET, headers, admin_token="t").status == 403
 
 
-@everything
-def test_switched_off_there_is_nothing(method, path, ask):
-    refused = ask(method, path, admin=False)
+def test_switched_off_there_is_nothing_but_health(ask):
+    refused = ask(*RESET, admin=False)
     assert (refused.status, refused.json()) == (404, {"message": "The admin surface is switched off."})
+    assert ask(*HEALTH).status == 200
+    assert ask(*HEALTH, {"Origin": "https://evil.example"}).status == 403
 
 
 def test_switched_off_the_page_at_the_root_stays(ask):

@@ -72,7 +72,7 @@ def test_the_page_says_what_this_is_and_how_to_log_in(ask):
     built = sum(counts.values()) - sum(len(missing(name)) for name in counts)
     assert f"version {__version__} · account 123456789012 · region eu-west-1 · {built} of 85 operations" in text
     lines = commands(text)
-    assert "export AWS_ENDPOINT_URL_ECR=http://localhost:5100" in lines
+    assert "export AWS_ENDPOINT_URL_ECR=http://localhost:5100 AWS_ENDPOINT_URL_STS=http://localhost:5100" in lines
     assert "export AWS_DEFAULT_REGION=eu-west-1" in lines
     assert "aws ecr get-login-password | docker login --username AWS --password-stdin localhost:5100" in lines
     assert "docker push localhost:5100/app:v1" in lines
@@ -81,7 +81,7 @@ def test_the_page_says_what_this_is_and_how_to_log_in(ask):
 def test_the_page_names_the_address_that_was_opened(ask):
     """A container's port may be published as another one."""
     lines = commands(page(ask, host="127.0.0.1:8080"))
-    assert "export AWS_ENDPOINT_URL_ECR=http://127.0.0.1:8080" in lines
+    assert "export AWS_ENDPOINT_URL_ECR=http://127.0.0.1:8080 AWS_ENDPOINT_URL_STS=http://127.0.0.1:8080" in lines
     assert "docker push 127.0.0.1:8080/app:v1" in lines
 
 

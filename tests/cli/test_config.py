@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from ecrsim.config import Config, ConfigError, load
+from ecrsim.config import Config, ConfigError, load, strange_variables
 
 
 @pytest.fixture
@@ -92,6 +92,26 @@ def test_a_tilde_is_the_home_of_the_user(monkeypatch):
     assert (config.data_dir, config.blob_store) == ("/home/me/ecr", "/home/me/blobs")
 
 
+def test_a_path_may_be_one_of_pathlib(tmp_path):
+    assert load({"data_dir": tmp_path / "data"}, environ={}).data_dir == str(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("ECRSIM_PROT", "ECRSIM_PROT is no setting and has no effect; the nearest is ECRSIM_PORT"),
+        ("ECRSIM_STRICT", "ECRSIM_STRICT is no setting and has no effect; the nearest is ECRSIM_STRICT_ECR"),
+        ("ECRSIM_QQQQ", "ECRSIM_QQQQ is no setting and has no effect"),
+        ("ECRSIM_CONFIG", None),
+        ("ECRSIM_PORT_5100_TCP_ADDR", None),
+        ("ECRSIM_SERVICE_HOST", None),
+        ("OTHER_PROT", None),
+    ],
+)
+def test_a_misspelt_variable_is_named_with_the_nearest(name, sentence):
+    assert strange_variables({name: "1"}) == ([] if sentence is None else [sentence])
+
+
 def test_a_database_url_says_where_the_file_is():
     assert (
         str(load({"database_url": "sqlite:////var/lib/ecr.db?timeout=5"}, environ={}).database_file)
@@ -128,6 +148,13 @@ def test_a_database_url_says_where_the_file_is():
         ({"token_lifetime": 3_162_240_001}, "token-lifetime must be 3162240000 or less"),
         ({"gc_grace": 10**30}, "gc-grace must be 3162240000 or less"),
         ({"quota_images": 1 << 63}, "quota-images must be 1125899906842624 or less"),
+        ({"quota_images": "3"}, "quota-images must be of type int"),
+        ({"port": True}, "port must be of type int"),
+        ({"tls": 1}, "tls must be of type bool"),
+        ({"account": 123456789012}, "account must be of type str"),
+        ({"data_dir": 7}, "data-dir must be of type str"),
+        ({"quota_image": 3}, "there is no setting named quota_image; the nearest is quota_images"),
+        ({"xyzzy": 3}, "there is no setting named xyzzy$"),
     ],
     ids=str,
 )
@@ -148,6 +175,7 @@ def test_a_registry_host_is_a_word_or_an_authority(host):
     [
         ({"ECRSIM_PORT": "http"}, "ECRSIM_PORT must be a whole number, not http"),
         ({"ECRSIM_PORT": "9" * 5_000}, "ECRSIM_PORT must be a whole number, not 999"),
+        ({"ECRSIM_PORT": "tcp://10.0.0.7:5100"}, "Kubernetes sets it .* enableServiceLinks: false"),
         ({"ECRSIM_TLS": "maybe"}, "ECRSIM_TLS must be true or false, not maybe"),
         ({"ECRSIM_CONFIG": "/nowhere/settings.toml"}, "/nowhere/settings.toml cannot be read"),
     ],
@@ -162,7 +190,7 @@ def test_a_variable_that_cannot_be_read_is_named(environ, words):
     ("text", "words"),
     [
         ("port = ", "cannot be read"),
-        ("prot = 5100", "there is no setting named prot"),
+        ("prot = 5100", "there is no setting named prot; the nearest is port"),
         ("port = '5100'", "port must be of type int"),
         ("port = true", "port must be of type int"),
         ("tls = 1", "tls must be of type bool"),

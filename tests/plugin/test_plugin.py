@@ -144,3 +144,77 @@ def test_it_is_loaded_in_no_time():
     )
     answer = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert set(answer.stdout.split()) == {"ecrsim", "ecrsim.pytest_plugin"}
+
+
+def test_settings_come_from_the_ini_file_and_from_marks(run, pytester):
+    pytester.makeini(
+        """
+        [pytest]
+        ecrsim =
+            account = 123456789012
+            strict-ecr = yes
+            quota_images = 5
+            principals = people.toml
+        """
+    )
+    pytester.makefile(".toml", people='[[users]]\nname = "ci"\naccess_keys = [{ id = "AKIACI", secret = "s" }]')
+    result = run(
+        """
+        import pytest
+        from botocore.exceptions import ClientError
+
+        pytestmark = pytest.mark.ecrsim(region="eu-west-1", quota_images=4)
+
+        def test_common(ecrsim):
+            config = ecrsim.runtime.config
+            assert (config.account, config.strict_ecr, config.quota_images) == ("123456789012", True, 4)
+            assert config.region == "eu-west-1"
+            [user] = ecrsim.client("sts").get_caller_identity()["Arn"].split()
+            assert user == "arn:aws:iam::123456789012:root"
+
+        @pytest.mark.ecrsim(quota_images=1)
+        def test_nearest(ecrsim, ecr):
+            ecrsim.push("app", "v1")
+            with pytest.raises(ClientError, match="LimitExceededException"):
+                ecrsim.push("app", "v2")
+
+        def test_again(ecrsim, ecr):
+            assert ecrsim.runtime.config.quota_images == 4
+            assert ecr.describe_repositories()["repositories"] == []
+        """
+    )
+    result.assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("ini", "mark", "sentence"),
+    [
+        ("acount = 1", "", "*ini option ecrsim: there is no setting named acount; the nearest is account*"),
+        ("quota_images = many", "", "*ini option ecrsim: quota_images must be a whole number, not many*"),
+        ("account", "", "*a setting is written as name = value, not account*"),
+        ("", "@pytest.mark.ecrsim(quota_images='3')", "*quota-images must be of type int*"),
+        ("", "@pytest.mark.ecrsim(3)", "*takes settings by name*"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(ini, mark, sentence, run, pytester):
+    pytester.makeini(f"[pytest]\necrsim = {ini}\n")
+    result = run(f"import pytest\n\n{mark}\ndef test_it(ecrsim):\n    pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([sentence])
+
+
+def test_the_environment_leads_clients_to_it(run, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "of-the-developer")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-the-developer")
+    result = run(
+        """
+        import boto3
+
+        def test_own_clients(ecrsim_env, ecr):
+            boto3.client("ecr").create_repository(repositoryName="app")
+            assert len(ecr.describe_repositories()["repositories"]) == 1
+            assert boto3.client("sts").get_caller_identity()["Account"] == "000000000000"
+            assert ecrsim_env["AWS_DEFAULT_REGION"] == boto3.client("ecr").meta.region_name
+        """
+    )
+    result.assert_outcomes(passed=1)
