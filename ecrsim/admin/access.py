@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from ecrsim.admin.arguments import json_answer, json_body, number
-from ecrsim.core.arn import Registry, parse_repository_arn
+from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.clock import iso
 from ecrsim.core.runtime import Caller, Runtime
 from ecrsim.ecr.access import audit
@@ -82,10 +82,10 @@ def access_routes(runtime: Runtime) -> Blueprint:
 def _target(runtime: Runtime, account: str, resource: str) -> tuple[Registry, str | None]:
     if resource == "*":
         return Registry(account, runtime.config.region), None
-    parsed = parse_repository_arn(resource)
+    parsed = parse_arn(resource)
     if parsed is None:
         raise BadRequest("resource is the ARN of a repository, or *")
-    return Registry(parsed.account, parsed.region), parsed.repository_name
+    return parsed
 
 
 def _list(value: Any) -> list[Any]:

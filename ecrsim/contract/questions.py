@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ecrsim.core.arn import Registry, parse_repository_arn
+from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.runtime import Caller
 
 Arguments = Mapping[str, Any]
@@ -33,12 +33,12 @@ def ask_once(plain: Question, _: Arguments) -> list[Question]:
     return [plain]
 
 
-def plain_question(caller: Caller, action: str, arguments: Arguments) -> Question:
-    """The action on the repository that the arguments name, by name or by ARN."""
+def plain_question(caller: Caller, service: str, action: str, arguments: Arguments) -> Question:
+    """The action on the repository that the arguments name, by name or by ARN; `service` is "ecr" or "ecr-public"."""
     arn = arguments.get("resource_arn")
-    if arn and (parsed := parse_repository_arn(arn)):
-        return Question(action, Registry(parsed.account, parsed.region), parsed.repository_name, {})
-    registry = Registry(arguments.get("registry_id") or caller.account, caller.region)
+    if arn and (parsed := parse_arn(arn)):
+        return Question(action, *parsed, {})
+    registry = Registry.of_service(service, arguments.get("registry_id") or caller.account, caller.region)
     return Question(action, registry, arguments.get("repository_name"), {})
 
 

@@ -71,7 +71,7 @@ def _perform(runtime: Runtime, request: Request, request_id: str) -> bytes:
 def _result(call: Call, declared: Declaration, content: bytes, user_agent: str | None) -> bytes:
     operation = declared.operation
     arguments = parse(operation, content, declared.service_checks)
-    plain = plain_question(call.caller, declared.action, arguments)
+    plain = plain_question(call.caller, operation.service, declared.action, arguments)
     asked = declared.asks(plain, arguments)
     for question in asked:
         authorize(call, *question)
@@ -81,5 +81,5 @@ def _result(call: Call, declared: Declaration, content: bytes, user_agent: str |
         body = shape(operation, declared.function(call, **arguments))
         if declared.on_trail:
             place = asked[0].registry, asked[0].repository_name
-            called(call, operation.service, operation.name, *place, content, body, user_agent)
+            called(call, operation.name, *place, content, body, user_agent)
         return body

@@ -5,24 +5,67 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+#: The kinds of registries: the service that each belongs to, and so its IAM prefix.
+_SERVICES = {"private": "ecr", "public": "ecr-public"}
+_KINDS = {service: kind for kind, service in _SERVICES.items()}
+#: A public registry is one for all regions; its API and its records are in this one (documented).
+PUBLIC_REGION = "us-east-1"
+
 
 class Registry(NamedTuple):
-    """One registry: an account in a region. Services act on the registry that they are given, never on the caller's."""
+    """One registry: an account in a region. Services act on the registry that they are given, never on the caller's.
+
+    `kind` is "private" or "public"; ECR and ECR Public share tables and services and differ in nothing else.
+    """
 
     account: str
     region: str
     kind: str = "private"
 
+    @classmethod
+    def of_service(cls, service: str, account: str, region: str) -> Registry:
+        """The registry of an account that "ecr" or "ecr-public" means. KeyError for another service."""
+        kind = _KINDS[service]
+        return cls(account, PUBLIC_REGION if kind == "public" else region, kind)
 
-class RepositoryArn(NamedTuple):
-    """The parts of `arn:aws:ecr:<region>:<account>:repository/<name>`."""
+    @property
+    def service(self) -> str:
+        """The signing name: "ecr" or "ecr-public"."""
+        return _SERVICES[self.kind]
 
-    region: str
-    account: str
-    repository_name: str
+    @property
+    def event_source(self) -> str:
+        """As CloudTrail names the service."""
+        return f"{self.service}.amazonaws.com"
+
+    def action(self, name: str) -> str:
+        """The IAM action of that name: `ecr:PutImage`, `ecr-public:PutImage`."""
+        return f"{self.service}:{name}"
+
+    def arn(self, repository_name: str) -> str:
+        """`arn:aws:ecr:<region>:<account>:repository/<name>`; a public one has no region (documented)."""
+        region = "" if self.kind == "public" else self.region
+        return f"arn:{partition(self.region)}:{self.service}:{region}:{self.account}:repository/{repository_name}"
+
+    @property
+    def host(self) -> str:
+        """The host name that AWS gives it."""
+        if self.kind == "public":
+            return "public.ecr.aws"
+        suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return f"{self.account}.dkr.ecr.{self.region}.{suffix}"
+
+    def resource(self, repository_name: str | None) -> str:
+        """What a policy names: the repository's ARN, `*` where an action concerns none."""
+        return "*" if repository_name is None else self.arn(repository_name)
 
 
-_REPOSITORY_ARN = re.compile(r"arn:(aws[a-z-]*):ecr:([a-z0-9-]+):([0-9]{12}):repository/(.+)", re.DOTALL)
+_ARN = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):"
+    r"(?:(?P<service>ecr):(?P<region>[a-z0-9-]+)|(?P<public>ecr-public):)"
+    r":(?P<account>[0-9]{12}):repository/(?P<name>.+)",
+    re.DOTALL,
+)
 _PARTITIONS = (
     ("cn-", "aws-cn"),
     ("us-gov-", "aws-us-gov"),
@@ -35,20 +78,23 @@ _PARTITIONS = (
 
 
 def partition(region: str) -> str:
+    """The partition that a region lies in; "aws" for a region that no partition claims."""
     for prefix, name in _PARTITIONS:
         if region.startswith(prefix):
             return name
     return "aws"
 
 
-def repository_arn(registry: Registry, repository_name: str) -> str:
-    return f"arn:{partition(registry.region)}:ecr:{registry.region}:{registry.account}:repository/{repository_name}"
+def parse_arn(arn: str) -> tuple[Registry, str] | None:
+    """The registry and the name of a repository's ARN.
 
-
-def parse_repository_arn(arn: str) -> RepositoryArn | None:
-    """None when it is no repository's ARN, or names another partition than the region's."""
-    match = _REPOSITORY_ARN.fullmatch(arn)
-    return RepositoryArn(match[2], match[3], match[4]) if match and match[1] == partition(match[2]) else None
+    None when it is no repository's ARN, or names another partition than the region's.
+    """
+    match = _ARN.fullmatch(arn)
+    if match is None:
+        return None
+    registry = Registry.of_service(match["service"] or match["public"], match["account"], match["region"] or "")
+    return (registry, match["name"]) if match["partition"] == partition(registry.region) else None
 
 
 def root_arn(account: str, region: str) -> str:

@@ -39,6 +39,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
 from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.migrations import MIGRATIONS, SCHEMA_VERSION
 
 metadata = MetaData()
 
@@ -50,11 +51,6 @@ _UNAVAILABLE = (
     "unable to open database",
     "database is locked",
 )
-
-#: Raised by one whenever a table changes. A data directory of another version is migrated (`MIGRATIONS`) or refused.
-SCHEMA_VERSION = 2
-#: From which version, which statements lead to the next. Tables that are missing are made without being told.
-MIGRATIONS: dict[int, tuple[str, ...]] = {1: ()}
 
 properties = Table(
     "properties", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False)
@@ -198,8 +194,11 @@ class Database:
         found = connection.execute(select(properties.c.value).where(properties.c.name == "schema_version")).scalar()
         version = int(found or 0)
         while version in MIGRATIONS and version < SCHEMA_VERSION:
-            for statement in MIGRATIONS[version]:
-                connection.exec_driver_sql(statement)
+            for step in MIGRATIONS[version]:
+                if callable(step):
+                    step(connection)
+                else:
+                    connection.exec_driver_sql(step)
             version += 1
             connection.execute(
                 properties.update().where(properties.c.name == "schema_version").values(value=str(version))

@@ -30,6 +30,7 @@ events = Table(
     Column("facts", Json, nullable=False),
     # Who did it and from where, of events that a request made itself.
     Column("trail", Json),
+    Column("kind", String(7), nullable=False, server_default="private"),
     sqlite_autoincrement=True,
 )
 
@@ -46,6 +47,11 @@ class Event(NamedTuple):
     repository_name: str | None
     facts: dict[str, Any]
     trail: dict[str, Any] | None
+    kind: str = "private"
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.registry_id, self.region, self.kind)
 
 
 _COLUMNS = tuple(column.name for column in events.columns)
@@ -78,6 +84,7 @@ def emit(
         repository_name=repository_name,
         facts=(facts if isinstance(facts, bytes) else orjson.dumps(facts)).decode(),
         trail=None if trail is None else orjson.dumps(trail).decode(),
+        kind=registry.kind,
     )
 
 
@@ -88,14 +95,14 @@ def emit_all(call: Call, registry: Registry, repository_name: str, type: str, fa
     place = (type, registry.account, registry.region, repository_name)
     _INSERT.many(
         call.connection,
-        [(call.now, new_uuid(), *place, orjson.dumps(each).decode(), None) for each in facts],
+        [(call.now, new_uuid(), *place, orjson.dumps(each).decode(), None, registry.kind) for each in facts],
     )
 
 
 def page(connection: Connection, after: int, limit: int) -> list[Event]:
     """Events after the sequence number `after`, oldest first."""
     return [
-        Event._make((*row[:7], orjson.loads(row[7]), None if row[8] is None else orjson.loads(row[8])))
+        Event._make((*row[:7], orjson.loads(row[7]), None if row[8] is None else orjson.loads(row[8]), row[9]))
         for row in _PAGE.all(connection, after=after, limit=limit)
     ]
 

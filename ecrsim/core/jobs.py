@@ -61,6 +61,7 @@ jobs = Table(
     Column("ran_at", BigInteger),
     # When it was to run, before it failed and was put off.
     Column("due_at", BigInteger, nullable=False),
+    Column("registry_kind", String(7), nullable=False, server_default="private"),
     sqlite_autoincrement=True,
 )
 #: Written out, since SQLite uses an index of some rows only where it sees that a statement asks for these.
@@ -84,10 +85,11 @@ class Job(NamedTuple):
     error: str | None
     ran_at: int | None
     due_at: int
+    registry_kind: str = "private"
 
     @property
     def registry(self) -> Registry:
-        return Registry(self.registry_id, self.region)
+        return Registry(self.registry_id, self.region, self.registry_kind)
 
 
 class Kind(NamedTuple):
@@ -128,8 +130,8 @@ def enqueue(
     # Always a row of its own: what is running already, as it was asked for before, does not count as this one's run.
     cancel(call, kind, key)
     values = {"run_at": run_at, "due_at": run_at, "payload": payload or {}, "attempts": 0, "state": "PENDING"}
-    place = {"kind": kind, "key": key, "registry_id": registry.account, "region": registry.region}
-    call.connection.execute(insert(jobs).values(**values, **place))
+    place = {"registry_id": registry.account, "region": registry.region, "registry_kind": registry.kind}
+    call.connection.execute(insert(jobs).values(**values, **place, kind=kind, key=key))
 
 
 def pending(call: Call, kind: str, key: str) -> int | None:

@@ -119,7 +119,6 @@ def _on_trail(target: Target, operation: str, request: Members, response: Member
         response = {"image": place | response["image"]}
     called(
         target.call,
-        "ecr",
         operation,
         target.registry,
         target.repository_name,

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ecrsim.core.arn import Registry, repository_arn
 from ecrsim.delivery.fact import Fact, instant, moment
 
 #: Of the newest record by ECR that was seen (March 2025).
@@ -198,11 +197,10 @@ _COUNT_TYPES = {
 def _service_event(event: Fact, name: str) -> Record:
     """What a run of a lifecycle policy, or a preview of one, chose; there is no caller and no request."""
     repository = event.repository_name or ""
-    registry = Registry(event.registry_id, event.region)
     resource = {
         "accountId": event.registry_id,
         "type": "AWS::ECR::Repository",
-        "ARN": repository_arn(registry, repository),
+        "ARN": event.registry.arn(repository),
     }
     facts = event.facts
     details = {
@@ -225,7 +223,7 @@ def _service_event(event: Fact, name: str) -> Record:
         "eventVersion": EVENT_VERSION,
         "userIdentity": {"accountId": event.registry_id, "invokedBy": _INTERNAL},
         "eventTime": instant(event.at),
-        "eventSource": "ecr.amazonaws.com",
+        "eventSource": event.registry.event_source,
         "eventName": name,
         "awsRegion": event.region,
         "sourceIPAddress": _INTERNAL,

@@ -53,7 +53,7 @@ def _tag_action(action_type: str) -> Callable[[Fact], tuple[str, str, Detail]]:
         }
         if facts.get("image_tag") is not None:
             detail["image-tag"] = facts["image_tag"]
-        return _action(facts), "aws.ecr", detail | _media_types(facts)
+        return _action(facts), _source(event), detail | _media_types(facts)
 
     return shape
 
@@ -73,19 +73,17 @@ def _storage_class(target: str) -> Callable[[Fact], tuple[str, str, Detail]]:
         }
         if facts.get("last_activated_at") is not None:
             detail["last-activated-at"] = _with_fraction(facts["last_activated_at"])
-        return _action(facts), "aws.ecr", detail
+        return _action(facts), _source(event), detail
 
     return shape
 
 
 def _api_call(event: Fact) -> tuple[str, str, Detail]:
-    """The source is the service's name with `aws.` before it (documented for ECR, inferred for ECR Public)."""
-    service = event.facts["event_source"].partition(".")[0]
-    return API_CALL, f"aws.{service}", cloudtrail.record(event)
+    return API_CALL, _source(event), cloudtrail.record(event)
 
 
 def _service_event(event: Fact) -> tuple[str, str, Detail]:
-    return SERVICE_EVENT, "aws.ecr", cloudtrail.record(event)
+    return SERVICE_EVENT, _source(event), cloudtrail.record(event)
 
 
 _SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
@@ -97,6 +95,11 @@ _SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
     "LifecyclePolicyExecuted": _service_event,
     "LifecyclePolicyPreviewed": _service_event,
 }
+
+
+def _source(event: Fact) -> str:
+    """The service's name with `aws.` before it (documented for ECR, inferred for ECR Public)."""
+    return f"aws.{event.registry.service}"
 
 
 def _action(facts: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from ecrsim.core.arn import Registry
+
 _SECOND = 1_000
 
 
@@ -21,6 +23,8 @@ class Fact(Protocol):
     def registry_id(self) -> str: ...
     @property
     def region(self) -> str: ...
+    @property
+    def registry(self) -> Registry: ...
     @property
     def repository_name(self) -> str | None: ...
     @property

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from ecrsim.core.arn import Registry
 from ecrsim.core.events import Event
 
 
@@ -35,9 +36,9 @@ class Parcel:
         return self.event.sequence
 
     @property
-    def group(self) -> tuple[str, str, str]:
+    def group(self) -> tuple[Registry, str]:
         """Whose order is kept: registry and repository; that of a registry itself has an empty name."""
-        return self.event.registry_id, self.event.region, self.event.repository_name or ""
+        return self.event.registry, self.event.repository_name or ""
 
     @cached_property
     def body(self) -> bytes:

@@ -250,6 +250,6 @@ class SqsSink:
 
 
 def _group_id(parcel: Parcel) -> str:
-    registry, _, repository = parcel.group
-    text = f"{registry}/{repository}" if repository else registry
+    registry, repository = parcel.group
+    text = f"{registry.account}/{repository}" if repository else registry.account
     return text if len(text) <= _GROUP else hashlib.sha256(text.encode()).hexdigest()

@@ -3,7 +3,7 @@
 import boto3
 import pytest
 
-from ecrsim.core.arn import Registry, parse_repository_arn, partition, repository_arn, root_arn
+from ecrsim.core.arn import PUBLIC_REGION, Registry, parse_arn, partition, root_arn
 
 ARN = "arn:aws:ecr:us-east-1:123456789012:repository/team/app"
 
@@ -42,10 +42,37 @@ def test_partitions(region, expected):
 
 
 def test_a_repository_s_arn_can_be_read_back():
-    arn = repository_arn(Registry("123456789012", "cn-north-1"), "team/app")
+    registry = Registry("123456789012", "cn-north-1")
+    arn = registry.arn("team/app")
 
     assert arn == "arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/app"
-    assert parse_repository_arn(arn) == ("cn-north-1", "123456789012", "team/app")
+    assert parse_arn(arn) == (registry, "team/app")
+
+
+def test_a_public_repository_s_arn_has_no_region():
+    registry = Registry("123456789012", PUBLIC_REGION, "public")
+
+    assert registry.arn("team/app") == "arn:aws:ecr-public::123456789012:repository/team/app"
+    assert parse_arn(registry.arn("team/app")) == (registry, "team/app")
+    assert Registry.of_service("ecr-public", "123456789012", "eu-west-1") == registry
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "source", "host"),
+    [
+        ("ecr", "ecr:PutImage", "ecr.amazonaws.com", "123456789012.dkr.ecr.us-east-1.amazonaws.com"),
+        ("ecr-public", "ecr-public:PutImage", "ecr-public.amazonaws.com", "public.ecr.aws"),
+    ],
+)
+def test_a_registry_makes_the_names_of_its_service(service, action, source, host):
+    registry = Registry.of_service(service, "123456789012", "us-east-1")
+
+    assert registry.service == service
+    assert registry.action("PutImage") == action
+    assert registry.event_source == source
+    assert registry.host == host
+    assert registry.resource(None) == "*"
+    assert registry.resource("app") == registry.arn("app")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +96,7 @@ def test_a_repository_s_arn_can_be_read_back():
     ],
 )
 def test_what_is_no_repository_s_arn(arn):
-    assert parse_repository_arn(arn) is None
+    assert parse_arn(arn) is None
 
 
 def test_a_root_s_arn_has_no_region():

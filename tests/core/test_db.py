@@ -87,7 +87,7 @@ class TestOpening:
         assert names(again) == ["a"]
         again.close()
 
-    @pytest.mark.parametrize("version", ["0", "3", "999"])
+    @pytest.mark.parametrize("version", ["0", "4", "999"])
     def test_another_version_is_refused_in_plain_words(self, database, path, version):
         with database.write() as connection:
             connection.execute(update(properties).where(properties.c.name == "schema_version").values(value=version))
@@ -115,7 +115,8 @@ class TestOpening:
             assert connection.execute(query).scalar() == "3"
         migrated.close()
 
-    def test_tables_that_version_1_lacked_are_made(self, database, path):
+    def test_tables_that_version_1_lacked_are_made(self, database, path, monkeypatch):
+        monkeypatch.setattr(db, "MIGRATIONS", {1: (), 2: ()})
         with database.write() as connection:
             connection.exec_driver_sql("DROP TABLE jobs")
         as_of_version_1(database)

@@ -19,7 +19,7 @@ from ecrsim.ecr.access.tables import audit
 
 COLUMNS = (
     "id", "at", "plane", "principal", "account", "region", "action", "resource", "is_allowed", "reason",
-    "request_id", "source", "error",
+    "request_id", "source", "error", "kind",
 )  # fmt: skip
 #: The reason of what everybody may do: no policy needs to name it.
 NEEDS_NOTHING = "allowed to everyone"
@@ -59,7 +59,7 @@ def kept(call: Call, action: str) -> Iterator[None]:
             begin = (call.now, caller.plane, caller.principal)
             end = (call.request_id, caller.source_ip, error)
             for number, (registry, *decision) in enumerate(call.decisions):
-                row = (*begin, registry.account, registry.region, *decision, *end)
+                row = (*begin, registry.account, registry.region, *decision, *end, registry.kind)
                 call.runtime.batch.note(_write, (call.request_id, number), (limit, row))
 
 

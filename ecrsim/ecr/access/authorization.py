@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
-from ecrsim.core.arn import Registry, repository_arn, root_arn
+from ecrsim.core.arn import Registry, root_arn
+from ecrsim.core.belonging import of_registry
 from ecrsim.core.clock import SECOND, iso
 from ecrsim.core.db import Prepared
 from ecrsim.core.errors import AccessDeniedException
@@ -29,32 +30,18 @@ from ecrsim.ecr.access.policy import (
     locks_out,
 )
 from ecrsim.ecr.access.tables import registry_policies, repository_policies
-from ecrsim.ecr.repositories.tables import repositories, repository_tags
+from ecrsim.ecr.repositories.tables import NAMED, repositories, repository_tags
 
 _REPOSITORY_POLICY = Prepared(
     select(repository_policies.c.policy_text)
     .join(repositories, repositories.c.id == repository_policies.c.repository_id)
-    .where(
-        repositories.c.kind == bindparam("kind"),
-        repositories.c.registry_id == bindparam("account"),
-        repositories.c.region == bindparam("region"),
-        repositories.c.repository_name == bindparam("repository_name"),
-    )
+    .where(NAMED)
 )
-_REGISTRY_POLICY = Prepared(
-    select(registry_policies.c.policy_text).where(
-        registry_policies.c.registry_id == bindparam("account"), registry_policies.c.region == bindparam("region")
-    )
-)
+_REGISTRY_POLICY = Prepared(select(registry_policies.c.policy_text).where(of_registry(registry_policies)))
 _RESOURCE_TAGS = Prepared(
     select(repository_tags.c.key, repository_tags.c.value)
     .join(repositories, repositories.c.id == repository_tags.c.repository_id)
-    .where(
-        repositories.c.kind == bindparam("kind"),
-        repositories.c.registry_id == bindparam("account"),
-        repositories.c.region == bindparam("region"),
-        repositories.c.repository_name == bindparam("repository_name"),
-    )
+    .where(NAMED)
 )
 
 #: What a principal may do when nobody knows it any more: nothing.
@@ -107,9 +94,10 @@ def authorize(
     context: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """AccessDeniedException with AWS's sentence when the caller may not; either way the decision is on record."""
-    resource = "*" if repository_name is None else repository_arn(registry, repository_name)
-    request, decision = decision_of(call, call.caller, f"ecr:{action}", registry, repository_name, context or {})
-    audit.record(call, request.action, resource, registry, is_allowed=decision.allowed, reason=decision.because)
+    request, decision = decision_of(
+        call, call.caller, registry.action(action), registry, repository_name, context or {}
+    )
+    audit.record(call, request.action, request.resource, registry, is_allowed=decision.allowed, reason=decision.because)
     if not decision.allowed:
         raise AccessDeniedException(denial(request, decision))
 
@@ -125,7 +113,7 @@ def decision_of(
     """The request as policies see it, and what they say."""
     known = memory(call)
     identity = identity_of(call, known, caller)
-    resource = "*" if repository_name is None else repository_arn(registry, repository_name)
+    resource = registry.resource(repository_name)
     key = (caller.principal, caller.access_key, action, registry, repository_name)
     request = Request(identity.principal, action, resource, registry.account, {})
     decision = known.decisions.get(key)
@@ -146,19 +134,17 @@ def decision_of(
 def policies_of(
     call: Call, known: Memory, identity: Identity, registry: Registry, repository_name: str | None
 ) -> Policies:
-    place = {"account": registry.account, "region": registry.region}
-    of_registry = _REGISTRY_POLICY.first(call.connection, **place)
-    of_repository = None
+    place = registry._asdict()
+    registry_policy = _REGISTRY_POLICY.first(call.connection, **place)
+    repository_policy = None
     if repository_name is not None:
-        of_repository = _REPOSITORY_POLICY.first(
-            call.connection, kind=registry.kind, repository_name=repository_name, **place
-        )
+        repository_policy = _REPOSITORY_POLICY.first(call.connection, repository_name=repository_name, **place)
     return Policies(
         identity.documents,
         identity.boundary,
         identity.session,
-        _document(known, Kind.REPOSITORY, of_repository),
-        _document(known, Kind.REGISTRY, of_registry),
+        _document(known, Kind.REPOSITORY, repository_policy),
+        _document(known, Kind.REGISTRY, registry_policy),
     )
 
 
@@ -237,13 +223,7 @@ def _context(
     for key, value in identity.tags.items():
         values[f"aws:principaltag/{key.lower()}"] = [value]
     if repository_name is not None:
-        tags = _RESOURCE_TAGS.all(
-            call.connection,
-            kind=registry.kind,
-            account=registry.account,
-            region=registry.region,
-            repository_name=repository_name,
-        )
+        tags = _RESOURCE_TAGS.all(call.connection, repository_name=repository_name, **registry._asdict())
         for key, value in tags:
             values[f"aws:resourcetag/{key.lower()}"] = values[f"ecr:resourcetag/{key.lower()}"] = [value]
     return {**values, **more}
@@ -261,8 +241,8 @@ def would_lock_out(call: Call, document: Document, registry: Registry, repositor
     identity = identity_of(call, known, call.caller)
     policies = policies_of(call, known, identity, registry, repository_name)
     context = _context(call, call.caller, identity, registry, repository_name, {})
-    resource = repository_arn(registry, repository_name)
-    request = Request(identity.principal, "ecr:SetRepositoryPolicy", resource, registry.account, context)
+    resource, action = registry.arn(repository_name), registry.action("SetRepositoryPolicy")
+    request = Request(identity.principal, action, resource, registry.account, context)
     return locks_out(document, request, policies)
 
 
@@ -274,7 +254,7 @@ def explanation_of(
     identity = identity_of(call, known, call.caller)
     policies = policies_of(call, known, identity, registry, repository_name)
     values = _context(call, call.caller, identity, registry, repository_name, context)
-    resource = "*" if repository_name is None else repository_arn(registry, repository_name)
+    resource = registry.resource(repository_name)
     request = Request(identity.principal, action, resource, registry.account, values)
     asked = {"principal": call.caller.principal, "action": action, "resource": resource}
     return asked | explain(request, policies).as_json()

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ecrsim.contract.operations import operation
 from ecrsim.core.arn import Registry
+from ecrsim.core.belonging import of_registry, values_of
 from ecrsim.core.errors import (
     InvalidParameterException,
     RegistryPolicyNotFoundException,
@@ -94,9 +95,9 @@ def put_registry_policy(call: Call, policy_text: str) -> dict[str, Any]:
     registry = registry_of(call)
     _read(policy_text, Kind.REGISTRY, "Invalid registry policy provided")
     text = pretty(parse(policy_text))
-    statement = upsert(registry_policies).values(registry_id=registry.account, region=registry.region, policy_text=text)
+    statement = upsert(registry_policies).values(**values_of(registry), policy_text=text)
     call.connection.execute(
-        statement.on_conflict_do_update(index_elements=["registry_id", "region"], set_={"policy_text": text})
+        statement.on_conflict_do_update(index_elements=["kind", "registry_id", "region"], set_={"policy_text": text})
     )
     changed(call)
     return {"registryId": registry.account, "policyText": text}
@@ -113,20 +114,14 @@ def delete_registry_policy(call: Call) -> dict[str, Any]:
     """Answers with the text that is no more."""
     registry = registry_of(call)
     answer = _registry_policy(call, registry)
-    call.connection.execute(
-        delete(registry_policies).where(
-            registry_policies.c.registry_id == registry.account, registry_policies.c.region == registry.region
-        )
-    )
+    call.connection.execute(delete(registry_policies).where(of_registry(registry_policies)), registry._asdict())
     changed(call)
     return answer
 
 
 def _registry_policy(call: Call, registry: Registry) -> dict[str, Any]:
-    query = select(registry_policies.c.policy_text).where(
-        registry_policies.c.registry_id == registry.account, registry_policies.c.region == registry.region
-    )
-    text = call.connection.execute(query).scalar()
+    query = select(registry_policies.c.policy_text).where(of_registry(registry_policies))
+    text = call.connection.execute(query, registry._asdict()).scalar()
     if text is None:
         raise RegistryPolicyNotFoundException(registry_id=registry.account)
     return {"registryId": registry.account, "policyText": text}

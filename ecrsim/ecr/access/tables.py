@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
+from ecrsim.core.belonging import registry_columns
 from ecrsim.core.db import Json, metadata
 
 # Users and roles. An account's root user needs no row.
@@ -60,8 +61,7 @@ repository_policies = Table(
 registry_policies = Table(
     "registry_policies",
     metadata,
-    Column("registry_id", String(12), primary_key=True),
-    Column("region", String, primary_key=True),
+    *registry_columns(),
     Column("policy_text", Text, nullable=False),
 )
 
@@ -83,5 +83,6 @@ audit = Table(
     Column("source", Text, nullable=False),
     # The error that the call was answered with, null where there was none.
     Column("error", Text),
+    Column("kind", String(7), nullable=False, server_default="private"),
     sqlite_autoincrement=True,
 )

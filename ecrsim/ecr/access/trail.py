@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import orjson
 
-from ecrsim.core.arn import Registry, repository_arn
+from ecrsim.core.arn import Registry
 from ecrsim.core.events import emit
 from ecrsim.core.runtime import Call
 
@@ -17,7 +17,6 @@ _LONGEST = 100 * 1024
 
 def called(
     call: Call,
-    service: str,
     operation: str,
     registry: Registry,
     repository_name: str | None,
@@ -31,12 +30,12 @@ def called(
     caller = call.caller
     facts = orjson.dumps(
         {
-            "event_source": f"{service}.amazonaws.com",
+            "event_source": registry.event_source,
             "event_name": operation,
             "error_code": None,
             "error_message": None,
             "read_only": False,
-            "resources": [repository_arn(registry, repository_name)] if repository_name else [],
+            "resources": [registry.arn(repository_name)] if repository_name else [],
         }
     )
     trail = {

@@ -11,7 +11,7 @@ from ecrsim.core.db import Prepared
 from ecrsim.core.events import emit, emit_all
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
-from ecrsim.ecr.repositories.tables import Repository, registry_of_row
+from ecrsim.ecr.repositories.tables import Repository
 
 _KIND = Prepared(
     select(
@@ -65,7 +65,7 @@ def all_deleted(call: Call, repository: Repository) -> None:
         _facts(digest, media_type, artifact, is_referrer=subject is not None) | {"image_tag": tag}
         for digest, media_type, artifact, subject, tag in rows
     )
-    emit_all(call, registry_of_row(repository), repository.repository_name, "ImageDeleted", found)
+    emit_all(call, repository.registry, repository.repository_name, "ImageDeleted", found)
 
 
 def image_archived(call: Call, repository: Repository, image_id: int) -> None:
@@ -94,4 +94,4 @@ def _facts(
 
 
 def _emit(call: Call, repository: Repository, type: str, facts: dict[str, Any]) -> None:
-    emit(call, registry_of_row(repository), repository.repository_name, type, facts)
+    emit(call, repository.registry, repository.repository_name, type, facts)

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from sqlalchemy import Connection, bindparam, select, update
 
 from ecrsim.core.arn import Registry
+from ecrsim.core.belonging import of_registry
 from ecrsim.core.clock import DAY
 from ecrsim.core.db import Prepared
 from ecrsim.core.runtime import Call
@@ -15,10 +16,7 @@ from ecrsim.ecr.images.service import Image
 from ecrsim.ecr.images.tables import images, pull_time_update_exclusions
 
 _EXCLUDED = Prepared(
-    select(pull_time_update_exclusions.c.principal_arn).where(
-        pull_time_update_exclusions.c.registry_id == bindparam("account"),
-        pull_time_update_exclusions.c.region == bindparam("region"),
-    )
+    select(pull_time_update_exclusions.c.principal_arn).where(of_registry(pull_time_update_exclusions))
 )
 _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 
@@ -28,7 +26,7 @@ def record_pull(call: Call, registry: Registry, image: Image) -> None:
     last = image.last_recorded_pull_time
     if last is not None and 0 <= call.now - last < DAY and not call.runtime.config.record_every_pull:
         return
-    excluded = _EXCLUDED.all(call.connection, account=registry.account, region=registry.region)
+    excluded = _EXCLUDED.all(call.connection, **registry._asdict())
     if excluded and any(is_same_principal(arn, call.caller.principal) for (arn,) in excluded):
         return
     call.runtime.batch.note(_write_pulls, image.id, call.now)

@@ -25,7 +25,7 @@ from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.tables import image_layers, image_manifests, image_references, image_tags, images
 from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.repositories.rules import is_immutable
-from ecrsim.ecr.repositories.tables import Repository, repositories
+from ecrsim.ecr.repositories.tables import NAMED, Repository, repositories
 
 COMPLETE_RESTORE = "complete-restore"  # the kind of a job, whose key is the image's number
 
@@ -87,12 +87,7 @@ _PULL = (
     select(*_IMAGE, image_manifests.c.manifest)
     .join(image_manifests, image_manifests.c.image_id == images.c.id)
     .join(repositories, repositories.c.id == images.c.repository_id)
-    .where(
-        repositories.c.kind == bindparam("kind"),
-        repositories.c.registry_id == bindparam("account"),
-        repositories.c.region == bindparam("region"),
-        repositories.c.repository_name == bindparam("repository_name"),
-    )
+    .where(NAMED)
 )
 _PULL_BY_DIGEST = Prepared(_PULL.where(images.c.image_digest == bindparam("reference")))
 _PULL_BY_TAG = Prepared(
@@ -130,14 +125,7 @@ _SET_TAGGED = Prepared(update(images).where(images.c.id == bindparam("image_id")
 def pull(call: Call, registry: Registry, repository_name: str, reference: str) -> tuple[Image, bytes] | None:
     """The image that a tag or digest names, with its manifest, in one query. None: no such repository or image."""
     statement = _PULL_BY_DIGEST if ":" in reference else _PULL_BY_TAG
-    row = statement.first(
-        call.connection,
-        kind=registry.kind,
-        account=registry.account,
-        region=registry.region,
-        repository_name=repository_name,
-        reference=reference,
-    )
+    row = statement.first(call.connection, repository_name=repository_name, reference=reference, **registry._asdict())
     return (Image._make(row[:-1]), bytes(row[-1])) if row else None
 
 

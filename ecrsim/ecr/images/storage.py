@@ -11,7 +11,7 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events
 from ecrsim.ecr.images.service import COMPLETE_RESTORE, Image
 from ecrsim.ecr.images.tables import image_references, images
-from ecrsim.ecr.repositories.tables import Repository, registry_of_row
+from ecrsim.ecr.repositories.tables import Repository
 
 _SET_STATUS = (
     update(images)
@@ -54,7 +54,7 @@ def begin_restore(call: Call, repository: Repository, image: Image) -> bool:
         return False
     ready = call.now + call.runtime.config.restore_seconds * SECOND
     payload = {"repository_id": repository.id, "repository_name": repository.repository_name}
-    enqueue(call, COMPLETE_RESTORE, ready, registry_of_row(repository), str(image.id), payload)
+    enqueue(call, COMPLETE_RESTORE, ready, repository.registry, str(image.id), payload)
     return True
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from ecrsim.core.belonging import registry_columns
 from ecrsim.core.db import Json, metadata
 
 images = Table(
@@ -101,8 +102,7 @@ Index("image_references_by_digest", image_references.c.repository_id, image_refe
 pull_time_update_exclusions = Table(
     "pull_time_update_exclusions",
     metadata,
-    Column("registry_id", String(12), primary_key=True),
-    Column("region", String, primary_key=True),
+    *registry_columns(),
     Column("principal_arn", String(200), primary_key=True),
     Column("created_at", BigInteger, nullable=False),
 )

@@ -24,7 +24,7 @@ from ecrsim.core.errors import InvalidLayerException, RepositoryNotFoundExceptio
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import rules
 from ecrsim.ecr.layers.tables import layer_uploads, layers
-from ecrsim.ecr.repositories.tables import Repository, repositories
+from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
 
 #: A row of `layer_uploads`.
 Upload = Row[Any]
@@ -39,9 +39,7 @@ _HOLDERS = Prepared(
     .join(layers, layers.c.repository_id == repositories.c.id)
     .where(
         layers.c.layer_digest == bindparam("layer_digest"),
-        repositories.c.kind == bindparam("kind"),
-        repositories.c.registry_id == bindparam("account"),
-        repositories.c.region == bindparam("region"),
+        OF_REGISTRY,
     )
     .order_by(repositories.c.id)
 )
@@ -198,13 +196,7 @@ def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> N
 
 def repositories_with_layer(call: Call, registry: Registry, layer_digest: str) -> list[Repository]:
     """Repositories of the registry that hold the layer."""
-    rows = _HOLDERS.all(
-        call.connection,
-        kind=registry.kind,
-        account=registry.account,
-        region=registry.region,
-        layer_digest=layer_digest,
-    )
+    rows = _HOLDERS.all(call.connection, layer_digest=layer_digest, **registry._asdict())
     return [Repository.of(row) for row in rows]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ecrsim.core.events import emit
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.lifecycle.policy import Policy
-from ecrsim.ecr.repositories.tables import Repository, registry_of_row
+from ecrsim.ecr.repositories.tables import Repository
 
 IMAGES_PER_EVENT = 9
 
@@ -58,4 +58,4 @@ def _emit(
             "image_actions": list(actions[begin : begin + size]),
             "failures": list(failures[begin : begin + size]),
         }
-        emit(call, registry_of_row(repository), repository.repository_name, type, facts)
+        emit(call, repository.registry, repository.repository_name, type, facts)

@@ -35,7 +35,7 @@ from ecrsim.ecr.lifecycle.tables import (
     lifecycle_runs,
 )
 from ecrsim.ecr.repositories.service import find_repository_by_id
-from ecrsim.ecr.repositories.tables import Repository, registry_of_row
+from ecrsim.ecr.repositories.tables import Repository
 
 log = logging.getLogger("ecrsim.lifecycle")
 
@@ -321,7 +321,7 @@ def _report_results(call: Call, job: Job, repository: Repository, preview: servi
         service.update_preview(call, repository.id, last_reported=rows[-1].position)
         return True
     ends = call.now + PREVIEW_LIFETIME
-    enqueue(call, service.EXPIRE_PREVIEW, ends, registry_of_row(repository), job.key, job.payload)
+    enqueue(call, service.EXPIRE_PREVIEW, ends, repository.registry, job.key, job.payload)
     return _end_preview(call, job, "COMPLETE")
 
 

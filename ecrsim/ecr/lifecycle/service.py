@@ -24,7 +24,7 @@ from ecrsim.ecr.lifecycle.tables import (
     lifecycle_previews,
     lifecycle_runs,
 )
-from ecrsim.ecr.repositories.tables import Repository, registry_of_row
+from ecrsim.ecr.repositories.tables import Repository
 
 #: Kinds of the jobs; their key is the number of the repository.
 EVALUATE, COMPLETE_PREVIEW, EXPIRE_PREVIEW = (
@@ -88,7 +88,7 @@ def put_policy(call: Call, repository: Repository, text: str) -> None:
     due = pending(call, EVALUATE, str(repository.id))
     # Further away than an interval it is only after the clock was set back.
     if due is None or due > call.now + interval:
-        enqueue(call, EVALUATE, call.now + interval, registry_of_row(repository), *_about(repository))
+        enqueue(call, EVALUATE, call.now + interval, repository.registry, *_about(repository))
 
 
 def delete_policy(call: Call, repository: Repository) -> StoredPolicy:
@@ -118,7 +118,7 @@ def start_preview(call: Call, repository: Repository, text: str | None) -> str:
     call.connection.execute(statement.on_conflict_do_update(index_elements=["repository_id"], set_=begun))
     cancel(call, EXPIRE_PREVIEW, str(repository.id))
     due = call.now + call.runtime.config.preview_seconds * SECOND
-    enqueue(call, COMPLETE_PREVIEW, due, registry_of_row(repository), *_about(repository))
+    enqueue(call, COMPLETE_PREVIEW, due, repository.registry, *_about(repository))
     return text
 
 

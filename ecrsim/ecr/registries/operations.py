@@ -8,6 +8,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ecrsim.contract.operations import operation
 from ecrsim.contract.questions import Arguments, Question
+from ecrsim.core.belonging import values_of
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.registries import rules
 from ecrsim.ecr.registries.service import account_setting, registry_of
@@ -36,10 +37,8 @@ def put_account_setting(call: Call, name: str, value: str) -> dict[str, Any]:
     """Settings are per account and region."""
     rules.check_value(name, value)
     registry = registry_of(call)
-    statement = insert(account_settings).values(
-        registry_id=registry.account, region=registry.region, name=name, value=value
-    )
+    statement = insert(account_settings).values(**values_of(registry), name=name, value=value)
     call.connection.execute(
-        statement.on_conflict_do_update(index_elements=["registry_id", "region", "name"], set_={"value": value})
+        statement.on_conflict_do_update(index_elements=["kind", "registry_id", "region", "name"], set_={"value": value})
     )
     return {"name": name, "value": value}

@@ -5,26 +5,23 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select
 
 from ecrsim.core.arn import Registry
+from ecrsim.core.belonging import of_registry
 from ecrsim.core.db import Prepared
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.registries import rules
 from ecrsim.ecr.registries.tables import account_settings
 
 _SETTING = Prepared(
-    select(account_settings.c.value).where(
-        account_settings.c.registry_id == bindparam("account"),
-        account_settings.c.region == bindparam("region"),
-        account_settings.c.name == bindparam("name"),
-    )
+    select(account_settings.c.value).where(of_registry(account_settings), account_settings.c.name == bindparam("name"))
 )
 
 
-def registry_of(call: Call, registry_id: str | None = None) -> Registry:
+def registry_of(call: Call, registry_id: str | None = None, service: str = "ecr") -> Registry:
     """The registry named by `registryId`, in the region of the request; the caller's own when none is named."""
-    return Registry(registry_id or call.caller.account, call.caller.region)
+    return Registry.of_service(service, registry_id or call.caller.account, call.caller.region)
 
 
 def account_setting(call: Call, registry: Registry, name: str) -> str:
     """The value that holds: what was put, else the default."""
-    row = _SETTING.first(call.connection, account=registry.account, region=registry.region, name=name)
+    row = _SETTING.first(call.connection, **registry._asdict(), name=name)
     return row[0] if row else rules.default_setting(name, call.runtime.config.blob_mounting)

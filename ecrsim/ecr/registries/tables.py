@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Column, String, Table, Text
 
+from ecrsim.core.belonging import registry_columns
 from ecrsim.core.db import metadata
 
 account_settings = Table(
     "account_settings",
     metadata,
-    Column("registry_id", String(12), primary_key=True),
-    Column("region", String, primary_key=True),
+    *registry_columns(),
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )

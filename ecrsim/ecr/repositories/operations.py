@@ -11,7 +11,7 @@ from ecrsim.contract.operations import operation
 from ecrsim.contract.questions import Arguments, Question, tag_context
 from ecrsim.contract.shape import Entries
 from ecrsim.core import page
-from ecrsim.core.arn import Registry, parse_repository_arn, repository_arn
+from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.errors import InvalidParameterException, RepositoryNotEmptyException
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.directory import changed
@@ -19,16 +19,15 @@ from ecrsim.ecr.images.events import all_deleted
 from ecrsim.ecr.images.service import has_images
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories import rules, service
-from ecrsim.ecr.repositories.tables import Repository, registry_of_row, repositories, repository_tags
+from ecrsim.ecr.repositories.tables import Repository, repositories, repository_tags
 
 
 def _describe(call: Call, row: Any) -> dict[str, Any]:
-    registry = registry_of_row(row)
     return {
-        "repositoryArn": service.arn(row),
+        "repositoryArn": row.registry.arn(row.repository_name),
         "registryId": row.registry_id,
         "repositoryName": row.repository_name,
-        "repositoryUri": service.repository_uri(call.runtime, registry, row.repository_name),
+        "repositoryUri": service.repository_uri(call.runtime, row.registry, row.repository_name),
         "createdAt": row.created_at,
         "imageTagMutability": row.image_tag_mutability,
         "imageTagMutabilityExclusionFilters": row.image_tag_mutability_exclusion_filters,
@@ -107,7 +106,7 @@ def describe_repositories(
 
 
 def _describe_page(call: Call, registry: Registry, rows: list[Any]) -> Entries:
-    arn, uri = repository_arn(registry, ""), service.repository_uri(call.runtime, registry, "")
+    arn, uri = registry.arn(""), service.repository_uri(call.runtime, registry, "")
 
     def describe(row: Any) -> dict[str, Any]:
         account, name, created_at, mutability, filters, scan_on_push, encryption_type, kms_key = row
@@ -171,10 +170,10 @@ def put_image_tag_mutability(
 
 
 def _repository_of_arn(call: Call, resource_arn: str) -> Repository:
-    parsed = parse_repository_arn(resource_arn)
-    if parsed is None or parsed.region != call.caller.region:
+    parsed = parse_arn(resource_arn)
+    if parsed is None or parsed[0] != registry_of(call, parsed[0].account):
         raise InvalidParameterException(member="resourceArn", constraint="Invalid ARN")
-    return service.get_repository(call, Registry(parsed.account, parsed.region), parsed.repository_name)
+    return service.get_repository(call, *parsed)
 
 
 @operation("TagResource", transaction="write", asks=_ask_with_tags)

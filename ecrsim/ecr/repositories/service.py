@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from ecrsim.core.arn import Registry, partition, repository_arn
+from ecrsim.core.arn import Registry, partition
+from ecrsim.core.belonging import values_of
 from ecrsim.core.db import Prepared
 from ecrsim.core.errors import (
     KmsException,
@@ -21,16 +22,9 @@ from ecrsim.core.errors import (
 from ecrsim.core.ids import stable_uuid
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.repositories import rules
-from ecrsim.ecr.repositories.tables import Repository, registry_of_row, repositories, repository_tags
+from ecrsim.ecr.repositories.tables import NAMED, OF_REGISTRY, Repository, repositories, repository_tags
 
-_ONE = Prepared(
-    select(repositories).where(
-        repositories.c.kind == bindparam("kind"),
-        repositories.c.registry_id == bindparam("account"),
-        repositories.c.region == bindparam("region"),
-        repositories.c.repository_name == bindparam("repository_name"),
-    )
-)
+_ONE = Prepared(select(repositories).where(NAMED))
 _BY_ID = Prepared(select(repositories).where(repositories.c.id == bindparam("number")))
 _KEY_ID = re.compile(r"[0-9a-fA-F-]{36}|mrk-[0-9a-f]{32}")
 _KEY_ARN = re.compile(
@@ -39,13 +33,7 @@ _KEY_ARN = re.compile(
 
 
 def find_repository(call: Call, registry: Registry, repository_name: str) -> Repository | None:
-    row = _ONE.first(
-        call.connection,
-        kind=registry.kind,
-        account=registry.account,
-        region=registry.region,
-        repository_name=repository_name,
-    )
+    row = _ONE.first(call.connection, repository_name=repository_name, **registry._asdict())
     return Repository.of(row) if row else None
 
 
@@ -83,9 +71,7 @@ def create_repository(
     _check_quota(call, registry)
     call.connection.execute(
         insert(repositories).values(
-            kind=registry.kind,
-            registry_id=registry.account,
-            region=registry.region,
+            **values_of(registry),
             repository_name=repository_name,
             created_at=call.now,
             image_tag_mutability=image_tag_mutability,
@@ -101,15 +87,8 @@ def create_repository(
 
 
 def _check_quota(call: Call, registry: Registry) -> None:
-    count = call.connection.execute(
-        select(func.count())
-        .select_from(repositories)
-        .where(
-            repositories.c.kind == registry.kind,
-            repositories.c.registry_id == registry.account,
-            repositories.c.region == registry.region,
-        )
-    ).scalar_one()
+    query = select(func.count()).select_from(repositories).where(OF_REGISTRY)
+    count = call.connection.execute(query, registry._asdict()).scalar_one()
     if count >= call.runtime.config.quota_repositories:
         raise LimitExceededException(
             f"The maximum number of repositories in the registry with id '{registry.account}' has been reached"  # I
@@ -178,9 +157,8 @@ def registry_authority(runtime: Runtime, registry: Registry) -> str:
     if style == "domain":
         return f"{registry.account}.dkr.ecr.{registry.region}.localhost:{runtime.port}"
     if style == "aws":
-        suffix = "amazonaws.com.cn" if registry.region.startswith("cn-") else "amazonaws.com"
         port = runtime.tls_port if runtime.config.wants_tls else runtime.port
-        return f"{registry.account}.dkr.ecr.{registry.region}.{suffix}" + ("" if port == 443 else f":{port}")
+        return registry.host + ("" if port == 443 else f":{port}")
     return style
 
 
@@ -200,10 +178,6 @@ def proxy_endpoint(runtime: Runtime, registry: Registry) -> str:
     return f"{'https' if secure else 'http'}://{authority}"
 
 
-def arn(repository: Repository) -> str:
-    return repository_arn(registry_of_row(repository), repository.repository_name)
-
-
 _PAGE = Prepared(
     select(
         repositories.c.registry_id,
@@ -216,9 +190,7 @@ _PAGE = Prepared(
         repositories.c.kms_key,
     )
     .where(
-        repositories.c.kind == bindparam("kind"),
-        repositories.c.registry_id == bindparam("account"),
-        repositories.c.region == bindparam("region"),
+        OF_REGISTRY,
         repositories.c.repository_name > bindparam("after"),
     )
     .order_by(repositories.c.repository_name)
@@ -228,6 +200,4 @@ _PAGE = Prepared(
 
 def page_of_repositories(call: Call, registry: Registry, after: str, limit: int) -> list[Any]:
     """Rows (see `_PAGE`) in the order of their names, after the name `after`."""
-    return _PAGE.all(
-        call.connection, kind=registry.kind, account=registry.account, region=registry.region, after=after, limit=limit
-    )
+    return _PAGE.all(call.connection, after=after, limit=limit, **registry._asdict())

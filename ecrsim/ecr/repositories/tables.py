@@ -6,9 +6,22 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    bindparam,
+)
 
 from ecrsim.core.arn import Registry
+from ecrsim.core.belonging import of_registry
 from ecrsim.core.db import Json, metadata
 
 repositories = Table(
@@ -40,6 +53,11 @@ repository_tags = Table(
 )
 
 
+#: The repositories of a registry, and the one of a name in it: `**registry._asdict()` and `repository_name`.
+OF_REGISTRY = of_registry(repositories)
+NAMED = and_(OF_REGISTRY, repositories.c.repository_name == bindparam("repository_name"))
+
+
 class Repository(NamedTuple):
     """A row of `repositories`."""
 
@@ -61,6 +79,6 @@ class Repository(NamedTuple):
         filters = row[7]
         return cls._make((*row[:7], orjson.loads(filters) if filters else None, bool(row[8]), *row[9:]))
 
-
-def registry_of_row(repository: Repository) -> Registry:
-    return Registry(repository.registry_id, repository.region, repository.kind)
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.registry_id, self.region, self.kind)

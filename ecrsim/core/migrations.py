@@ -1,0 +1,50 @@
+"""From which version of the database which steps lead to the next.
+
+A step is a statement, or a function of the connection where a statement has to look first. All steps of an upgrade run
+in one transaction. Tables that are missing are made afterwards without being told, so a step expects none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, inspect
+
+Step = str | Callable[[Connection], None]
+
+#: Tables whose rows got the kind of their registry behind the other columns, and the column's name there.
+_MARKED = {"events": "kind", "jobs": "registry_kind", "audit": "kind"}
+#: Tables whose primary key begins with the registry: what follows kind, account and region, and what completes the key.
+_KEYED = {
+    "account_settings": ("name VARCHAR(64) NOT NULL, value TEXT NOT NULL", "name, value", ", name"),
+    "registry_policies": ("policy_text TEXT NOT NULL", "policy_text", ""),
+    "pull_time_update_exclusions": (
+        "principal_arn VARCHAR(200) NOT NULL, created_at BIGINT NOT NULL",
+        "principal_arn, created_at",
+        ", principal_arn",
+    ),
+}
+
+
+def _give_registries_a_kind(connection: Connection) -> None:
+    present = set(inspect(connection).get_table_names())
+    for table, column in _MARKED.items():
+        if table in present:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column} VARCHAR(7) DEFAULT 'private' NOT NULL")
+    for table, (columns, names, key) in _KEYED.items():
+        if table in present:
+            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {table}_before")
+            connection.exec_driver_sql(
+                f"CREATE TABLE {table} (kind VARCHAR(7) NOT NULL, registry_id VARCHAR(12) NOT NULL, "
+                f"region VARCHAR NOT NULL, {columns}, PRIMARY KEY (kind, registry_id, region{key}))"
+            )
+            connection.exec_driver_sql(
+                f"INSERT INTO {table} (kind, registry_id, region, {names}) "  # noqa: S608 - names of ours
+                f"SELECT 'private', registry_id, region, {names} FROM {table}_before"
+            )
+            connection.exec_driver_sql(f"DROP TABLE {table}_before")
+
+
+#: Raised by one whenever a table changes. A data directory of another version is migrated or refused.
+SCHEMA_VERSION = 3
+MIGRATIONS: dict[int, tuple[Step, ...]] = {1: (), 2: (_give_registries_a_kind,)}
