@@ -130,6 +130,7 @@ class Config:
     quota_repositories: int = _knob(100_000, "repositories per registry", flag=False)
     quota_images: int = _knob(100_000, "images per repository, archived ones not counted", flag=False)
     quota_tags_per_image: int = _knob(1_000, "tags per image", flag=False)
+    quota_layers_per_image: int = _knob(500, "layers per image", flag=False)
     quota_layer_parts: int = _knob(4_200, "parts per layer upload", flag=False)
     quota_layer_size: int = _knob(52_000 * MIB, "bytes per layer", flag=False)
     quota_layer_part_min: int = _knob(5 * MIB, "bytes of a layer part, the last excepted", flag=False)

@@ -60,4 +60,4 @@ def repository_not_found(repository: str, account: str = ACCOUNT) -> Refusal:
 
 
 def bad_token() -> Refusal:
-    return inferred("InvalidParameterException", constraint("nextToken", "Invalid pagination token"))
+    return recorded("InvalidParameterException", constraint("NextToken", "Invalid next token provided"))

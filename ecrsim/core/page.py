@@ -28,7 +28,7 @@ def encode(request: tuple[Any, ...], key: list[Any]) -> str:
 def decode(request: tuple[Any, ...], token: str | None, first: list[Any]) -> list[Any]:
     """The key to go on after; `first`, a key of the same types, for the first page.
 
-    A foreign, broken or forged token: InvalidParameterException (text inferred).
+    A foreign, broken or forged token: InvalidParameterException (recorded of tags/list, which hands `last` on as one).
     """
     if token is None:
         return first
@@ -38,7 +38,7 @@ def decode(request: tuple[Any, ...], token: str | None, first: list[Any]) -> lis
         fingerprint, key = None, None
     fits = isinstance(key, list) and [type(part) for part in key] == [type(part) for part in first]
     if fingerprint != _fingerprint(request) or not fits or any(_is_too_big(part) for part in key or ()):
-        raise InvalidParameterException(member="nextToken", constraint="Invalid pagination token")
+        raise InvalidParameterException(member="NextToken", constraint="Invalid next token provided")
     return list(key)
 
 

@@ -1,12 +1,14 @@
 """Who calls /v2/, and which registry is meant.
 
 Basic credentials only, as ECR: user AWS, password from GetAuthorizationToken. The registry is that of the host name,
-else of the path's prefix `<account>/<region>/`, else the one the token was given for.
+else of the path's prefix `<account>/<region>/`, else of the parameter `ns`, in which containerd and BuildKit tell a
+mirror whose name it stands for, else the one the token was given for.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.clock import SECOND
@@ -58,15 +60,27 @@ class Tokens:
         raise Unauthorized
 
 
-def scope_of(request: Request, token: Token, path_name: str) -> tuple[Registry, str]:
+class Scope(NamedTuple):
+    """`namespace`: the parameter `ns` where it names the registry, which URLs in answers have to repeat; else empty."""
+
+    registry: Registry
+    repository_name: str
+    namespace: str = ""
+
+
+def scope_of(request: Request, token: Token, path_name: str) -> Scope:
     """The registry and the repository's name in it, for a name as it stands in the path."""
     host = _HOST.match(request.host)
     if host is not None:
-        return Registry(host["account"], host["region"].lower()), path_name
+        return Scope(Registry(host["account"], host["region"].lower()), path_name)
     prefix = _PREFIX.fullmatch(path_name)
     if prefix is not None:
-        return Registry(prefix["account"], prefix["region"]), prefix["name"]
-    return Registry(token.account, token.region), path_name
+        return Scope(Registry(prefix["account"], prefix["region"]), prefix["name"])
+    namespace = request.parameter("ns") or ""
+    mirrored = _HOST.fullmatch(namespace)
+    if mirrored is not None:
+        return Scope(Registry(mirrored["account"], mirrored["region"].lower()), path_name, namespace)
+    return Scope(Registry(token.account, token.region), path_name)
 
 
 def caller_of(request: Request, token: Token, registry: Registry) -> Caller:

@@ -31,7 +31,7 @@ _TABLE: dict[type[ServiceError], tuple[int, str]] = {
     errors.UploadNotFoundException: (404, "BLOB_UPLOAD_UNKNOWN"),  # I
     errors.LayerInaccessibleException: (404, "UNKNOWN"),  # I
     errors.AccessDeniedException: (403, "DENIED"),
-    errors.LimitExceededException: (403, "DENIED"),  # I
+    errors.LimitExceededException: (403, "DENIED"),
     errors.ServiceUnavailableException: (503, "UNAVAILABLE"),  # ecrsim's own
 }
 

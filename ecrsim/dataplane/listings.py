@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlencode
-
 import orjson
 
+from ecrsim.core import page
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, Headers
@@ -22,25 +21,29 @@ _MOST = 999_999_999
 
 
 def list_tags(target: Target) -> Answer:
-    """In ASCII order; `last` is exclusive and need not exist."""
+    """In ASCII order; `last` is exclusive and need not exist. ECR, strictly, takes only what it gave (recorded)."""
     repository = target.repository()
-    limit, after = _page(target)
+    request = ("tags/list", *target.registry, repository.id)
+    limit, after = _page(target, request)
     found = listing.page_of_tags(target.call, repository, after, limit + 1) if limit else []
     tags = found[:limit]
     headers: Headers = [("Content-Type", target.profile.tags_content_type)]
     if len(found) > limit:
-        headers.append(_link(target.url("tags/list"), limit, tags[-1]))
+        last = _last(target, request, tags[-1])
+        headers.append(_link(target.url("tags/list", {"last": last, "n": limit})))
     return _json(headers, {"name": target.path_name, "tags": tags})
 
 
 def list_repositories(target: Target) -> Answer:
     """The repositories of one registry."""
-    limit, after = _page(target)
+    request = ("_catalog", *target.registry)
+    limit, after = _page(target, request)
     found = page_of_repositories(target.call, target.registry, after, limit + 1) if limit else []
     names = [row[1] for row in found[:limit]]
     headers: Headers = [("Content-Type", "application/json")]
     if len(found) > limit:
-        headers.append(_link("/v2/_catalog", limit, names[-1]))
+        last = _last(target, request, names[-1])
+        headers.append(_link(target.with_query("/v2/_catalog", {"last": last, "n": limit})))
     return _json(headers, {"repositories": names})
 
 
@@ -57,8 +60,8 @@ def list_referrers(target: Target) -> Answer:
     if wanted:
         headers.append(("OCI-Filters-Applied", "artifactType"))
     if len(rows) > MAX_PAGE:
-        query = urlencode({"after": rows[MAX_PAGE - 1].id} | ({"artifactType": wanted} if wanted else {}))
-        headers.append(("Link", f'<{target.url(f"referrers/{subject}")}?{query}>; rel="next"'))
+        query = {"after": rows[MAX_PAGE - 1].id} | ({"artifactType": wanted} if wanted else {})
+        headers.append(_link(target.url(f"referrers/{subject}", query)))
     descriptors = []
     for row in rows[:MAX_PAGE]:
         descriptor = {
@@ -74,9 +77,11 @@ def list_referrers(target: Target) -> Answer:
     return _json(headers, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors})
 
 
-def _page(target: Target) -> tuple[int, str]:
+def _page(target: Target, request: tuple[object, ...]) -> tuple[int, str]:
     """(entries, last) from `n` and `last`."""
     text, last = target.request.parameter("n"), target.request.parameter("last") or ""
+    if last and target.profile.opaque_last:
+        (last,) = page.decode(request, last, [""])
     if text is None:
         return PAGE, last
     limit = whole(text, _MOST)
@@ -89,8 +94,12 @@ def _page(target: Target) -> tuple[int, str]:
     return min(limit, MAX_PAGE), last
 
 
-def _link(path: str, limit: int, last: str) -> tuple[str, str]:
-    return "Link", f'<{path}?last={quote(last, safe="")}&n={limit}>; rel="next"'
+def _last(target: Target, request: tuple[object, ...], last: str) -> str:
+    return page.encode(request, [last]) if target.profile.opaque_last else last
+
+
+def _link(url: str) -> tuple[str, str]:
+    return "Link", f'<{url}>; rel="next"'
 
 
 def _json(headers: Headers, content: object) -> Answer:

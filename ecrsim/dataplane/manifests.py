@@ -14,7 +14,7 @@ from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible,
 from ecrsim.dataplane.target import Target
 from ecrsim.ecr.access.trail import called
 from ecrsim.ecr.images import rules, service
-from ecrsim.ecr.images.deletion import delete_image, delete_tag
+from ecrsim.ecr.images.deletion import delete_by_id
 from ecrsim.ecr.images.pulls import record_pull
 
 #: ECR's limit of a manifest, and the size that the specification asks registries to take.
@@ -39,7 +39,6 @@ def get_manifest(target: Target) -> Answer:
     headers = [
         ("Content-Type", image.image_manifest_media_type),
         ("Content-Length", str(len(manifest))),
-        ("Docker-Distribution-Api-Version", "registry/2.0"),
         ("ETag", f'"{image.image_digest}"'),
     ]
     if target.profile.digest_on_get or not is_get:
@@ -53,7 +52,7 @@ def _reference(target: Target) -> str:
     if ":" in reference:
         if not is_oci_digest(reference):
             raise digest_invalid(reference)
-    elif not rules.is_tag(reference):
+    elif rules.tag_fault(reference) is not None:
         if target.request.method == "HEAD" and target.profile.malformed_tag_status != 404:
             raise RegistryError(target.profile.malformed_tag_status, "TAG_INVALID", f"'{reference[:150]}' is not a tag")
         raise manifest_unknown()
@@ -72,10 +71,9 @@ def put_manifest(target: Target) -> Answer:
     else:
         expected, tags = None, [reference]
     for tag in tags:
-        if not rules.is_tag(tag):
-            raise InvalidParameterException(
-                member="imageTag", constraint=f"must satisfy regular expression '{rules.TAG_TEXT}'"
-            )
+        fault = rules.tag_fault(tag)
+        if fault is not None:
+            raise InvalidParameterException(member="imageTag", constraint=fault)
     body = target.request.read(MAX_MANIFEST)
     if body is None:
         raise RegistryError(413, "SIZE_INVALID", f"A manifest can have {MAX_MANIFEST} bytes at most")
@@ -94,11 +92,9 @@ def put_manifest(target: Target) -> Answer:
             known_members_only=not lenient,
         )
         _on_trail(target, "PutImage", *_put_image(body.decode(), pushed, tags))
-    headers = [
-        ("Location", target.url(f"manifests/{pushed.image_digest}")),
-        ("Docker-Content-Digest", pushed.image_digest),
-        ("Content-Length", "0"),
-    ]
+    headers = [("Docker-Content-Digest", pushed.image_digest), ("Content-Length", "0")]
+    if target.profile.location_of_manifest:
+        headers.append(("Location", target.url(f"manifests/{pushed.image_digest}")))
     if pushed.subject is not None:
         headers.append(("OCI-Subject", pushed.subject))
     if expected is not None and tags:
@@ -129,23 +125,19 @@ def _on_trail(target: Target, operation: str, request: Members, response: Member
 
 
 def delete_manifest(target: Target) -> Answer:
-    """By digest: the image and its tags. By tag: the tag alone, as the specification has it."""
+    """By digest: the image and its tags. By tag: the tag, and the image with its last one, as BatchDeleteImage (I)."""
     reference = _reference(target)
     repository = target.repository()
+    image_tag = None if ":" in reference else reference
     with target.call.writing():
-        if ":" not in reference:
-            tagged = service.image_by_tag(target.call, repository, reference)
-            if tagged is None:
-                raise manifest_unknown()
-            delete_tag(target.call, repository, tagged, reference)
-            _on_trail(target, "BatchDeleteImage", {"imageIds": [{"imageTag": reference}]}, {"failures": []})
-            return Answer(202, [("Content-Length", "0")])
-        image = service.image_by_digest(target.call, repository, reference)
+        find = service.image_by_tag if image_tag else service.image_by_digest
+        image = find(target.call, repository, reference)
         if image is None:
             raise manifest_unknown()
-        indexes = service.indexes_listing(target.call, repository, reference)
-        if indexes:
-            raise RegistryError(405, "UNSUPPORTED", rules.referenced_by(indexes).reason)
-        delete_image(target.call, repository, image)
-        _on_trail(target, "BatchDeleteImage", {"imageIds": [{"imageDigest": reference}]}, {"failures": []})
+        indexes = service.indexes_listing(target.call, repository, image.image_digest)
+        failure = delete_by_id(target.call, repository, image, image_tag, indexes).failure
+        if failure is not None:
+            raise RegistryError(405, "UNSUPPORTED", failure.reason)
+        image_id = {"imageTag": image_tag} if image_tag else {"imageDigest": reference}
+        _on_trail(target, "BatchDeleteImage", {"imageIds": [image_id]}, {"failures": []})
     return Answer(202, [("Content-Length", "0")])

@@ -16,6 +16,11 @@ class Profile(NamedTuple):
     patch_status: int = 202
     #: ECR sends no Docker-Content-Digest with GET of a manifest.
     digest_on_get: bool = True
+    #: ECR sends no Location with PUT of a manifest, and nothing in the body of GET /v2/.
+    location_of_manifest: bool = True
+    ping_body: bytes = b"{}"
+    #: `last` in a listing is a token of ECR's own; here it is the last entry.
+    opaque_last: bool = False
     #: ECR lists tags as text/plain.
     tags_content_type: str = "application/json"
     #: Above 1,000: ECR refuses, we clamp.
@@ -34,6 +39,9 @@ OCI = Profile()
 ECR = Profile(
     patch_status=201,
     digest_on_get=False,
+    location_of_manifest=False,
+    ping_body=b"",
+    opaque_last=True,
     tags_content_type="text/plain; charset=utf-8",
     clamp_page=False,
     lenient_content=False,

@@ -16,7 +16,7 @@ from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request
 from ecrsim.dataplane import blobs, errors, listings, manifests, uploads
-from ecrsim.dataplane.auth import Tokens, Unauthorized, caller_of, scope_of
+from ecrsim.dataplane.auth import Scope, Tokens, Unauthorized, caller_of, scope_of
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.profile import profile_of
 from ecrsim.dataplane.target import Target, check_name
@@ -33,13 +33,12 @@ class Route(NamedTuple):
 
 
 def _ping(target: Target) -> Answer:
-    headers = [
-        ("Docker-Distribution-Api-Version", "registry/2.0"),
-        ("Content-Type", "application/json"),
-        ("Content-Length", "2"),
-    ]
-    return Answer(200, headers, b"{}")
+    body = target.profile.ping_body
+    return Answer(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))], body)
 
+
+#: In every answer of ECR's registry, errors too (recorded). Here it is put on, and nowhere else.
+_API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
 
 _UPLOAD = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -101,6 +100,7 @@ class DataPlane:
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             found = errors.render(RegistryError(500, "UNKNOWN", "An internal error has occurred."))
+        found.headers.append(_API_VERSION)
         return Answer(found.status, found.headers) if request.method == "HEAD" else found
 
     def _challenge(self, request: Request) -> Answer:
@@ -109,7 +109,6 @@ class DataPlane:
             401,
             [
                 ("WWW-Authenticate", f'Basic realm="{request.origin}/",service="ecr.amazonaws.com"'),
-                ("Docker-Distribution-Api-Version", "registry/2.0"),
                 ("Content-Type", "text/plain; charset=utf-8"),
                 ("Content-Length", str(len(body))),
             ],
@@ -123,13 +122,14 @@ class DataPlane:
         if route is None:
             allowed = ", ".join(methods)
             raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.", [("Allow", allowed)])
-        registry, name = (Registry(token.account, token.region), "")
+        scope = Scope(Registry(token.account, token.region), "")
         if path_name or methods is CATALOG:
-            registry, name = scope_of(request, token, path_name)
+            scope = scope_of(request, token, path_name)
+        registry, name, namespace = scope
         if path_name:
             check_name(name)
         with self._runtime.call(caller_of(request, token, registry), ids.new_uuid(), request.origin) as call:
-            target = Target(call, request, self._profile, registry, path_name, name, reference)
+            target = Target(call, request, self._profile, registry, path_name, name, reference, namespace)
             with audit.kept(call, f"{request.method} {request.path}"):
                 for action in route.actions:
                     target.allow(action)

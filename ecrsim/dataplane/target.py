@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import quote, urlencode
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.digest import is_oci_digest
@@ -31,10 +33,17 @@ class Target(NamedTuple):
     repository_name: str
     #: The rest of the path: a digest, a tag, an upload id; empty where the route has none.
     reference: str
+    #: The parameter `ns` where it decided on the registry; empty where something else did.
+    namespace: str = ""
 
-    def url(self, tail: str) -> str:
+    def url(self, tail: str, query: Mapping[str, object] | None = None) -> str:
         """A path-only URL under this repository: immune to proxies that change the host."""
-        return f"/v2/{self.path_name}/{tail}"
+        return self.with_query(f"/v2/{self.path_name}/{tail}", query)
+
+    def with_query(self, path: str, query: Mapping[str, object] | None = None) -> str:
+        """`path`, which leads to the same registry: a client need not add `ns` to a URL that it was given."""
+        given = {**(query or {}), **({"ns": self.namespace} if self.namespace else {})}
+        return f"{path}?{urlencode(given, quote_via=quote, safe='')}" if given else path
 
     def allow(self, action: str) -> None:
         authorize(self.call, action, self.registry, self.repository_name or "*")

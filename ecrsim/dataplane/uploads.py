@@ -111,7 +111,9 @@ def append_to_upload(target: Target) -> Answer:
     """A chunk with Content-Range, or a stream without."""
     repository = target.repository()
     before = service.received(target.call, repository, target.reference)
-    service.get_upload(target.call, repository, target.reference)
+    upload = service.get_upload(target.call, repository, target.reference)
+    if not target.profile.lenient_content:
+        service.check_part(target.call, repository, upload, before)
     size = _append(target, repository, target.reference)
     if not target.profile.lenient_content:
         service.record_part(target.call, target.reference, size - before)
@@ -121,13 +123,15 @@ def append_to_upload(target: Target) -> Answer:
 def finish_upload(target: Target) -> Answer:
     """The last bytes, perhaps, and the digest of them all."""
     repository = target.repository()
-    service.get_upload(target.call, repository, target.reference)
+    upload = service.get_upload(target.call, repository, target.reference)
     digest = target.request.parameter("digest")
     if digest is None or not is_oci_digest(digest):
         raise digest_invalid(digest or "")
     if target.request.has_body:
         target.allow("UploadLayerPart")
         before = service.received(target.call, repository, target.reference)
+        if not target.profile.lenient_content:
+            service.check_part(target.call, repository, upload, before)
         size = _append(target, repository, target.reference)
         if not target.profile.lenient_content:
             service.record_part(target.call, target.reference, size - before)

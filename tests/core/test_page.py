@@ -24,7 +24,7 @@ def refuse(token, first, request=REQUEST):
     with pytest.raises(InvalidParameterException) as caught:
         page.decode(request, token, first)
     assert caught.value.message == (
-        "Invalid parameter at 'nextToken' failed to satisfy constraint: 'Invalid pagination token'"
+        "Invalid parameter at 'NextToken' failed to satisfy constraint: 'Invalid next token provided'"
     )
 
 

@@ -6,19 +6,43 @@ Each row has its counterpart, the specification's answer, in another part of the
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.dataplane.rows_uploads import BLOB, OPENED, START
-from tests.dataplane.wire import LAYER, LONG, Exchange, Row, World, ask, row
+from tests.dataplane.wire import LAYER, LONG, VALUES, Exchange, Row, World, ask, row
 from tests.planes.catalogue import FIXTURES
 
 IMAGE = FIXTURES["oci-image"]
 CUSTOM = FIXTURES["custom-members"]
+#: What ECR says of a `last` that it did not give (recorded).
+INVALID_NEXT = {
+    "errors": [
+        {
+            "code": "UNSUPPORTED",
+            "message": "Invalid parameter at 'NextToken' failed to satisfy constraint: 'Invalid next token provided'",
+        }
+    ]
+}
 CONFIG, BASE = list(IMAGE.layers)[:2]
 NO_LAYERS = json.dumps(IMAGE.document | {"layers": []}).encode()
 
 
 def put(body: bytes, status: int, answers: str | None = None) -> Exchange:
     return ask("PUT /v2/app/manifests/v1", status, answers, send={"Content-Type": IMAGE.media_type}, body=body)
+
+
+def deep(count: int) -> bytes:
+    """The image with so many layers."""
+    return json.dumps(IMAGE.document | {"layers": IMAGE.document["layers"][:1] * count}).encode()
+
+
+def layers_of_image(world: World) -> None:
+    for data in IMAGE.layers.values():
+        world.layer(data)
+
+
+def tagged(*tags: str) -> Any:
+    return lambda world: world.image("oci-image", *tags)
 
 
 def fresh(world: World) -> None:
@@ -97,6 +121,67 @@ ROWS = (
         (put(NO_LAYERS, 405, "UNSUPPORTED"),),
         (put(NO_LAYERS, 201),),
         given=lambda world: [world.layer(data) for data in IMAGE.layers.values()],
+    ),
+    *both(
+        "500 layers and no more",
+        "ECR recorded",
+        (put(deep(501), 405, "UNSUPPORTED"), put(deep(500), 201)),
+        (put(deep(501), 405, "UNSUPPORTED"), put(deep(500), 201)),
+        given=layers_of_image,
+    ),
+    *both(
+        "a manifest is put",
+        "ECR recorded: no Location",
+        (
+            ask(
+                "PUT /v2/app/manifests/v1",
+                201,
+                send={"Content-Type": IMAGE.media_type},
+                body=IMAGE.manifest,
+                headers={"Location": None, "Docker-Content-Digest": "{oci-image}"},
+            ),
+        ),
+        (
+            ask(
+                "PUT /v2/app/manifests/v1",
+                201,
+                send={"Content-Type": IMAGE.media_type},
+                body=IMAGE.manifest,
+                headers={"Location": "/v2/app/manifests/{oci-image}"},
+            ),
+        ),
+        given=layers_of_image,
+    ),
+    *both("GET /v2/", "ECR recorded: no body", (ask("GET /v2/", 200, b""),), (ask("GET /v2/", 200, b"{}"),)),
+    row(
+        "a list of tags goes on after what ECR gave",
+        "ECR recorded",
+        *(
+            ask(f"GET /v2/app/tags/list?{query}", 405, INVALID_NEXT)
+            for query in ("last=a", "n=1&last=a", "last=%2F%2F", f"last={VALUES['layer']}")
+        ),
+        ask("GET /v2/app/tags/list?last=", 200, {"name": "app", "tags": ["a", "b"]}),
+        given=tagged("a", "b"),
+        strict_ecr=True,
+    ),
+    row(
+        "the catalog goes on after what ECR gave",
+        "ECR recorded",
+        ask("GET /v2/_catalog?last=app", 405, INVALID_NEXT),
+        strict_ecr=True,
+    ),
+    row(
+        "more chunks than a layer may have parts",
+        "ECR documented",
+        ask("PATCH {upload}", 201, body=LAYER),
+        ask("PATCH {upload}", 201, body=LAYER),
+        ask("PATCH {upload}", 403, "DENIED", body=LAYER),
+        ask("PUT {upload}?digest={layer}", 403, "DENIED", body=LAYER),
+        ask("GET {upload}", 204, headers={"Range": "0-31"}),
+        given=fresh,
+        strict_ecr=True,
+        quota_layer_parts=2,
+        quota_layer_part_min=1,
     ),
     *both(
         "an upload without bytes",

@@ -175,10 +175,23 @@ ROWS = (
     row(
         "under a tag that is none",
         "inferred",
-        put(IMAGE, ".v1", 405, "UNSUPPORTED"),
         put(IMAGE, "a%2Bb", 405, "UNSUPPORTED"),
-        put(IMAGE, "v" * 129, 405),
+        put(IMAGE, "v" * 301, 405),
         given=layers(IMAGE),
+    ),
+    *(
+        row(
+            f"under a tag of {what}, which PutImage takes as well",
+            "ECR documented; on this plane inferred",
+            put(IMAGE, tag),
+            gives(tag, IMAGE),
+            ask(f"HEAD /v2/app/manifests/{tag}", 200),
+            ask("GET /v2/app/tags/list", 200, {"name": "app", "tags": [tag]}),
+            ask(f"DELETE /v2/app/manifests/{tag}", 202),
+            gone(tag),
+            given=layers(IMAGE),
+        )
+        for what, tag in (("a dot in front", ".v1"), ("a dash in front", "-v1"), ("300 characters", "v" * 300))
     ),
     row(
         "under the longest tag",
@@ -428,7 +441,7 @@ ROWS = (
         "GET of a tag that is none",
         "conformance invalid name",
         ask("GET /v2/app/manifests/.INVALID_MANIFEST_NAME", 404, UNKNOWN),
-        ask("GET /v2/app/manifests/" + "v" * 129, 404, UNKNOWN),
+        ask("GET /v2/app/manifests/" + "v" * 301, 404, UNKNOWN),
     ),
     row("HEAD of a tag that is none", "conformance invalid name", ask("HEAD /v2/app/manifests/a%2Bb", 404)),
     row(
@@ -458,9 +471,9 @@ ROWS = (
     ),
     row(
         "of the last tag",
-        "OCI end-9",
+        "ECR inferred: as BatchDeleteImage, the image goes with it",
         ask("DELETE /v2/app/manifests/v1", 202),
-        gives("{oci-image}", IMAGE),
+        gone("{oci-image}"),
         given=image("oci-image", "v1"),
     ),
     row(
@@ -491,11 +504,16 @@ ROWS = (
         given=image("docker-list", "v1"),
     ),
     row(
-        "of the tag of an image that an index lists",
-        "OCI end-9",
+        "of the last tag of an image that an index lists",
+        "ECR inferred: as BatchDeleteImage, which refuses it",
         ask("DELETE /v2/app/manifests/child", 202),
-        gives("{docker-schema2}", DOCKER),
-        given=lambda world: (world.image("docker-list", "v1"), world.tag(DOCKER, "child")),
+        ask("DELETE /v2/app/manifests/other", 405, "UNSUPPORTED"),
+        gives("other", DOCKER),
+        given=lambda world: (
+            world.image("docker-list", "v1"),
+            world.tag(DOCKER, "child"),
+            world.tag(DOCKER, "other"),
+        ),
     ),
     row(
         "of a digest that is none",

@@ -88,6 +88,18 @@ def test_repositories_come_in_pages(world: World):
     assert found == [["app"], ["b-c"], ["b/c"], ["bc"]]
 
 
+def test_ecr_s_own_links_hold_a_token_and_lead_through_all_pages():
+    world = World(shared_sim((("strict_ecr", True),)))
+    world.repository("other")
+    world.image("oci-image", "a", "b", "c")
+    assert pages(world, "/v2/app/tags/list?n=1", "tags") == [["a"], ["b"], ["c"]]
+    assert pages(world, "/v2/_catalog?n=1", "repositories") == [["app"], ["other"]]
+    given = NEXT.fullmatch(world.ask("GET", "/v2/app/tags/list?n=1").headers["Link"])
+    assert given is not None
+    # A token belongs to its list.
+    assert world.ask("GET", given[1].replace("/app/", "/other/")).status == 405
+
+
 def test_a_redirect_leads_to_the_bytes_without_credentials():
     world = World(shared_sim((("blob_redirect", True),)))
     world.layer()

@@ -93,6 +93,60 @@ def test_the_host_has_the_last_word(everywhere: World):
 
 
 @pytest.mark.parametrize(
+    "namespace",
+    [
+        "{account}.dkr.ecr.eu-west-1.amazonaws.com",
+        "{account}.dkr.ecr.eu-west-1.amazonaws.com:443",
+        "{account}.dkr-ecr.eu-west-1.on.aws",
+        "{account}.dkr.ecr.EU-WEST-1.amazonaws.com",
+    ],
+)
+def test_a_mirror_is_told_the_registry_that_it_stands_for(everywhere: World, namespace: str):
+    """containerd and BuildKit add `ns` to what they ask a mirror for."""
+    ns = namespace.format(account=everywhere.account)
+    assert everywhere.ask("GET", f"/v2/far/tags/list?ns={ns}").status == 200
+    assert everywhere.ask("GET", f"/v2/home/tags/list?ns={ns}").status == 404
+
+
+@pytest.mark.parametrize("namespace", ["docker.io", "", "localhost:5100", "x.dkr.ecr.eu-west-1.amazonaws.com"])
+def test_a_mirror_of_something_else_leaves_it_to_the_token(everywhere: World, namespace: str):
+    assert everywhere.ask("GET", f"/v2/home/tags/list?ns={namespace}").status == 200
+
+
+def test_host_and_prefix_come_before_the_namespace(everywhere: World):
+    ns = f"{everywhere.account}.dkr.ecr.{FAR}.amazonaws.com"
+    host = f"{everywhere.account}.dkr.ecr.us-east-1.localhost"
+    assert everywhere.ask("GET", f"/v2/home/tags/list?ns={ns}", host=host).status == 200
+    assert everywhere.ask("GET", f"/v2/{everywhere.account}/us-east-1/home/tags/list?ns={ns}").status == 200
+
+
+def test_a_foreign_account_in_the_namespace_is_denied(everywhere: World):
+    other = World(everywhere.sim)
+    answer = everywhere.ask("GET", f"/v2/app/tags/list?ns={other.account}.dkr.ecr.us-east-1.amazonaws.com")
+    assert (answer.status, answer.json()["errors"][0]["code"]) == (403, "DENIED")
+
+
+def test_urls_in_answers_keep_the_namespace(everywhere: World):
+    """containerd adds `ns` to the first request of an upload, and takes the Location as it is."""
+    ns = f"{everywhere.account}.dkr.ecr.{FAR}.amazonaws.com"
+    layer = everywhere.values["layer"]
+    begun = everywhere.ask("POST", f"/v2/far/blobs/uploads/?ns={ns}")
+    location = begun.headers["Location"]
+    assert everywhere.ask("PATCH", location, body=b"0123456789").status == 202
+    finished = everywhere.ask("PUT", f"{location}&digest={layer}", body=b"abcdef")
+    assert (finished.status, everywhere.ask("HEAD", finished.headers["Location"]).status) == (201, 200)
+
+    manifest = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
+    for tag in ("a", "b"):
+        put = everywhere.ask("PUT", f"/v2/far/manifests/{tag}?ns={ns}", body=manifest)
+        assert everywhere.ask("GET", put.headers["Location"]).body == manifest
+    link = everywhere.ask("GET", f"/v2/far/tags/list?n=1&ns={ns}").headers["Link"]
+    assert everywhere.ask("GET", link[1 : link.index(">")]).json()["tags"] == ["b"]
+    catalog = everywhere.ask("GET", f"/v2/_catalog?ns={ns}")
+    assert catalog.json() == {"repositories": ["far"]}
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "12345/eu-west-1/far",

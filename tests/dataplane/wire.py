@@ -201,7 +201,8 @@ def run(entry: Row) -> None:
 
 
 def check_form(method: str, answer: Response, place: str) -> None:
-    """What holds for every answer: the length that it tells, no body where none may be, errors in OCI's form."""
+    """What holds for every answer: the version, the length that it tells, no body where none may be, OCI's errors."""
+    assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0", place
     if method == "HEAD" or answer.status in (204, 304):
         assert answer.body == b"", place
         return

@@ -270,8 +270,8 @@ FAULTS = (
         lambda plane: plane.push_manifest("app", OTHER.manifest, None, "v2"),
         "LimitExceededException",
         "403 DENIED",
-        "The maximum number of images in the repository with name 'app' in the registry with id '000000000000' "
-        "has been reached",
+        "The repository with name 'app' in registry with id '000000000000' already has the maximum allowed number of "
+        "images which is '1'",
         {"quota_images": 1},
     ),
     Fault(
@@ -280,8 +280,8 @@ FAULTS = (
         lambda plane: plane.push_manifest("app", IMAGE.manifest, None, "v2"),
         "LimitExceededException",
         "403 DENIED",
-        "The maximum number of tags of an image in the repository with name 'app' "
-        "in the registry with id '000000000000' has been reached",
+        "Adding tag 'v2' to an image in the repository with name 'app' in registry with id '000000000000' exceeds the "
+        "maximum allowed number of tags per image which is '1'",
         {"quota_tags_per_image": 1},
     ),
     Fault(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from sqlalchemy import bindparam, delete, select, update
 
 from ecrsim.core.db import Prepared
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import events
-from ecrsim.ecr.images.service import Image, tags_of, untag
+from ecrsim.ecr.images import events, rules
+from ecrsim.ecr.images.service import Image, image_by_digest, tags_of, untag
 from ecrsim.ecr.images.tables import image_layers, images
 from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.repositories.tables import Repository
@@ -19,6 +22,36 @@ _SPARE_LAYERS = Prepared(
     .values(needed_at=bindparam("now"))
 )
 _DELETE = Prepared(delete(images).where(images.c.id == bindparam("image_id")))
+
+
+class Deletion(NamedTuple):
+    """What became of one wish: the tags that went, or why nothing did. `is_gone`: the image went with them."""
+
+    tags: tuple[str, ...] = ()
+    is_gone: bool = False
+    failure: rules.Failure | None = None
+
+
+def delete_by_id(
+    call: Call, repository: Repository, image: Image, image_tag: str | None, indexes: Sequence[str]
+) -> Deletion:
+    """Delete a tag, and the image with its last one; without a tag, the image and all its tags.
+
+    `indexes`: those that listed the image when the request came. They hold it, also where the request deletes them
+    (recorded of BatchDeleteImage). What an earlier wish of the request took already is no failure.
+    """
+    tags = tags_of(call, image)
+    if image_tag is not None and image_tag in tags and len(tags) > 1:
+        delete_tag(call, repository, image, image_tag)
+        return Deletion((image_tag,))
+    if image_by_digest(call, repository, image.image_digest) is None or (
+        image_tag is not None and image_tag not in tags
+    ):
+        return Deletion()
+    if indexes:
+        return Deletion(failure=rules.referenced_by(indexes))
+    delete_image(call, repository, image)
+    return Deletion(tuple(tags), is_gone=True)
 
 
 def delete_tag(call: Call, repository: Repository, image: Image, image_tag: str) -> None:

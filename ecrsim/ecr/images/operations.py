@@ -14,8 +14,9 @@ from ecrsim.core.errors import (
     InvalidParameterException,
 )
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import deletion, exclusions, listing, rules, service, storage
+from ecrsim.ecr.images import exclusions, listing, rules, service, storage
 from ecrsim.ecr.images import manifest as manifests
+from ecrsim.ecr.images.deletion import delete_by_id
 from ecrsim.ecr.images.pulls import record_pull, write_pulls
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository
@@ -114,52 +115,30 @@ def batch_delete_image(
 ) -> dict[str, Any]:
     """By tag: the tag, and the image with its last one. By digest: the image and all its tags.
 
-    Ids are resolved against the state before the call. Images that an index lists wait until the indexes of the same
-    request are gone, so that one request can empty a repository (inferred; ECR's order is not known).
+    Ids are resolved, and indexes that hold an image are found, against the state before the call: a request that names
+    an index and its images deletes the index and refuses the images, and a second one takes them (recorded).
     """
     repository = get_repository(call, registry_of(call, registry_id), repository_name)
-    deleted: list[ImageId] = []
-    failures: dict[int, dict[str, Any]] = {}
-    waiting = []
-    for position, image_id in enumerate(image_ids):
-        image, failure = service.find_image(call, repository, image_id)
-        if image is None or failure is not None:
-            failures[position] = _failure(image_id, failure or rules.NOT_FOUND)
-        else:
-            waiting.append((position, image_id, image))
-    progress = True
-    while waiting and progress:
-        blocked = []
-        for position, image_id, image in waiting:
-            failure = _delete(call, repository, image_id, image, deleted)
-            if failure is not None:
-                failures[position] = _failure(image_id, failure)
-                blocked.append((position, image_id, image))
-            else:
-                failures.pop(position, None)
-        progress, waiting = len(blocked) < len(waiting), blocked
-    unique = {(entry["imageDigest"], entry.get("imageTag")): entry for entry in deleted}
-    return {"imageIds": list(unique.values()), "failures": [failures[position] for position in sorted(failures)]}
-
-
-def _delete(
-    call: Call, repository: Repository, image_id: ImageId, image: service.Image, deleted: list[ImageId]
-) -> rules.Failure | None:
-    tags = service.tags_of(call, image)
-    tag = image_id.get("imageTag")
-    if tag is not None and tag in tags and len(tags) > 1:
-        deletion.delete_tag(call, repository, image, tag)
-        deleted.append({"imageDigest": image.image_digest, "imageTag": tag})
-        return None
-    if service.image_by_digest(call, repository, image.image_digest) is None or (tag is not None and tag not in tags):
-        return None  # an earlier id of this request took it already
-    indexes = service.indexes_listing(call, repository, image.image_digest)
-    if indexes:
-        return rules.referenced_by(indexes)
-    deletion.delete_image(call, repository, image)
-    gone = [{"imageDigest": image.image_digest, "imageTag": name} for name in tags]
-    deleted.extend(gone or [{"imageDigest": image.image_digest}])
-    return None
+    found = [service.find_image(call, repository, image_id) for image_id in image_ids]
+    indexes = {
+        image.id: service.indexes_listing(call, repository, image.image_digest)
+        for image, _ in found
+        if image is not None
+    }
+    failures = []
+    deleted: dict[tuple[str, str | None], ImageId] = {}
+    for image_id, (image, unfound) in zip(image_ids, found, strict=True):
+        if image is None or unfound is not None:
+            failures.append(_failure(image_id, unfound or rules.NOT_FOUND))
+            continue
+        deletion = delete_by_id(call, repository, image, image_id.get("imageTag"), indexes[image.id])
+        if deletion.failure is not None:
+            failures.append(_failure(image_id, deletion.failure))
+        for tag in deletion.tags:
+            deleted[image.image_digest, tag] = {"imageDigest": image.image_digest, "imageTag": tag}
+        if deletion.is_gone and not deletion.tags:
+            deleted[image.image_digest, None] = {"imageDigest": image.image_digest}
+    return {"imageIds": list(deleted.values()), "failures": failures}
 
 
 def _refuse_paging(next_token: str | None, max_results: int | None) -> None:

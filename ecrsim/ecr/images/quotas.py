@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import bindparam, func, select
 
 from ecrsim.core.db import Prepared
@@ -29,18 +31,20 @@ def check_images(call: Call, repository: Repository) -> None:
         return
     if _COUNT_IMAGES.first(call.connection, repository_id=repository.id)[0] >= limit:
         raise LimitExceededException(
-            f"The maximum number of images in the repository with name '{repository.repository_name}' "
-            f"in the registry with id '{repository.registry_id}' has been reached"  # I
+            f"The repository with name '{repository.repository_name}' in registry with id '{repository.registry_id}' "
+            f"already has the maximum allowed number of images which is '{limit}'"  # R
         )
 
 
-def check_tags(call: Call, repository: Repository, image_id: int, added: int) -> None:
-    """Whether the image may have so many tags more. LimitExceededException."""
+def check_tags(call: Call, repository: Repository, image_id: int, added: Sequence[str]) -> None:
+    """Whether the image may have these tags more. LimitExceededException, which names the first that is too much."""
     if not added:
         return
-    count = _COUNT_TAGS.first(call.connection, image_id=image_id)[0]
-    if count + added > call.runtime.config.quota_tags_per_image:
+    limit = call.runtime.config.quota_tags_per_image
+    room = max(limit - _COUNT_TAGS.first(call.connection, image_id=image_id)[0], 0)
+    if len(added) > room:
         raise LimitExceededException(
-            f"The maximum number of tags of an image in the repository with name '{repository.repository_name}' "
-            f"in the registry with id '{repository.registry_id}' has been reached"  # I
+            f"Adding tag '{added[room]}' to an image in the repository with name '{repository.repository_name}' "
+            f"in registry with id '{repository.registry_id}' exceeds the maximum allowed number of tags per image "
+            f"which is '{limit}'"  # R
         )

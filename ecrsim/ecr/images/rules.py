@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ from ecrsim.core.digest import ECR_DIGEST_TEXT, is_ecr_digest
 
 TAG_TEXT = "[a-zA-Z0-9-_.]+"
 _TAG = re.compile(TAG_TEXT)
-_OCI_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+#: Characters of a tag (documented in the model).
+MAX_TAG = 300
 
 
 class TagMove(Enum):
@@ -50,7 +51,7 @@ MISMATCH = Failure(
 INACCESSIBLE = Failure("ImageInaccessible", "The requested image is in an inaccessible state. Please restore if needed")
 
 
-def referenced_by(index_digests: list[str]) -> Failure:
+def referenced_by(index_digests: Sequence[str]) -> Failure:
     return Failure(
         "ImageReferencedByManifestList",
         f"Requested image referenced by manifest list: [{', '.join(index_digests)}]",
@@ -95,6 +96,13 @@ def storage_move(status: str, event: str) -> str | None:
     return _STORAGE.get((status, event))
 
 
-def is_tag(text: str) -> bool:
-    """The tag grammar of the OCI distribution specification, which the registry protocol keeps to."""
-    return _OCI_TAG.fullmatch(text) is not None
+def tag_fault(text: str) -> str | None:
+    """Which constraint of `imageTag` a text breaks, on either plane; None for a tag.
+
+    The registry protocol has a narrower grammar (128 characters, the first one no dot and no dash), and clients keep to
+    it. ECR answers with PutImage's sentence there, so the rule is taken to be PutImage's (inferred): each tag that one
+    plane stores can be named on the other.
+    """
+    if len(text) > MAX_TAG:
+        return f"must have length less than or equal to {MAX_TAG}"
+    return None if _TAG.fullmatch(text) else f"must satisfy regular expression '{TAG_TEXT}'"

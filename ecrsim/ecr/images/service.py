@@ -217,6 +217,8 @@ def put_image(
     parsed = manifests.read(manifest, media_type, known_members_only=known_members_only)
     if layers_required and not parsed.has_layers:
         raise manifests.invalid("Image has to have at least 1 layer")
+    if len(parsed.blobs) - 1 > call.runtime.config.quota_layers_per_image:
+        raise manifests.invalid("Limit on number of layers per image exceeded")  # R
     image_digest = _digest(repository, manifest, expected_digest)
     image = image_by_digest(call, repository, image_digest)
     # Documented: pushing an archived image again restores it at once.
@@ -235,7 +237,7 @@ def put_image(
         if is_restored:
             activate(call, repository, image_id)
     changed = [tag for tag, move in moves.items() if move is not rules.TagMove.SAME]
-    quotas.check_tags(call, repository, image_id, len(changed))
+    quotas.check_tags(call, repository, image_id, changed)
     for tag in changed:
         if moves[tag] is rules.TagMove.MOVE:
             untag(call, repository, tag)

@@ -18,7 +18,6 @@ from ecrsim.core.errors import (
     LayerInaccessibleException,
     LayerPartTooSmallException,
     LayersNotFoundException,
-    LimitExceededException,
 )
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.layers import layer_use
@@ -95,14 +94,9 @@ def upload_layer_part(
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     upload = service.get_upload(call, repository, upload_id)
-    config = call.runtime.config
     received = service.received(call, repository, upload_id)
     length = len(layer_part_blob)
-    if upload.part_count >= config.quota_layer_parts or received + length > config.quota_layer_size:
-        raise LimitExceededException(
-            f"The upload with id '{upload_id}' in the repository with name '{repository_name}' in registry "
-            f"with id '{registry.account}' exceeds the maximum number of layer parts or the maximum layer size"  # I
-        )
+    service.check_part(call, repository, upload, received + length)
     if not rules.part_follows(part_first_byte, part_last_byte, length, received):
         raise _invalid_part(repository, upload_id, received)
     call.release()

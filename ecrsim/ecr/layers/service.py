@@ -20,7 +20,12 @@ from ecrsim.core import ids
 from ecrsim.core.arn import Registry
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import Prepared
-from ecrsim.core.errors import InvalidLayerException, RepositoryNotFoundException, UploadNotFoundException
+from ecrsim.core.errors import (
+    InvalidLayerException,
+    LimitExceededException,
+    RepositoryNotFoundException,
+    UploadNotFoundException,
+)
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import rules
 from ecrsim.ecr.layers.tables import layer_uploads, layers
@@ -134,6 +139,17 @@ def received(call: Call, repository: Repository, upload_id: str) -> int:
     if size is None:
         raise upload_not_found(repository, upload_id)
     return size
+
+
+def check_part(call: Call, repository: Repository, upload: Row[Any], size: int) -> None:
+    """Whether the upload may have one part more, and be `size` bytes long with it. LimitExceededException."""
+    config = call.runtime.config
+    if upload.part_count >= config.quota_layer_parts or size > config.quota_layer_size:
+        raise LimitExceededException(
+            f"The upload with id '{upload.upload_id}' in the repository with name '{repository.repository_name}' in "
+            f"registry with id '{repository.registry_id}' exceeds the maximum number of layer parts or the maximum "
+            "layer size"  # I
+        )
 
 
 def record_part(call: Call, upload_id: str, length: int) -> None:

@@ -187,8 +187,10 @@ class TestReferencedByAnIndex:
         assert delete(*by_digest(TWO))["failures"] == []
 
 
-@pytest.mark.inferred
+@pytest.mark.recorded
 class TestIndexesInTheSameRequest:
+    """An index holds its images for the whole request that deletes it; the next one takes them."""
+
     @pytest.fixture
     def nested(self, ecr, repository):
         inner = index_of(ONE)
@@ -197,15 +199,32 @@ class TestIndexesInTheSameRequest:
             put(ecr, "app", image)
         return inner, outer
 
-    def test_everything_that_is_listed_can_be_deleted_at_once(self, ecr, nested, delete):
-        answer = delete(*({"imageDigest": digest} for digest, _ in dict.fromkeys(listed(ecr, "app"))))
-        assert answer["failures"] == []
-        assert listed(ecr, "app") == []
-
-    def test_whatever_the_order(self, ecr, nested, delete):
+    def test_the_index_goes_and_its_images_are_refused(self, ecr, nested, delete):
         inner, outer = nested
-        assert delete(*by_digest(outer, ONE, inner, TWO))["failures"] == []
-        assert listed(ecr, "app") == []
+        answer = delete(*by_digest(ONE, TWO, inner, outer))
+        assert entries(answer) == [(outer.digest, None)]
+        assert answer["failures"] == [
+            referenced({"imageDigest": ONE.digest}, inner),
+            referenced({"imageDigest": TWO.digest}, outer),
+            referenced({"imageDigest": inner.digest}, outer),
+        ]
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_whatever_the_order(self, ecr, nested, delete, turned):
+        inner, outer = nested
+        order = by_digest(outer, inner, TWO, ONE)
+        for gone, left in (((outer,), 3), ((inner, TWO), 1), ((ONE,), 0)):
+            answer = delete(*(reversed(order) if turned else order))
+            digests = {digest for digest, _ in entries(answer)}
+            assert digests == {image.digest for image in gone}
+            assert len({digest for digest, _ in listed(ecr, "app")}) == left
+
+    def test_a_last_tag_is_held_as_well_and_the_others_go(self, ecr, repository, delete):
+        index = index_of(ONE)
+        put(ecr, "app", index, "multi")
+        answer = delete(*by_tag("multi", "a", "b"))
+        assert entries(answer) == [(index.digest, "multi"), A]
+        assert answer["failures"] == [referenced({"imageTag": "b"}, index)]
 
     def test_what_an_index_outside_of_the_request_holds_stays(self, ecr, nested, delete):
         inner, outer = nested

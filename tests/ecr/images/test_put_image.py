@@ -349,18 +349,31 @@ class TestOrder:
 
 
 class TestQuotas:
-    def images(self):
-        return inferred(
+    def images(self, limit):
+        return recorded(
             "LimitExceededException",
-            f"The maximum number of images in the repository with name 'app' in the registry with id '{ACCOUNT}' "
-            "has been reached",
+            f"The repository with name 'app' in registry with id '{ACCOUNT}' already has the maximum allowed number of "
+            f"images which is '{limit}'",
         )
 
-    def tags(self):
-        return inferred(
+    def tags(self, tag, limit):
+        return recorded(
             "LimitExceededException",
-            f"The maximum number of tags of an image in the repository with name 'app' in the registry "
-            f"with id '{ACCOUNT}' has been reached",
+            f"Adding tag '{tag}' to an image in the repository with name 'app' in registry with id '{ACCOUNT}' exceeds "
+            f"the maximum allowed number of tags per image which is '{limit}'",
+        )
+
+    @pytest.mark.recorded
+    def test_layers_per_image(self, ecr, repository, configure):
+        most = build_image(*[b"one layer, many times"] * 500)
+        assert push(ecr, "app", most) == most.digest
+        found = refusal(put, ecr=ecr, repository="app", image=build_image(*[b"one layer, many times"] * 501))
+        assert found == manifest_refused("Limit on number of layers per image exceeded")
+
+        configure(quota_layers_per_image=1)
+        assert put(ecr, "app", numbered(0)) == numbered(0).digest
+        assert refusal(put, ecr=ecr, repository="app", image=most) == manifest_refused(
+            "Limit on number of layers per image exceeded"
         )
 
     def test_images_per_repository(self, ecr, repository, configure):
@@ -369,7 +382,7 @@ class TestQuotas:
         for number in range(2):
             put(ecr, "app", numbered(number), f"v{number}")
             push(ecr, "other", numbered(number))
-        assert refusal(put, ecr=ecr, repository="app", image=numbered(2)) == self.images()
+        assert refusal(put, ecr=ecr, repository="app", image=numbered(2)) == self.images(2)
 
         # An image that is there takes no more room.
         put(ecr, "app", numbered(0), "again")
@@ -380,11 +393,11 @@ class TestQuotas:
         configure(quota_tags_per_image=2)
         for tag in ("v1", "v2"):
             put(ecr, "app", numbered(0), tag)
-        assert refusal(put, ecr=ecr, repository="app", image=numbered(0), tag="v3") == self.tags()
+        assert refusal(put, ecr=ecr, repository="app", image=numbered(0), tag="v3") == self.tags("v3", 2)
 
         put(ecr, "app", numbered(1), "v3")
         # A tag that moves here counts as well, and stays where it was.
-        assert refusal(put, ecr=ecr, repository="app", image=numbered(0), tag="v3") == self.tags()
+        assert refusal(put, ecr=ecr, repository="app", image=numbered(0), tag="v3") == self.tags("v3", 2)
         assert listed(ecr, "app") == [
             (numbered(0).digest, "v1"),
             (numbered(0).digest, "v2"),

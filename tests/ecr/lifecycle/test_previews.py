@@ -4,7 +4,7 @@ import pytest
 
 from ecrsim.core import events as outbox
 from ecrsim.ecr.lifecycle import jobs
-from tests.answers import ACCOUNT, constraint, inferred, refusal
+from tests.answers import ACCOUNT, constraint, inferred, recorded, refusal
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.pushing import create, listed, numbered, push, put
 
@@ -150,7 +150,7 @@ def test_a_token_of_the_preview_before_is_refused(ecr, place):
     token = ecr.get_lifecycle_policy_preview(**place, maxResults=1)["nextToken"]
     ecr.start_lifecycle_policy_preview(**place, lifecyclePolicyText=KEEP_ONE)
     refused = refusal(ecr.get_lifecycle_policy_preview, **place, nextToken=token)
-    assert refused == inferred("InvalidParameterException", constraint("nextToken", "Invalid pagination token"))
+    assert refused == recorded("InvalidParameterException", constraint("NextToken", "Invalid next token provided"))
 
 
 def test_it_can_be_asked_about_some_images(ecr, place):
