@@ -173,10 +173,10 @@ ROWS = (
     ),
     *both(
         "deletion by tag",
-        "OCI end-9",
+        "ECR inferred: as BatchDeleteImage, the image goes with its last tag",
         ask("DELETE /v2/app/manifests/v1", 202),
         ask("GET /v2/app/manifests/v1", 404, "MANIFEST_UNKNOWN"),
-        ask("GET /v2/app/manifests/{oci-image}", 404, INACCESSIBLE),
+        ask("GET /v2/app/manifests/{oci-image}", 404, "MANIFEST_UNKNOWN"),
         given=AWAY,
     ),
     *both(
