@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 it could not be done (a message on standard error says why
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ecrsim import __version__
-from ecrsim.config import Config, ConfigError, load, with_values
+from ecrsim.config import Config, ConfigError, load
 from ecrsim.core.printable import printable
 from ecrsim.exports import exports
 from ecrsim.simulator.command import add_lifecycle_commands
@@ -50,6 +49,9 @@ def make_parser() -> argparse.ArgumentParser:
     stored = ("data_dir", "database_url", "blob_store")
     gc = _add(commands, "gc", _gc, "collect layers and uploads that nothing needs any more", stored)
     gc.add_argument("--grace", type=_whole, metavar="SECONDS", help="how long a layer stays after its last use")
+    store = commands.add_parser("store", help="the blob store", description="the blob store.", allow_abbrev=False)
+    owned = store.add_subparsers(title="commands", required=True)
+    _add(owned, "adopt", _adopt, "give the blob store to this database, whichever had it before", stored)
     coverage = _add(commands, "coverage", _coverage, "list the operations, built and not built yet", ())
     coverage.add_argument("--markdown", action="store_true", help="as in docs/coverage.md")
     why = _add(commands, "explain", _explain, "say why a principal may or may not do something", ("host", "port"))
@@ -174,32 +176,27 @@ def _doctor(config: Config, _: argparse.Namespace) -> int:
 
 def _gc(config: Config, options: argparse.Namespace) -> int:
     # Imported here: 300 ms of database that `ecrsim env` does without.
-    from sqlalchemy.exc import DBAPIError
-
-    from ecrsim.blobs import BlobStoreError
-    from ecrsim.core.db import SchemaMismatch
-    from ecrsim.core.errors import ServiceError
-    from ecrsim.core.runtime import Runtime
-    from ecrsim.ecr import load_capabilities
     from ecrsim.ecr.images.garbage import collect
+    from ecrsim.storage import StorageError, stored
 
-    load_capabilities()
     try:
-        if not config.database_file.exists():
-            return _fail(f"there is no database {config.database_file}")
-        # Without the setting of the clock, which is one of serving: it may go on in another process, turned since.
-        with contextlib.closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
+        with stored(config) as runtime:
             runtime.open()
             gone = collect(runtime, options.grace)
-    except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:
+    except StorageError as error:
         return _fail(str(error))
-    except DBAPIError as error:
-        return _fail(f"{config.database_file}: {error.orig}")
     print(
         f"collected {gone.layers} layers of repositories, {gone.blobs} blobs ({gone.bytes} bytes) "
         f"and {gone.uploads} unfinished uploads"
     )
     return 0
+
+
+def _adopt(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 300 ms of database that `ecrsim env` does without.
+    from ecrsim.storage import adopt
+
+    return adopt(config, options)
 
 
 def _coverage(_: Config, options: argparse.Namespace) -> int:

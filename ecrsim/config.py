@@ -194,8 +194,12 @@ class Config:
     @property
     def database_file(self) -> Path:
         """Where SQLite keeps the database, `ephemeral` aside."""
+        return self.database_file_in(Path(self.data_dir))
+
+    def database_file_in(self, data_dir: Path) -> Path:
+        """Where SQLite keeps the database when this is the data directory."""
         given = self.database_url.removeprefix("sqlite:///").partition("?")[0]
-        return Path(given) if given else Path(self.data_dir) / "ecrsim.db"
+        return Path(given) if given else data_dir / "ecrsim.db"
 
 
 def is_account(text: Any) -> bool:

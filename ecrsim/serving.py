@@ -202,7 +202,7 @@ def load_worker(config: Config, parent: Connection, parent_pid: int, started: st
     from sqlalchemy.exc import DBAPIError
 
     from ecrsim.app import create_app
-    from ecrsim.blobs.base import StoreUnwritable
+    from ecrsim.blobs.base import BlobStoreError
     from ecrsim.core.db import SchemaMismatch
     from ecrsim.core.errors import ServiceError
     from ecrsim.core.runtime import Runtime
@@ -222,7 +222,7 @@ def load_worker(config: Config, parent: Connection, parent_pid: int, started: st
     except Exception as error:
         if not isinstance(
             error,
-            OSError | DBAPIError | DirectoryError | SchemaMismatch | ServiceError | StoreUnwritable | TargetsError,
+            BlobStoreError | OSError | DBAPIError | DirectoryError | SchemaMismatch | ServiceError | TargetsError,
         ):
             log.exception("the worker cannot start")
         reason = error.orig if isinstance(error, DBAPIError) else error
@@ -275,6 +275,7 @@ def _run_jobs(runtime: Any) -> None:
 def _collect_garbage(runtime: Any) -> None:
     """Every `gc_interval` seconds, in one worker at a time."""
     # Imported in the worker's own thread: the database costs the parent 300 ms.
+    from ecrsim.blobs.base import BlobStoreError
     from ecrsim.ecr.access.loading import forget_ended_sessions
     from ecrsim.ecr.images.garbage import collect
 
@@ -288,5 +289,7 @@ def _collect_garbage(runtime: Any) -> None:
                     continue
                 collect(runtime)
                 forget_ended_sessions(runtime)
+        except BlobStoreError as error:
+            log.warning("no garbage is collected: %s", error)
         except Exception:
             log.exception("garbage collection failed")

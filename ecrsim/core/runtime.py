@@ -18,9 +18,10 @@ from ecrsim.config import Config
 from ecrsim.core import ids
 from ecrsim.core.arn import Registry, root_arn
 from ecrsim.core.batch import BatchingWriter
-from ecrsim.core.clock import Clock
+from ecrsim.core.clock import SECOND, Clock
 from ecrsim.core.db import Database, metadata, properties
 from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.ownership import Ownership
 from ecrsim.core.turning import configured, open_clock, turn
 
 #: Seconds that a job under way is given to come to a good place, when ecrsim stops.
@@ -117,9 +118,9 @@ class Runtime:
         self._temporary = tempfile.TemporaryDirectory(prefix="ecrsim-") if config.ephemeral else None
         self.data_dir = Path(self._temporary.name) if self._temporary else Path(config.data_dir)
         self.database = Database(config.database_url or f"sqlite:///{self.data_dir / 'ecrsim.db'}", config.durability)
-        self.blobs: BlobStore = FilesystemStore(
-            Path(config.blob_store) if config.blob_store else self.data_dir, durability=config.durability
-        )
+        store = Path(config.blob_store) if config.blob_store else self.data_dir
+        self.blobs: BlobStore = FilesystemStore(store, durability=config.durability)
+        self.ownership = Ownership(self.database, config.database_file_in(self.data_dir), self.blobs, store)
         self.batch = BatchingWriter(self.database)
         #: The ports that are really listened on, known once the server is up.
         self.port = config.port
@@ -133,12 +134,17 @@ class Runtime:
         self.stopping = stopping or threading.Event()
 
     def open(self, started: str = "") -> None:
-        """Make or check the data directory. SchemaMismatch, ServiceUnavailableException, OSError when it cannot be.
+        """Make or check the data directory. SchemaMismatch, StoreMismatch, ServiceUnavailableException, OSError.
 
         `started`: one name for all workers of one start, so that the setting `clock` is obeyed once.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.database.open()
+        try:
+            self.ownership.open(self.clock.unturned() / SECOND)
+        except BaseException:
+            self.database.close()
+            raise
         open_clock(self.clock, self.database, self.config.clock, started)
 
     def close(self) -> None:
@@ -146,6 +152,7 @@ class Runtime:
         if self._running.acquire(timeout=_PATIENCE):
             self._running.release()
         self.batch.close()
+        self.ownership.close()
         self.database.close()
         if self._temporary is not None:
             self._temporary.cleanup()

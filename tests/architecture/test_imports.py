@@ -21,7 +21,7 @@ TIERS = (
     ("ecr_public", "delivery"),
     ("controlplane", "dataplane", "admin", "console"),
     ("app",),
-    ("coverage", "doctor", "front", "logs", "remote", "testing", "tls"),
+    ("coverage", "doctor", "front", "logs", "remote", "storage", "testing", "tls"),
     ("simulator",),
     ("doors", "server"),
     ("serving",),

@@ -23,6 +23,7 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import Response, build_image, call_application
+from tests.aging import age
 from tests.concurrency.conftest import at_once
 from tests.faults.client import Client, digest_of, manifest_of
 from tests.faults.serving import Serving, clean_environment, run_gc
@@ -309,6 +310,9 @@ def test_bytes_that_another_repository_has_stay(two: tuple[Pusher, Ecrsim]):
     assert collect(other.runtime, 3600) == (0, 0, 0, 0)
     assert pusher.ask("GET", f"blobs/{DIGEST}").body == LAYER
     pusher.client.delete_repository(repositoryName="app", force=True)
+    # Nothing names them any more: they are kept for the period by their own age.
+    assert collect(other.runtime, 3600) == (0, 0, 0, 0)
+    age(other.runtime.data_dir, hours=2)
     assert collect(other.runtime, 3600) == (0, 1, len(LAYER), 0)
 
 
@@ -333,5 +337,10 @@ def test_bytes_whose_process_died_before_their_row_are_collected(two: tuple[Push
     blobs = pusher.sim.runtime.blobs
     blobs.put(DIGEST, LAYER)
     blobs.create_upload("5e5510e0-0000-4000-8000-000000000000")
+    # They may be what a push is about to name: their own age decides.
+    assert collect(other.runtime) == (0, 0, 0, 0)
+    turn(pusher, other, 1000)
+    assert collect(other.runtime) == (0, 0, 0, 0)
+    age(other.runtime.data_dir)
     assert collect(other.runtime) == (0, 1, len(LAYER), 1)
     assert list(blobs.blobs()) == list(blobs.uploads()) == []

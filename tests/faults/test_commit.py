@@ -19,6 +19,7 @@ from ecrsim.blobs.filesystem import FilesystemStore
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import Response, call_application
+from tests.aging import age
 from tests.faults.client import digest_of
 from tests.faults.serving import clean_environment
 
@@ -117,6 +118,7 @@ def test_a_layer_whose_answer_was_lost_is_there(upload: Upload, moment: str):
     with upload.restarted() as sim:
         assert is_there(upload, sim)
         assert upload.finish(sim).status == 404
+        age(sim.runtime.data_dir)
         collect(sim.runtime)
         assert is_there(upload, sim)
         assert list(sim.runtime.blobs.uploads()) == []

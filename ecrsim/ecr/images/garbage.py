@@ -2,22 +2,31 @@
 
 A layer stays for a grace period after the last moment at which an image or a push needed it. Looking and deleting share
 a write transaction, as do the rename of an upload and its row; a push and a collection therefore never cross.
+
+What this collection takes from its last repository goes at once: the database knew it, and its time is over. Bytes that
+no row names are another matter, since they may be what a push is about to name, or what a database names that is not
+this one. They stay for the grace period by their own age, in real time, as files have it; and before anything goes, the
+store is asked whether it is still this database's (`core/ownership.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from sqlalchemy import delete, exists, select
 
 from ecrsim.blobs.base import UploadBusy
 from ecrsim.core.clock import SECOND
+from ecrsim.core.ownership import batches, blob_names
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.images.tables import image_layers
 from ecrsim.ecr.layers.tables import layer_uploads, layers
 
 #: Rows or files per transaction: a collection never holds writers up for long.
 BATCH = 500
+#: Seconds: files have finer times than the clock.
+_TICK = 0.001
 
 
 class Collected(NamedTuple):
@@ -30,22 +39,37 @@ class Collected(NamedTuple):
 
 
 def collect(runtime: Runtime, grace: int | None = None) -> Collected:
-    """`grace` in seconds; by default the setting `gc_grace`."""
+    """`grace` in seconds; by default the setting `gc_grace`. StoreMismatch when the store is another database's."""
     seconds = runtime.config.gc_grace if grace is None else grace
+    since = runtime.ownership.check().since
     runtime.batch.flush()
     now = runtime.clock.now()
     before = now - seconds * SECOND
-    uploads = _expire_uploads(runtime, now)
+    # A store that was adopted may hold what its user finds to be of the other database only now.
+    oldest = runtime.clock.unturned() / SECOND - seconds + _TICK
+    is_old = _Age(oldest, since <= oldest)
+    uploads = _expire_uploads(runtime, now, is_old)
     gone = _unused_layers(runtime, before)
-    blobs, size = _unnamed_blobs(runtime)
-    return Collected(gone, blobs, size, uploads)
+    blobs, size = _unnamed_blobs(runtime, gone, is_old)
+    return Collected(len(gone), blobs, size, uploads)
 
 
-def _expire_uploads(runtime: Runtime, now: int) -> int:
-    files = [upload_id for upload_id, _, _ in runtime.blobs.uploads()]
+class _Age(NamedTuple):
+    """What the age of a file must be for it to go."""
+
+    before: float
+    is_settled: bool
+
+    def allows(self, modified_at: float) -> bool:
+        return self.is_settled and modified_at <= self.before
+
+
+def _expire_uploads(runtime: Runtime, now: int, is_old: _Age) -> int:
+    files = [upload_id for upload_id, _, modified_at in runtime.blobs.uploads() if is_old.allows(modified_at)]
     # In this order: a session's file is made inside the transaction of its row, so a file that is listed now and has no
-    # row once no writer is under way belongs to nobody.
+    # row once no writer is under way belongs to nobody that this database knows.
     with runtime.database.write() as connection:
+        runtime.ownership.check()
         sessions = connection.execute(select(layer_uploads.c.upload_id, layer_uploads.c.expires_at))
         expires = {row.upload_id: row.expires_at for row in sessions}
         expired = [upload_id for upload_id, moment in expires.items() if moment <= now]
@@ -63,14 +87,15 @@ def _discard(runtime: Runtime, upload_id: str) -> bool:
     return True
 
 
-def _unused_layers(runtime: Runtime, before: int) -> int:
+def _unused_layers(runtime: Runtime, before: int) -> list[str]:
+    """The digests of the rows that went. A hundred bytes for each are held until their blobs are gone."""
     used = exists().where(
         image_layers.c.repository_id == layers.c.repository_id, image_layers.c.layer_digest == layers.c.layer_digest
     )
     query = (
         select(layers.c.repository_id, layers.c.layer_digest).where(~used, layers.c.needed_at <= before).limit(BATCH)
     )
-    total = 0
+    gone: list[str] = []
     while True:
         with runtime.database.write() as connection:
             found = list(connection.execute(query))
@@ -78,20 +103,32 @@ def _unused_layers(runtime: Runtime, before: int) -> int:
                 connection.execute(
                     delete(layers).where(layers.c.repository_id == repository_id, layers.c.layer_digest == digest)
                 )
-        total += len(found)
+        gone += [digest for _, digest in found]
         if len(found) < BATCH:
-            return total
+            return gone
 
 
-def _unnamed_blobs(runtime: Runtime) -> tuple[int, int]:
+def _unnamed_blobs(runtime: Runtime, let_go: Collection[str], is_old: _Age) -> tuple[int, int]:
+    """Delete what no row names: of what was `let_go` just now all, of the rest what is old enough."""
     count = freed = 0
-    for digest, size, _ in list(runtime.blobs.blobs()):
-        named = select(layers.c.layer_digest).where(layers.c.layer_digest == digest).limit(1)
+    known = set(let_go)
+    sizes = {
+        digest: size
+        for digest, size, modified_at in runtime.blobs.blobs()
+        if digest in known or is_old.allows(modified_at)
+    }
+    for digests in batches(iter(sizes)):
         with runtime.database.read() as connection:
-            if connection.execute(named).scalar() is not None:
-                continue
-        # Once more, with no writer under way: a push may have named it in between.
-        with runtime.database.write() as connection:
-            if connection.execute(named).scalar() is None and runtime.blobs.delete(digest):
-                count, freed = count + 1, freed + size
+            named = blob_names.among(connection, digests)
+        for digest in (digest for digest in digests if digest not in named):
+            # Once more, with no writer under way: a push may have named or renewed it in between.
+            with runtime.database.write() as connection:
+                runtime.ownership.check()
+                if blob_names.among(connection, [digest]):
+                    continue
+                modified_at = runtime.blobs.modified_at(digest)
+                if modified_at is None or not (digest in known or is_old.allows(modified_at)):
+                    continue
+                if runtime.blobs.delete(digest):
+                    count, freed = count + 1, freed + sizes[digest]
     return count, freed

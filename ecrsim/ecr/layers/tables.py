@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table
 
 from ecrsim.core.db import metadata
+from ecrsim.core.ownership import blob_names, upload_names
 
 layers = Table(
     "layers",
@@ -21,6 +22,7 @@ layers = Table(
     sqlite_with_rowid=False,
 )
 Index("layers_by_digest", layers.c.layer_digest)
+blob_names.add(layers.c.layer_digest)
 
 layer_uploads = Table(
     "layer_uploads",
@@ -33,3 +35,4 @@ layer_uploads = Table(
     Column("last_part_small", Boolean, nullable=False),
     Column("small_part_inside", Boolean, nullable=False),
 )
+upload_names.add(layer_uploads.c.upload_id)

@@ -1,0 +1,210 @@
+"""Whether database and blob store belong together, which everything that deletes bytes has to know.
+
+A database that has never heard of a blob is no reason to delete it: it may be a new one, an empty file, or the one of
+another server. So both carry one id, made once: a property of the database, and a file in the store
+(`blobs/identity.py`). It is compared when ecrsim starts and before anything is deleted.
+
+A store without an id is one of a release that made none, or a new one. It is taken over without ceremony where nothing
+can be lost by it (`_claimable`); else the user says so (`ecrsim store adopt`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Column, Connection, insert, select
+
+from ecrsim.blobs.base import BlobStore
+from ecrsim.blobs.identity import Identity, InUse, StoreMismatch, alone, read_identity, write_identity
+from ecrsim.core import ids
+from ecrsim.core.db import Database, properties
+
+_ID = "store:id"
+#: Digests or ids in one question to the database.
+_BATCH = 500
+
+
+class Names:
+    """What the tables name of a store: digests of blobs, or ids of upload sessions.
+
+    A capability whose rows name some adds its column: what is not told here is garbage to those who collect.
+    """
+
+    def __init__(self) -> None:
+        self._columns: list[Column[Any]] = []
+
+    def add(self, column: Column[Any]) -> None:
+        self._columns.append(column)
+
+    def among(self, connection: Connection, names: Collection[str]) -> set[str]:
+        """Those of the names that a row of any table has."""
+        found: set[str] = set()
+        for column in self._columns:
+            found.update(connection.execute(select(column).where(column.in_(names)).distinct()).scalars())
+        return found
+
+    def any(self, connection: Connection) -> bool:
+        """Whether the tables name anything at all."""
+        return any(connection.execute(select(column).limit(1)).first() for column in self._columns)
+
+
+blob_names = Names()
+upload_names = Names()
+
+
+def batches(names: Iterator[str]) -> Iterator[list[str]]:
+    """The names in lists that fit into one question."""
+    while batch := list(islice(names, _BATCH)):
+        yield batch
+
+
+class Ownership:
+    """The bond between one database and one store under `root`."""
+
+    def __init__(self, database: Database, file: Path, blobs: BlobStore, root: Path) -> None:
+        self._database = database
+        # With every link resolved: the same file by another name is the same database.
+        self._file = Path(os.path.realpath(file))
+        self._blobs = blobs
+        self._root = Path(os.path.realpath(root))
+        self._in_use = InUse(self._root)
+        self._id = ""
+
+    def open(self, now: float) -> None:
+        """Check that they belong together, or make it so where that is safe. `now` in epoch seconds. StoreMismatch."""
+        self._in_use.begin()
+        try:
+            self._id = self._own_id()
+            found = read_identity(self._root) or self._claim(now)
+            self._compare(found)
+            self._note_place(found)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._in_use.end()
+
+    def check(self) -> Identity:
+        """To be called before bytes are deleted. StoreMismatch when the store is not, or not any more, this one's."""
+        found = read_identity(self._root)
+        if found is None:
+            raise StoreMismatch(f"the blob store {self._root} has lost {self._root / 'store.json'}")
+        self._compare(found)
+        return found
+
+    def adopt(self, now: float) -> str | None:
+        """Make the store this database's, whoever had it. Returns the path of the database that had it."""
+        with alone(self._root):
+            try:
+                before = read_identity(self._root)
+            except StoreMismatch:
+                before = None
+            # A new id for both: whoever shared the one before, as a copy does, has it no more.
+            identity = Identity(ids.new_uuid(), str(self._file), str(self._root), now)
+            with self._database.write() as connection:
+                connection.execute(properties.delete().where(properties.c.name == _ID))
+                connection.execute(insert(properties).values(name=_ID, value=identity.id))
+                write_identity(self._root, identity, replace=True)
+        return before.database if before is not None and before.database != str(self._file) else None
+
+    def _own_id(self) -> str:
+        query = select(properties.c.value).where(properties.c.name == _ID)
+        with self._database.read() as connection:
+            found = connection.execute(query).scalar()
+        if found is None:
+            with self._database.write() as connection:
+                found = connection.execute(query).scalar()
+                if found is None:
+                    found = ids.new_uuid()
+                    connection.execute(insert(properties).values(name=_ID, value=found))
+        return str(found)
+
+    def _compare(self, found: Identity) -> None:
+        if found.id != self._id:
+            whose = f"belongs to the database {found.database}, not to {self._file}"
+            if found.database == str(self._file):
+                whose = f"belongs to another database than the one that {self._file} is now"
+            raise StoreMismatch(
+                f"the blob store {self._root} {whose}: use its own database, or another store. To give it to this one "
+                f"for good, and let go what only the other one names: {self._adopt()}"
+            )
+        if found.root == str(self._root) and found.database != str(self._file):
+            other = Path(found.database)
+            if not (other.exists() and other.samefile(self._file)) and _id_of(other) == self._id:
+                raise StoreMismatch(
+                    f"the database {self._file} is a copy of {other}, whose blob store {self._root} is: use that one, "
+                    f"or a copy of the store; to give the store to this copy for good: {self._adopt()}"
+                )
+
+    def _note_place(self, found: Identity) -> None:
+        """Both may have been moved since; the next comparison is with where they are now."""
+        here = found._replace(database=str(self._file), root=str(self._root))
+        if here != found:
+            write_identity(self._root, here, replace=True)
+
+    def _claim(self, now: float) -> Identity:
+        """Give the id to a store that has none. StoreMismatch where that might not be right."""
+        # The transaction keeps the workers of one start apart; another database is held off by the file itself.
+        with self._database.write() as connection:
+            found = read_identity(self._root)
+            if found is None:
+                # What lies there unnamed has its grace period from now on.
+                since = now if self._claimable(connection) else 0
+                identity = Identity(self._id, str(self._file), str(self._root), since)
+                write_identity(self._root, identity)
+                # Somebody else's, when another database was quicker.
+                found = read_identity(self._root) or identity
+        return found
+
+    def _claimable(self, connection: Connection) -> bool:
+        """Raise unless nothing can be lost when this database takes the store over. Whether it holds anything unnamed.
+
+        A store whose blobs are all named here loses none. One with blobs besides is this database's garbage if the two
+        lie in one data directory under their usual names and know each other by some blob. In all other cases somebody
+        else may name the rest. A database whose layers are all elsewhere has been started with a wrong store.
+        """
+        known = unknown = 0
+        for digests in batches(digest for digest, _, _ in self._blobs.blobs()):
+            named = blob_names.among(connection, digests)
+            known, unknown = known + len(named), unknown + len(digests) - len(named)
+        for sessions in batches(session for session, _, _ in self._blobs.uploads()):
+            unknown += len(sessions) - len(upload_names.among(connection, sessions))
+        if not known and not unknown and blob_names.any(connection):
+            raise StoreMismatch(
+                f"the database {self._file} names layers, and the blob store {self._root} has none: is that the right "
+                f"directory, and is its disk mounted? To begin with an empty store: {self._adopt()}"
+            )
+        at_home = self._file == self._root / "ecrsim.db"
+        if unknown and not (at_home and known):
+            raise StoreMismatch(
+                f"the blob store {self._root} holds {unknown} blobs and uploads that the database {self._file} does "
+                f"not name; another database may. If they belong together: {self._adopt()}"
+            )
+        return unknown > 0
+
+    def _adopt(self) -> str:
+        if self._file == self._root / "ecrsim.db":
+            return f"ecrsim store adopt --data-dir {shlex.quote(str(self._root))}"
+        url, store = shlex.quote(f"sqlite:///{self._file}"), shlex.quote(str(self._root))
+        return f"ecrsim store adopt --database-url {url} --blob-store {store}"
+
+
+def _id_of(file: Path) -> str | None:
+    """The id that another database has; None when it has none, is gone or is none of ecrsim's. Nothing is changed."""
+    if not file.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=5)) as database:
+            row = database.execute("SELECT value FROM properties WHERE name = ?", (_ID,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return str(row[0]) if row else None

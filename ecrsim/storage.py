@@ -1,0 +1,61 @@
+"""The commands that look after what is stored: `ecrsim store adopt`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+from ecrsim.blobs import BlobStoreError
+from ecrsim.config import Config, with_values
+from ecrsim.core.clock import SECOND
+from ecrsim.core.db import SchemaMismatch
+from ecrsim.core.errors import ServiceError
+from ecrsim.core.printable import printable
+from ecrsim.core.runtime import Runtime
+from ecrsim.ecr import load_capabilities
+
+
+class StorageError(Exception):
+    """It could not be done; the text says why."""
+
+
+@contextmanager
+def stored(config: Config) -> Iterator[Runtime]:
+    """What the settings name, not opened yet; whatever goes wrong in the block is a StorageError."""
+    load_capabilities()
+    try:
+        if not config.database_file.exists():
+            raise StorageError(f"there is no database {config.database_file}")
+        # Without the setting of the clock, which is one of serving: it may go on in another process, turned since.
+        with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
+            yield runtime
+    except DBAPIError as error:
+        raise StorageError(f"{config.database_file}: {error.orig}") from error
+    except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:
+        raise StorageError(str(error)) from error
+
+
+def adopt(config: Config, _: argparse.Namespace) -> int:
+    """Make the store this database's, whoever had it."""
+    try:
+        with stored(config) as runtime:
+            runtime.database.open()
+            before = runtime.ownership.adopt(runtime.clock.unturned() / SECOND)
+    except StorageError as error:
+        return _fail(error)
+    store, file = config.blob_store or config.data_dir, config.database_file
+    lines = [f"the blob store {store} belongs to the database {file} from now on"]
+    if before is not None:
+        lines.append(f"the database {before}, which had it, is refused there now")
+    lines.append(f"what {file} does not name is collected after {config.gc_grace} seconds")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def _fail(error: StorageError) -> int:
+    sys.stderr.write(f"ecrsim: {printable(str(error), lines=True)}\n")
+    return 1
