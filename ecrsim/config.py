@@ -112,7 +112,11 @@ class Config:
     )
 
     # What it does differently from ECR, or exactly like it
-    create_on_push: bool = _knob(False, "create a repository when an image is pushed to one that is missing")
+    create_on_push: bool = _knob(
+        False,
+        "a push to a repository that is missing creates it, as by a creation template with the prefix ROOT for "
+        "CREATE_ON_PUSH in every registry",
+    )
     sparse: bool = _knob(False, "accept an image or index whose layers or images are not all there; ECR refuses it")
     blob_mounting: bool = _knob(False, "accounts begin with BLOB_MOUNTING enabled; ECR's default is disabled")
     strict_ecr: bool = _knob(False, "answer on /v2/ as ECR does even where the OCI specification says otherwise")
@@ -135,6 +139,7 @@ class Config:
     quota_layer_size: int = _knob(52_000 * MIB, "bytes per layer", flag=False)
     quota_layer_part_min: int = _knob(5 * MIB, "bytes of a layer part, the last excepted", flag=False)
     quota_resource_tags: int = _knob(50, "resource tags per repository", flag=False)
+    quota_templates: int = _knob(1_000, "creation templates per registry; ECR's number is not known", flag=False)
     quota_pull_time_exclusions: int = _knob(100, "pull-time update exclusions per registry", flag=False)
 
     # The HTTP edge

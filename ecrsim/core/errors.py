@@ -198,6 +198,18 @@ class RegistryPolicyNotFoundException(ServiceError):
     template = "Registry policy does not exist in the registry with id '{registry_id}'"  # R
 
 
+class TemplateAlreadyExistsException(ServiceError):
+    """The registry has a creation template with that prefix."""
+
+    template = "The template with prefix '{prefix}' already exists in the registry with id '{registry_id}'"  # I
+
+
+class TemplateNotFoundException(ServiceError):
+    """The registry has no creation template with that prefix."""
+
+    template = "The template with prefix '{prefix}' does not exist in the registry with id '{registry_id}'"  # I
+
+
 class ExclusionAlreadyExistsException(ServiceError):
     """The principal is on the exclusion list already."""
 

@@ -77,12 +77,11 @@ def put_manifest(target: Target) -> Answer:
     body = target.request.read(MAX_MANIFEST)
     if body is None:
         raise RegistryError(413, "SIZE_INVALID", f"A manifest can have {MAX_MANIFEST} bytes at most")
-    target.repository_to_push()
     lenient = target.profile.lenient_content
     with target.call.writing():
         pushed = service.put_image(
             target.call,
-            target.repository(),
+            target.repository_to_push(),
             body,
             target.request.content_type,
             tags,

@@ -15,8 +15,9 @@ from ecrsim.core.web import Request
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.profile import Profile
 from ecrsim.ecr.access.authorization import authorize
-from ecrsim.ecr.repositories.service import create_repository, find_repository
+from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.ecr.templates.service import repository_to_push
 
 #: Anchored and without nested repetition that could match one text in two ways.
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
@@ -55,15 +56,11 @@ class Target(NamedTuple):
         return found
 
     def repository_to_push(self) -> Repository:
-        """As `repository`, made on the spot where the setting `create_on_push` says so."""
-        found = find_repository(self.call, self.registry, self.repository_name)
-        if found is not None or not self.call.runtime.config.create_on_push:
-            return found or self.repository()
-        self.allow("CreateRepository")
-        with self.call.writing():
-            return find_repository(self.call, self.registry, self.repository_name) or create_repository(
-                self.call, self.registry, self.repository_name
-            )
+        """As `repository`, made on the spot where a creation template says CREATE_ON_PUSH.
+
+        To be asked inside the transaction of what is pushed, so that a push that is refused leaves no repository.
+        """
+        return repository_to_push(self.call, self.registry, self.repository_name)
 
     def digest(self) -> str:
         """The reference, which must be a digest."""

@@ -35,20 +35,13 @@ _ALGORITHMS = ("sha256", "sha512")
 
 def start_upload(target: Target) -> Answer:
     """A session; or at once a layer, by mount or by a body that comes with its digest."""
-    repository = target.repository_to_push()
-    mount = target.request.parameter("mount")
-    if mount is not None and _mount(target, repository, mount):
-        return _created(target, mount)
-    algorithm = target.request.parameter("digest-algorithm")
-    if algorithm is not None and algorithm not in _ALGORITHMS:
-        raise RegistryError(400, "UNSUPPORTED", f"'{algorithm[:100]}' is not a digest algorithm of this registry")
-    digest = target.request.parameter("digest")
-    if digest is not None:
-        target.allow("UploadLayerPart")
-        target.allow("CompleteLayerUpload")
-        if not is_oci_digest(digest):
-            raise digest_invalid(digest)
+    mount, digest = target.request.parameter("mount"), target.request.parameter("digest")
+    # One transaction: a request that is refused leaves no repository that was made for it.
     with target.call.writing():
+        repository = target.repository_to_push()
+        if mount is not None and _mount(target, repository, mount):
+            return _created(target, mount)
+        _check_start(target, digest)
         upload_id = service.initiate_upload(target.call, repository)
     if digest is None:
         return _session(target, 202, upload_id, 0)
@@ -60,8 +53,22 @@ def start_upload(target: Target) -> Answer:
         raise
 
 
+def _check_start(target: Target, digest: str | None) -> None:
+    algorithm = target.request.parameter("digest-algorithm")
+    if algorithm is not None and algorithm not in _ALGORITHMS:
+        raise RegistryError(400, "UNSUPPORTED", f"'{algorithm[:100]}' is not a digest algorithm of this registry")
+    if digest is not None:
+        target.allow("UploadLayerPart")
+        target.allow("CompleteLayerUpload")
+        if not is_oci_digest(digest):
+            raise digest_invalid(digest)
+
+
 def _mount(target: Target, repository: Repository, digest: str) -> bool:
-    """Never an error: a mount that cannot be is a session. Rules of ECR's BLOB_MOUNTING setting (documented)."""
+    """Never an error: a mount that cannot be is a session. Rules of ECR's BLOB_MOUNTING setting (documented).
+
+    Inside the transaction of the request, so that nothing can be taken away between the look and the mount.
+    """
     call, registry = target.call, target.registry
     if not is_oci_digest(digest) or account_setting(call, registry, "BLOB_MOUNTING") != "ENABLED":
         return False
@@ -86,11 +93,7 @@ def _mount(target: Target, repository: Repository, digest: str) -> bool:
             continue
         if source_name is None and not _may_read(target, source):
             continue
-        with call.writing():
-            # Once more, now that nothing can be taken away in between.
-            if service.layer_size(call, source, digest) is None:
-                continue
-            service.add_layer(call, repository.id, digest, size)
+        service.add_layer(call, repository.id, digest, size)
         return True
     return False
 

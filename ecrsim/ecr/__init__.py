@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 
 #: A capability may use the ones before it. Each has an `operations.py`.
-CAPABILITIES = ("registries", "repositories", "layers", "images", "access", "lifecycle", "scanning")
+CAPABILITIES = ("registries", "repositories", "layers", "images", "access", "lifecycle", "templates", "scanning")
 
 
 def load_capabilities() -> None:

@@ -12,6 +12,7 @@ from tests.dataplane import (
     rows_manifests,
     rows_mounts,
     rows_routes,
+    rows_templates,
     rows_uploads,
 )
 from tests.dataplane.wire import Row, run
@@ -25,6 +26,7 @@ TABLE = {
     "routes": rows_routes,
     "ecr": rows_ecr,
     "archive": rows_archive,
+    "templates": rows_templates,
 }
 ROWS = [pytest.param(entry, id=f"{part}: {entry.id}") for part, module in TABLE.items() for entry in module.ROWS]
 

@@ -17,7 +17,7 @@ from ecrsim.ecr.lifecycle import policy
 from tests.documents.markdown import DOCUMENTS, ROOT, blocks
 
 #: Pages whose programs and tests run by themselves.
-RUN = ("docs/testing-with-ecrsim.md", "docs/time.md", "docs/events.md", "docs/lifecycle.md")
+RUN = ("docs/testing-with-ecrsim.md", "docs/time.md", "docs/events.md", "docs/lifecycle.md", "docs/templates.md")
 
 
 def each(*languages):

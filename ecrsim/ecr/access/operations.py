@@ -18,8 +18,8 @@ from ecrsim.core.errors import (
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import would_lock_out
 from ecrsim.ecr.access.directory import changed
-from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, parse, pretty, read
-from ecrsim.ecr.access.service import issue_token
+from ecrsim.ecr.access.documents import Kind, MalformedPolicy, parse, pretty, read
+from ecrsim.ecr.access.service import check_repository_policy, issue_token, put_repository_policy
 from ecrsim.ecr.access.tables import registry_policies, repository_policies
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository, proxy_endpoint
@@ -49,15 +49,10 @@ def set_repository_policy(
     """Refused when it would keep the caller from setting it again, unless forced. Answered as it is kept: rewritten."""
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
-    document = _read(policy_text, Kind.REPOSITORY, "Invalid repository policy provided")
+    document = check_repository_policy(policy_text)
     if not force and would_lock_out(call, document, registry, repository_name):
         raise InvalidParameterException(member="PolicyText", constraint="Invalid repository policy provided")  # I
-    text = pretty(parse(policy_text))
-    statement = upsert(repository_policies).values(repository_id=repository.id, policy_text=text)
-    call.connection.execute(
-        statement.on_conflict_do_update(index_elements=["repository_id"], set_={"policy_text": text})
-    )
-    changed(call)
+    text = put_repository_policy(call, repository, policy_text)
     return {"registryId": registry.account, "repositoryName": repository_name, "policyText": text}
 
 
@@ -93,7 +88,7 @@ def _repository_policy(call: Call, registry: Registry, repository: Repository) -
 def put_registry_policy(call: Call, policy_text: str) -> dict[str, Any]:
     """One policy for a registry, evaluated on every request to it (scope V2)."""
     registry = registry_of(call)
-    _read(policy_text, Kind.REGISTRY, "Invalid registry policy provided")
+    _check_registry_policy(policy_text)
     text = pretty(parse(policy_text))
     statement = upsert(registry_policies).values(**values_of(registry), policy_text=text)
     call.connection.execute(
@@ -127,8 +122,10 @@ def _registry_policy(call: Call, registry: Registry) -> dict[str, Any]:
     return {"registryId": registry.account, "policyText": text}
 
 
-def _read(policy_text: str, kind: Kind, complaint: str) -> Document:
+def _check_registry_policy(policy_text: str) -> None:
     try:
-        return read(policy_text, kind, kind.value)
+        read(policy_text, Kind.REGISTRY, Kind.REGISTRY.value)
     except MalformedPolicy:
-        raise InvalidParameterException(member="PolicyText", constraint=complaint) from None  # R
+        raise InvalidParameterException(
+            member="PolicyText", constraint="Invalid registry policy provided"
+        ) from None  # R

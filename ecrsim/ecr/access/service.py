@@ -1,10 +1,17 @@
-"""Authorization tokens: given to a caller, checked for a request."""
+"""Authorization tokens, given to a caller and checked for a request; the policy of a repository, read and kept."""
 
 from __future__ import annotations
 
+from sqlalchemy.dialects.sqlite import insert as upsert
+
 from ecrsim.core.clock import SECOND
+from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access import tokens
+from ecrsim.ecr.access.directory import changed
+from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, parse, pretty, read
+from ecrsim.ecr.access.tables import repository_policies
+from ecrsim.ecr.repositories.tables import Repository
 
 
 def issue_token(call: Call) -> tuple[str, int]:
@@ -18,3 +25,24 @@ def issue_token(call: Call) -> tuple[str, int]:
 
 def check_token(runtime: Runtime, authorization: str | None, now: int) -> tokens.Token | tokens.Refusal:
     return tokens.verify(runtime.secret("token"), authorization, now)
+
+
+def check_repository_policy(policy_text: str) -> Document:
+    """Read the policy of a repository. InvalidParameterException when it is none."""
+    try:
+        return read(policy_text, Kind.REPOSITORY, Kind.REPOSITORY.value)
+    except MalformedPolicy:
+        raise InvalidParameterException(
+            member="PolicyText", constraint="Invalid repository policy provided"
+        ) from None  # R
+
+
+def put_repository_policy(call: Call, repository: Repository, policy_text: str) -> str:
+    """Keep a policy that was checked, in place of the one before. Answers the text as ECR rewrites it."""
+    text = pretty(parse(policy_text))
+    statement = upsert(repository_policies).values(repository_id=repository.id, policy_text=text)
+    call.connection.execute(
+        statement.on_conflict_do_update(index_elements=["repository_id"], set_={"policy_text": text})
+    )
+    changed(call)
+    return text

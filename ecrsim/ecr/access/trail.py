@@ -23,8 +23,12 @@ def called(
     request: bytes,
     response: bytes,
     user_agent: str | None,
+    plane: str | None = None,
 ) -> None:
-    """`request` and `response` are the JSON of the wire; the response of a call on the registry plane too."""
+    """`request` and `response` are the JSON of the wire; the response of a call on the registry plane too.
+
+    `plane`: the caller's, if none is given; "registry" for what ECR calls itself on a caller's behalf.
+    """
     if not call.runtime.config.events_limit:
         return
     caller = call.caller
@@ -45,7 +49,7 @@ def called(
         "source_ip": caller.source_ip,
         "user_agent": user_agent or "",
         "request_id": call.request_id,
-        "plane": caller.plane,
+        "plane": plane or caller.plane,
     }
     # Both are JSON already: reading them only to write them again would cost as much as the row does.
     whole = b'%s,"request":%s,"response":%s}' % (

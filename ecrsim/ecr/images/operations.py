@@ -21,6 +21,7 @@ from ecrsim.ecr.images.pulls import record_pull, write_pulls
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.ecr.templates.service import repository_to_push
 
 ImageId = dict[str, str]
 
@@ -40,9 +41,12 @@ def put_image(
     image_tag: str | None = None,
     image_digest: str | None = None,
 ) -> dict[str, Any]:
-    """Store a manifest whose layers or images are there. The digest is that of the exact bytes."""
+    """Store a manifest whose layers or images are there. The digest is that of the exact bytes.
+
+    A template may make the repository (CREATE_ON_PUSH), together with the image or not at all.
+    """
     registry = registry_of(call, registry_id)
-    repository = get_repository(call, registry, repository_name)
+    repository = repository_to_push(call, registry, repository_name)
     pushed = service.put_image(
         call,
         repository,

@@ -25,6 +25,7 @@ from ecrsim.ecr.layers import downloads, rules, service
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.ecr.templates.service import repository_to_push
 
 #: What InitiateLayerUpload advises (recorded).
 PART_SIZE = 10_485_760
@@ -75,8 +76,8 @@ def _availability(call: Call, repository: Repository, digest: str) -> dict[str, 
 
 @operation("InitiateLayerUpload", transaction="write", on_trail=False)
 def initiate_layer_upload(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
-    """A session and the part size that ECR advises."""
-    repository = get_repository(call, registry_of(call, registry_id), repository_name)
+    """A session and the part size that ECR advises. A template may make the repository (CREATE_ON_PUSH)."""
+    repository = repository_to_push(call, registry_of(call, registry_id), repository_name)
     return {"uploadId": service.initiate_upload(call, repository), "partSize": PART_SIZE}
 
 

@@ -22,20 +22,6 @@ from ecrsim.ecr.repositories import rules, service
 from ecrsim.ecr.repositories.tables import Repository, repositories, repository_tags
 
 
-def _describe(call: Call, row: Any) -> dict[str, Any]:
-    return {
-        "repositoryArn": row.registry.arn(row.repository_name),
-        "registryId": row.registry_id,
-        "repositoryName": row.repository_name,
-        "repositoryUri": service.repository_uri(call.runtime, row.registry, row.repository_name),
-        "createdAt": row.created_at,
-        "imageTagMutability": row.image_tag_mutability,
-        "imageTagMutabilityExclusionFilters": row.image_tag_mutability_exclusion_filters,
-        "imageScanningConfiguration": {"scanOnPush": row.scan_on_push},
-        "encryptionConfiguration": {"encryptionType": row.encryption_type, "kmsKey": row.kms_key},
-    }
-
-
 def _ask_to_tag_as_well(plain: Question, arguments: Arguments) -> list[Question]:
     """Tags on create need the right to tag as well (documented)."""
     asked = _ask_with_tags(plain, arguments)
@@ -73,7 +59,7 @@ def create_repository(
         encryption=encryption_configuration,
         tags=tags or (),
     )
-    return {"repository": _describe(call, repository)}
+    return {"repository": service.describe(call, repository)}
 
 
 @operation("DescribeRepositories", transaction="read", asks=_ask_of_each_repository)
@@ -93,7 +79,7 @@ def describe_repositories(
                     member=member, constraint=f"{member} cannot be specified with repositoryNames"
                 )
         rows = [service.get_repository(call, registry, name) for name in dict.fromkeys(repository_names)]
-        return {"repositories": [_describe(call, row) for row in rows]}
+        return {"repositories": [service.describe(call, row) for row in rows]}
     request = ("DescribeRepositories", *registry)
     limit = max_results or 100
     (after,) = page.decode(request, next_token, [""])
@@ -134,7 +120,7 @@ def delete_repository(
     repository = service.get_repository(call, registry, repository_name)
     if not force and has_images(call, repository):
         raise RepositoryNotEmptyException(repository_name=repository_name, registry_id=registry.account)
-    answer = {"repository": _describe(call, repository)}
+    answer = {"repository": service.describe(call, repository)}
     all_deleted(call, repository)
     service.delete_repository(call, repository)
     changed(call)  # its policy went with it, and another repository may take its name

@@ -178,6 +178,21 @@ def proxy_endpoint(runtime: Runtime, registry: Registry) -> str:
     return f"{'https' if secure else 'http'}://{authority}"
 
 
+def describe(call: Call, repository: Repository) -> dict[str, Any]:
+    """The repository as answers show it."""
+    return {
+        "repositoryArn": repository.registry.arn(repository.repository_name),
+        "registryId": repository.registry_id,
+        "repositoryName": repository.repository_name,
+        "repositoryUri": repository_uri(call.runtime, repository.registry, repository.repository_name),
+        "createdAt": repository.created_at,
+        "imageTagMutability": repository.image_tag_mutability,
+        "imageTagMutabilityExclusionFilters": repository.image_tag_mutability_exclusion_filters,
+        "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
+        "encryptionConfiguration": {"encryptionType": repository.encryption_type, "kmsKey": repository.kms_key},
+    }
+
+
 _PAGE = Prepared(
     select(
         repositories.c.registry_id,

@@ -51,6 +51,10 @@ OPERATIONS = {
     "DescribeImages": (IN_APP, "app"),
     "DescribeRegistry": ({}, "*"),
     "DescribeRepositories": ({}, "*repositories"),
+    "CreateRepositoryCreationTemplate": ({"prefix": "prod", "appliedFor": []}, "*"),
+    "UpdateRepositoryCreationTemplate": ({"prefix": "prod"}, "*"),
+    "DeleteRepositoryCreationTemplate": ({"prefix": "prod"}, "*"),
+    "DescribeRepositoryCreationTemplates": ({}, "*"),
     "GetAccountSetting": ({"name": "BLOB_MOUNTING"}, "*"),
     "GetAuthorizationToken": ({}, "*"),
     "GetDownloadUrlForLayer": ({**IN_APP, "layerDigest": DIGEST}, "app"),
@@ -297,11 +301,22 @@ class TestSpecialCases:
             answer = registry(sim, token, "POST", f"/v2/app/blobs/uploads/?digest={digest}", data)
             assert registry_denial(answer) == denied(DEV, left_out, "app")
 
-    def test_a_repository_made_by_a_push_wants_the_right_to_create(self, sim, configure):
-        configure(create_on_push=True)
-        token = token_of(dev(sim, LOGIN, statement(*ecr(*PUSH))))
-        assert registry_denial(push(sim, token)[-1]) == denied(DEV, "CreateRepository", "app")
-        assert push(sim, token_of(dev(sim, LOGIN, statement(*ecr(*PUSH, "CreateRepository")))))[-1].status == 201
+    @pytest.mark.inferred
+    def test_a_repository_made_by_a_push_wants_the_rights_of_the_push_alone(self, sim, client):
+        """The service reference lists CreateRepository for pulls through a cache, and not for pushes."""
+        client().create_repository_creation_template(prefix="team", appliedFor=["CREATE_ON_PUSH"])
+        token = token_of(dev(sim, LOGIN, statement(*ecr(*PUSH), resource=f"{REGISTRY}:repository/team/*")))
+        denial = registry_denial(registry(sim, token, "POST", "/v2/other/app/blobs/uploads/"))
+        assert denial == denied(DEV, "InitiateLayerUpload", "other/app")
+        assert push(sim, token, "team/app")[-1].status == 201
+
+    def test_a_mount_that_is_denied_leaves_no_repository(self, sim, client):
+        client().create_repository_creation_template(prefix="team", appliedFor=["CREATE_ON_PUSH"])
+        client().put_account_setting(name="BLOB_MOUNTING", value="ENABLED")
+        token = token_of(dev(sim, LOGIN, statement("ecr:InitiateLayerUpload")))
+        answer = registry(sim, token, "POST", f"/v2/team/app/blobs/uploads/?mount={DIGEST}&from=nowhere")
+        assert registry_denial(answer) == denied(DEV, "GetDownloadUrlForLayer", "nowhere")
+        assert client().describe_repositories()["repositories"] == []
 
 
 class TestPushAndPull:

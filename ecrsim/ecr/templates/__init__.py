@@ -1,0 +1,1 @@
+"""Repository creation templates, and the one way in which ecrsim makes a repository by itself."""

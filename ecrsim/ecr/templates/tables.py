@@ -1,0 +1,27 @@
+"""The table of repository creation templates, one set for each account and region."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, String, Table, Text
+
+from ecrsim.core.db import Json, metadata
+
+# The columns after the region stand in the order of `rules.Template`.
+creation_templates = Table(
+    "creation_templates",
+    metadata,
+    Column("registry_id", String(12), primary_key=True),
+    Column("region", String, primary_key=True),
+    Column("prefix", String(256), primary_key=True),
+    Column("applied_for", Json, nullable=False),
+    Column("description", Text),
+    Column("encryption_configuration", Json, nullable=False),
+    Column("resource_tags", Json),
+    Column("image_tag_mutability", String, nullable=False),
+    Column("image_tag_mutability_exclusion_filters", Json),
+    Column("repository_policy", Text),
+    Column("lifecycle_policy", Text),
+    Column("custom_role_arn", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
