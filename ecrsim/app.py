@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ecrsim.controlplane import endpoint, sts
+from ecrsim.core import origins
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.jobs import run_due
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request
 from ecrsim.dataplane.downloads import download
+from ecrsim.dataplane.errors import RegistryError, render
 from ecrsim.dataplane.routes import DataPlane
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.layers.downloads import PREFIX
@@ -45,12 +47,14 @@ class Application:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         runtime = self._runtime
         config = runtime.config
-        request = Request(environ, config.trust_forwarded, runtime.tls_port if config.wants_tls else None)
+        request = Request(environ, config.trusted_proxies, runtime.tls_port if config.wants_tls else None)
         path = request.path
         if self._settles:
             # What became due since the last answer, so that this one tells of it.
             self._settle()
-        if path == "/" and sts.is_sts(request):
+        if (refused := self._refused(request)) is not None:
+            answer = refused
+        elif path == "/" and sts.is_sts(request):
             answer = sts.answer(runtime, request)
         elif path == "/" and request.method == "POST":
             answer = endpoint.answer(runtime, request)
@@ -64,6 +68,23 @@ class Application:
                 self._settle()
             return pages
         return self._send(request, answer, start_response)
+
+    def _refused(self, request: Request) -> Answer | None:
+        """What a page of another origin is told; None for all others. Flask's pages ask for themselves."""
+        config = self._runtime.config
+        origin, site = request.header("ORIGIN"), request.header("SEC_FETCH_SITE")
+        if origin is None and site is None:
+            return None
+        why = origins.refusal(origin, site, request.host, (config.host, config.registry_host))
+        if why is None:
+            return None
+        if request.path.startswith("/v2/") or request.path == "/v2":
+            return render(RegistryError(403, "DENIED", why))
+        if request.path == "/" and sts.is_sts(request):
+            return sts.refused(why)
+        if request.path == "/" and request.method == "POST":
+            return endpoint.refused(why)
+        return None if not request.path.startswith(PREFIX) else Answer(403, [("Content-Length", "0")])
 
     def _send(self, request: Request, answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self._log:

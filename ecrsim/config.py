@@ -144,7 +144,12 @@ class Config:
 
     # The HTTP edge
     max_body: int = _knob(32 * MIB, "bytes of an API request body", flag=False)
-    trust_forwarded: bool = _knob(False, "believe X-Forwarded-Proto and X-Forwarded-Host", flag=False)
+    trusted_proxies: int = _knob(
+        0,
+        "proxies between the clients and ecrsim, whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host are "
+        "believed: of the addresses, the one that the outermost of them wrote",
+        flag=False,
+    )
     admin: bool = _knob(True, "serve /_ecrsim/; health is served whatever this says", flag=False)
     admin_token: str = _knob(
         "", "token to ask for (Authorization: Bearer …) under /_ecrsim/, health excepted", flag=False

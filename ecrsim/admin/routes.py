@@ -1,15 +1,12 @@
 """The admin surface and the page for a browser, in Flask.
 
-A page of another origin never reaches the admin surface. A browser tells the origin of a page only with some requests,
-and a page that rebinds its own name to 127.0.0.1 has the same origin as ecrsim: so, besides, a request must come by a
-name that nobody but the user can have.
+A page of another origin never reaches it (`core/origins.py`). Older browsers do not tell of pages with each request, so
+a request to the admin surface must come by a name that no stranger can have, whoever sends it.
 """
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -23,6 +20,7 @@ from ecrsim.admin.page import front_page
 from ecrsim.admin.time import time_routes
 from ecrsim.config import Config
 from ecrsim.contract.operations import missing
+from ecrsim.core import origins
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery.targets import load_targets
@@ -30,8 +28,6 @@ from ecrsim.ecr.access.loading import load_principals
 
 #: It answers whatever is switched off or asked for: doctor, `ecrsim wait` and the image's HEALTHCHECK live by it.
 _HEALTH = "/_ecrsim/health"
-#: Names below these are never sold: hosts files, docker and compose networks, clusters and office networks use them.
-_PRIVATE_DOMAINS = ("localhost", "test", "internal", "local")
 
 
 def create_pages(runtime: Runtime) -> Flask:
@@ -40,7 +36,10 @@ def create_pages(runtime: Runtime) -> Flask:
 
     @pages.before_request
     def guard() -> Response | None:
-        return _refused(runtime.config) if request.path.startswith("/_ecrsim/") else None
+        if request.path.startswith("/_ecrsim/"):
+            return _refused(runtime.config)
+        why = _closed(runtime.config, "ecrsim")
+        return None if why is None else _refusal(403, why)
 
     @pages.get(_HEALTH)
     def health() -> Response:
@@ -88,12 +87,11 @@ def _refused(config: Config) -> Response | None:
     is_health = request.path == _HEALTH
     if not config.admin and not is_health:
         return _refusal(404, "The admin surface is switched off.")
-    if _is_of_another_origin():
-        return _refusal(403, "The admin surface is closed to pages of other origins.")
-    if not _is_own_name(urlsplit(f"//{request.host}").hostname or "", config):
-        return _refusal(
-            403, f"The admin surface is not reached by the name {request.host}, unless registry_host is set to it."
-        )
+    why = _closed(config, "The admin surface")
+    if why is None and not origins.is_own_name(request.host, (config.host, config.registry_host)):
+        why = origins.wrong_name(request.host, "The admin surface")
+    if why is not None:
+        return _refusal(403, why)
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
     if config.admin_token and not is_health and not hmac.compare_digest(given, config.admin_token.encode()):
         answer = _refusal(401, "The admin surface asks for its token: Authorization: Bearer <token>.")
@@ -102,30 +100,13 @@ def _refused(config: Config) -> Response | None:
     return None
 
 
+def _closed(config: Config, what: str) -> str | None:
+    """Why a page may not reach it."""
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    return origins.refusal(origin, site, request.host, (config.host, config.registry_host), what=what)
+
+
 def _refusal(status: int, message: str) -> Response:
     answer = jsonify(message=message)
     answer.status_code = status
     return answer
-
-
-def _is_of_another_origin() -> bool:
-    """Browsers alone send these: Origin with what changes something, Sec-Fetch-Site to hosts that they trust."""
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    if origin is not None and origin.partition("://")[2] != request.host:
-        return True
-    return site not in (None, "same-origin", "none")
-
-
-def _is_own_name(name: str, config: Config) -> bool:
-    """Whether no stranger can point this host name here: an address, a name without a dot, one of a private domain."""
-    name = name.removesuffix(".")
-    if "." not in name or name.rpartition(".")[2] in _PRIVATE_DOMAINS:
-        return True
-    # What it is told to listen on, or to be called, is the user's own.
-    if name in (config.host, urlsplit(f"//{config.registry_host}").hostname):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -48,7 +48,7 @@ def authenticate(call: Call, request: Request, body: bytes, service: str) -> Cal
     Until then the call is nobody's: while it is refused, the audit has the access key that it claims.
     """
     runtime = call.runtime
-    call.caller = Caller(call.caller.account, call.caller.region, "", "", request.source_ip, request.scheme == "https")
+    call.caller = Caller(call.caller.account, call.caller.region, "", "", request.source_ip, request.is_secure)
     if not memory(call).has_keys and (claimed := _claimed(request)):
         access_key, region = claimed
         return _unknown(

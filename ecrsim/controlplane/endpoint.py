@@ -11,6 +11,7 @@ from ecrsim.contract.shape import error_body, shape
 from ecrsim.controlplane.caller import authenticate
 from ecrsim.core import ids
 from ecrsim.core.errors import (
+    AccessDeniedException,
     NotImplementedException,
     RequestEntityTooLargeException,
     ServerException,
@@ -43,6 +44,12 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         log.exception("request %s failed", request_id)
         status, body = 500, error_body(ServerException("An internal error has occurred."))
     return _answer(status, CONTENT_TYPE, request_id, body)
+
+
+def refused(why: str) -> Answer:
+    """The answer to a request that is not let in."""
+    error = AccessDeniedException(why)
+    return _answer(error.status, CONTENT_TYPE, ids.new_uuid(), error_body(error))
 
 
 def _answer(status: int, content_type: str, request_id: str, body: bytes) -> Answer:

@@ -85,7 +85,7 @@ def answer(runtime: Runtime, request: Request) -> Answer:
             if found.is_signed:
                 call.caller = authenticate(call, request, body, "sts")
             else:
-                call.caller = Caller(nobody.account, nobody.region, "", "", request.source_ip)
+                call.caller = Caller(nobody.account, nobody.region, "", "", request.source_ip, request.is_secure)
             result = found.perform(call, parameters)
             if not call.decisions:
                 registry, reason = call.caller.registry, audit.NEEDS_NOTHING
@@ -99,6 +99,16 @@ def answer(runtime: Runtime, request: Request) -> Answer:
     except Exception:
         log.exception("request %s failed", request_id)
         content, status = _error("InternalFailure", "An internal error has occurred.", request_id), 500
+    return _xml(status, request_id, content)
+
+
+def refused(why: str) -> Answer:
+    """The answer to a request that is not let in."""
+    request_id = ids.new_uuid()
+    return _xml(403, request_id, _error("AccessDenied", why, request_id))
+
+
+def _xml(status: int, request_id: str, content: bytes) -> Answer:
     headers = [
         ("Content-Type", "text/xml"),
         ("x-amzn-RequestId", request_id),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import parse_qs
 
 from ecrsim.core.numbers import whole_or_more
+from ecrsim.core.peer import Arrival, Forwarded, arrival
 
 Headers = list[tuple[str, str]]
 
@@ -85,11 +86,11 @@ class Body:
 class Request:
     """What a WSGI server handed over."""
 
-    def __init__(self, environ: dict[str, Any], trust_forwarded: bool = False, tls_port: int | None = None) -> None:
+    def __init__(self, environ: dict[str, Any], trusted_proxies: int = 0, tls_port: int | None = None) -> None:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ["PATH_INFO"]
-        self._trust_forwarded = trust_forwarded
+        self._trusted_proxies = trusted_proxies
         self._tls_port = tls_port
 
     def header(self, name: str) -> str | None:
@@ -109,11 +110,28 @@ class Request:
         return found
 
     @property
-    def source_ip(self) -> str:
-        """The address that the connection comes from; the first forwarded one where those are believed."""
-        if self._trust_forwarded and (forwarded := self.header("X_FORWARDED_FOR")):
-            return forwarded.split(",")[0].strip()
+    def peer(self) -> str:
+        """The address of who opened the connection: what the server saw, not what a header says."""
         return cast(str, self.environ.get("REMOTE_ADDR") or "127.0.0.1")
+
+    @cached_property
+    def arrival(self) -> Arrival:
+        """Who sent the request, how, and to which name."""
+        forwarded = Forwarded(
+            self.header("X_FORWARDED_FOR"), self.header("X_FORWARDED_PROTO"), self.header("X_FORWARDED_HOST")
+        )
+        host = self.environ.get("HTTP_HOST") or self.environ.get("SERVER_NAME")
+        scheme = self.environ.get("wsgi.url_scheme") or "http"
+        return arrival(self.peer, scheme, host, forwarded, self._trusted_proxies)
+
+    @property
+    def source_ip(self) -> str:
+        return self.arrival.address
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it came by HTTPS, for all that is known: no name that the client chose makes it so."""
+        return self.arrival.scheme == "https"
 
     @property
     def content_type(self) -> str | None:
@@ -154,21 +172,17 @@ class Request:
 
     @property
     def host(self) -> str:
-        """Host and port as the client wrote them."""
-        if self._trust_forwarded and (forwarded := self.header("X_FORWARDED_HOST")):
-            return forwarded.split(",")[0].strip()
-        return cast(str, self.environ.get("HTTP_HOST") or self.environ.get("SERVER_NAME") or "localhost")
+        """Host and port as the client wrote them; `localhost` where that is no host."""
+        return self.arrival.host
 
     @property
     def scheme(self) -> str:
-        """TLS ends before WSGI: a host that names the TLS port came that way."""
-        if self._trust_forwarded and (forwarded := self.header("X_FORWARDED_PROTO")):
-            return forwarded.split(",")[0].strip()
+        """For URLs in answers alone. TLS ends before WSGI: who names the TLS port is answered with its URLs."""
         if self._tls_port is not None:
             _, _, port = self.host.rpartition(":")
             if port == str(self._tls_port) or (self._tls_port == 443 and not port.isdigit()):
                 return "https"
-        return cast(str, self.environ.get("wsgi.url_scheme") or "http")
+        return self.arrival.scheme
 
     @property
     def origin(self) -> str:

@@ -85,7 +85,12 @@ def scope_of(request: Request, token: Token, path_name: str) -> Scope:
 
 def caller_of(request: Request, token: Token, registry: Registry) -> Caller:
     """A token is good in every region; the call is made in the registry's."""
-    secure = request.scheme == "https"
     return Caller(
-        token.account, registry.region, token.principal, token.access_key, request.source_ip, secure, "registry"
+        token.account,
+        registry.region,
+        token.principal,
+        token.access_key,
+        request.source_ip,
+        request.is_secure,
+        "registry",
     )

@@ -514,5 +514,31 @@ def test_a_forwarded_address_counts_where_it_is_believed(sim, app, configure):
     url = f"{sim.endpoint_url}/v2/app/tags/list"
     headers = {"Authorization": f"Basic {token}", "X-Forwarded-For": "10.1.2.3, 127.0.0.1"}
     assert call_application(sim.app, "GET", url, headers).status == 403
-    configure(trust_forwarded=True)
+    configure(trusted_proxies=2)
     assert call_application(sim.app, "GET", url, headers).status == 200
+    # What stands before the entries of the proxies, the client wrote.
+    configure(trusted_proxies=1)
+    assert call_application(sim.app, "GET", url, headers).status == 403
+    assert call_application(sim.app, "GET", url, {**headers, "X-Forwarded-For": "127.0.0.1, 10.1.2.3"}).status == 200
+    for forged in ("10.1.2.3, nobody", "nobody", "", "10.1.2.3,", "10.1.2.3, 10.1.2.3.4"):
+        assert call_application(sim.app, "GET", url, {**headers, "X-Forwarded-For": forged}).status == 403
+
+
+def test_only_the_connection_is_secure(sim, app, configure):
+    never_in_clear = statement("ecr:*", Effect="Deny", Condition={"Bool": {"aws:SecureTransport": "false"}})
+    token = token_of(dev(sim, LOGIN, statement("ecr:*")))
+    dev(sim, LOGIN, statement("ecr:*"), never_in_clear)
+    headers = {"Authorization": f"Basic {token}"}
+
+    def status(url, **more):
+        return call_application(sim.app, "GET", f"{url}/v2/app/tags/list", headers | more).status
+
+    tls_port = sim.runtime.tls_port
+    configure(tls=True)
+    assert status(f"http://localhost:{tls_port}") == 403  # a host that names the port of HTTPS
+    assert status("http://localhost", **{"X-Forwarded-Proto": "https"}) == 403
+    assert status("https://localhost") == 200
+    configure(tls=False, trusted_proxies=1)
+    assert status("http://localhost", **{"X-Forwarded-Proto": "https"}) == 200
+    assert status("http://localhost", **{"X-Forwarded-Proto": "https, http"}) == 403
+    assert status("http://localhost", **{"X-Forwarded-Proto": "ftp"}) == 403
