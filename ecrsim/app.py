@@ -1,18 +1,20 @@
-"""The WSGI application: who answers what.
+"""The application: who answers what.
 
     POST /            → controlplane, the JSON API
     /v2/…             → dataplane, the registry
     /_download/…      → dataplane, layers by signed URL
     everything else   → Flask: /_ecrsim/ and the page for a browser
 
-The first three stand in front of Flask, whose request handling costs four fifths of a small answer.
+The first three stand in front of Flask, whose request handling costs four fifths of a small answer. `Application.look`
+says where a request is worked on and how; a server with a loop (`door/`) goes by it, and WSGI servers simply do it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from typing import Any
 
 from ecrsim.controlplane import endpoint, sts
@@ -20,7 +22,7 @@ from ecrsim.core import origins
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.jobs import run_due
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.web import Answer, Request
+from ecrsim.core.web import Answer, BodyRefused, Feed, Request, Steps, Work, follow
 from ecrsim.dataplane.downloads import download
 from ecrsim.dataplane.errors import RegistryError, render
 from ecrsim.dataplane.routes import DataPlane
@@ -37,42 +39,37 @@ class Application:
     """All of ecrsim over one runtime."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self._registry = DataPlane(runtime)
         self._pages: Callable[..., Iterable[bytes]] | None = None
         self._lock = threading.Lock()
         self._log = runtime.config.access_log
         self._settles = runtime.config.jobs == "settle"
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        runtime = self._runtime
-        config = runtime.config
-        request = Request(environ, config.trusted_proxies, runtime.tls_port if config.wants_tls else None)
-        path = request.path
-        if self._settles:
-            # What became due since the last answer, so that this one tells of it.
-            self._settle()
+    def look(self, request: Request) -> Work:
+        """Who answers a request, where it is worked on, and how. Nothing is done yet."""
+        runtime, path = self.runtime, request.path
         if (refused := self._refused(request)) is not None:
-            answer = refused
+            work = Work("loop", 0, partial(_same, refused))
         elif path == "/" and sts.is_sts(request):
-            answer = sts.answer(runtime, request)
+            work = sts.look(runtime, request)
         elif path == "/" and request.method == "POST":
-            answer = endpoint.answer(runtime, request)
+            work = endpoint.look(runtime, request)
         elif path.startswith("/v2/") or path == "/v2":
-            answer = self._registry.answer(request)
+            work = self._registry.look(request)
         elif path.startswith(PREFIX):
-            answer = download(runtime, request)
+            work = Work("loop", 0, partial(download, runtime, request))
         else:
-            pages = self._flask()(environ, start_response)
-            if self._settles:
-                self._settle()
-            return pages
-        return self._send(request, answer, start_response)
+            work = Work("long", runtime.config.max_body, partial(self._page, request))
+        if not self._settles:
+            return work
+        # What became due since the last answer, so that this one tells of it, runs first. That takes its time.
+        return Work("writer" if work.runs == "loop" else work.runs, work.takes, partial(self._settled, work.perform))
 
     def _refused(self, request: Request) -> Answer | None:
         """What a page of another origin is told; None for all others. Flask's pages ask for themselves."""
-        config = self._runtime.config
-        origin, site = request.header("ORIGIN"), request.header("SEC_FETCH_SITE")
+        config = self.runtime.config
+        origin, site = request.header("origin"), request.header("sec-fetch-site")
         if origin is None and site is None:
             return None
         why = origins.refusal(origin, site, request.host, (config.host, config.registry_host))
@@ -86,24 +83,76 @@ class Application:
             return endpoint.refused(why)
         return None if not request.path.startswith(PREFIX) else Answer(403, [("Content-Length", "0")])
 
-    def _send(self, request: Request, answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def refuse(self, request: Request, error: BodyRefused) -> Answer:
+        """The answer to a request that the server could not take, in the form of its plane."""
+        path = request.path
+        if path == "/" and sts.is_sts(request):
+            return sts.refuse(error)
+        if path == "/" and request.method == "POST":
+            return endpoint.refuse(error)
+        if path.startswith("/v2/") or path == "/v2":
+            return self._registry.refuse(request, error)
+        text = error.message.encode()
+        return Answer(error.status, [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))], text)
+
+    def answered(self, request: Request, answer: Answer) -> None:
+        """Log a request with the answer that it gets."""
         if self._log:
             # An API request says what it asks for in a header alone.
-            target = request.header("X_AMZ_TARGET")
+            target = request.header("x-amz-target")
             what = f"{request.path} {target}" if target else request.path
             access_log.info("%s %s %d", request.method, what, answer.status)
-        if self._settles:
-            self._settle()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """For WSGI servers."""
+        request = Request.of_wsgi(environ, trusted_proxies=self.runtime.config.trusted_proxies)
+        answer = self.look(request).perform()
+        if not isinstance(answer, Answer):
+            answer = follow(answer, request.body)
+        self.answered(request, answer)
         answer = request.settle(answer)
         start_response(answer.status_line, answer.headers)
         return [answer.body] if isinstance(answer.body, bytes) else answer.body
 
+    def _settled(self, perform: Callable[[], Answer | Steps]) -> Answer | Steps:
+        self._settle()
+        answer = perform()
+        if not isinstance(answer, Answer):
+            return self._settled_after(answer)
+        self._settle()
+        return answer
+
+    def _settled_after(self, steps: Steps) -> Generator[Any, None, Answer]:
+        answer = yield from steps
+        self._settle()
+        return answer
+
     def _settle(self) -> None:
         try:
-            run_due(self._runtime, wait=False)
+            run_due(self.runtime, wait=False)
         except ServiceError as error:
             # What was asked for is done; the jobs stay due.
             log.warning("jobs could not be run: %s", error.message)
+
+    def _page(self, request: Request) -> Answer:
+        """What Flask answers, in one piece; a feed as it is."""
+        content = request.read(self.runtime.config.max_body)
+        if content is None:
+            limit = self.runtime.config.max_body
+            return self.refuse(request, BodyRefused(413, f"The request body is longer than {limit} bytes."))
+        started: list[Answer] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
+            started.append(Answer(int(status.partition(" ")[0]), headers))
+
+        pieces = self._flask()(request.to_wsgi(content), start_response)
+        if isinstance(pieces, Feed):
+            return started[0]._replace(body=pieces)
+        try:
+            return started[0]._replace(body=b"".join(pieces))
+        finally:
+            if close := getattr(pieces, "close", None):
+                close()
 
     def _flask(self) -> Callable[..., Iterable[bytes]]:
         if self._pages is None:
@@ -111,8 +160,12 @@ class Application:
                 # Imported on first use: 100 ms and 9 MB that API and registry do without.
                 from ecrsim.admin.routes import create_pages
 
-                self._pages = self._pages or create_pages(self._runtime).wsgi_app
+                self._pages = self._pages or create_pages(self.runtime).wsgi_app
         return self._pages
+
+
+def _same(answer: Answer) -> Answer:
+    return answer
 
 
 def create_app(runtime: Runtime) -> Application:

@@ -63,7 +63,9 @@ class Config:
     tls_cert: str = _knob("", "certificate chain (PEM) to use instead of ecrsim's own authority; implies --tls")
     tls_key: str = _knob("", "private key (PEM) of --tls-cert")
     workers: int = _knob(1, "worker processes over the one data directory")
-    threads: int = _knob(128, "requests that one worker handles at once; a slow upload takes one", flag=False)
+    threads: int = _knob(
+        4, "threads of one worker for the bytes of uploads, and as many for what computes long", flag=False
+    )
     log_format: str = _knob("text", "log lines as text or as JSON objects", choices=("text", "json"))
     access_log: bool = _knob(False, "log each request")
 
@@ -144,6 +146,13 @@ class Config:
 
     # The HTTP edge
     max_body: int = _knob(32 * MIB, "bytes of an API request body", flag=False)
+    connections: int = _knob(16_384, "connections that one worker holds open, idle ones included", flag=False)
+    header_timeout: int = _knob(
+        300, "seconds in which the headers of a request must have come, or, on an idle connection, begun", flag=False
+    )
+    body_grace: int = _knob(60, "seconds for which a body may come at any pace", flag=False)
+    body_rate: int = _knob(1024, "bytes a second that a body must come at on the average, after that", flag=False)
+    write_timeout: int = _knob(300, "seconds after which a client is let go that takes nothing of its answer")
     trusted_proxies: int = _knob(
         0,
         "proxies between the clients and ecrsim, whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host are "
@@ -165,7 +174,8 @@ class Config:
         _require(0 <= self.port <= 65535, "port", "a port number, 0 to 65535")
         _require(0 <= self.tls_port <= 65535, "tls_port", "a port number, 0 to 65535")
         _require(self.workers >= 1, "workers", "1 or more")
-        _require(self.threads >= 1, "threads", "1 or more")
+        for name in ("threads", "connections", "header_timeout", "body_grace", "body_rate", "write_timeout"):
+            _require(getattr(self, name) >= 1, name, "1 or more")
         _require(_is_clock(self.clock), "clock", "real, frozen or frozen@TIME, such as frozen@2026-01-31T12:00:00Z")
         _require(self.lifecycle_interval >= 1, "lifecycle_interval", "1 or more")
         _require(bool(self.tls_cert) == bool(self.tls_key), "tls_cert", "given together with tls_key")

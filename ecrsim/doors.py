@@ -9,14 +9,15 @@ from pathlib import Path
 
 from ecrsim.config import Config, ConfigError
 from ecrsim.core.clock import utc_now
+from ecrsim.door.relayed import Relayed
 from ecrsim.front import Front
 
 log = logging.getLogger("ecrsim.front")
 
 
-def open_doors(config: Config) -> Front:
+def open_doors(config: Config, relayed: Relayed) -> Front:
     """Opens them. OSError or ConfigError when HTTPS cannot be served; without ::1 the server goes on."""
-    front = Front(_reached_at(config.host), config.port)
+    front = Front(_reached_at(config.host), config.port, relayed)
     if config.host == "127.0.0.1":
         _open_beside(front, config.port, None)
     if config.wants_tls:

@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 import threading
+
+from ecrsim.door.relayed import Relayed
 
 log = logging.getLogger("ecrsim.front")
 
 _PIECE = 1 << 18
 #: Seconds in which a client must have taken what the server said before it stopped.
 _PATIENCE = 5
+#: Seconds for which a connection that has ended is remembered.
+_REMEMBERED = 10
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,8 +40,8 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 class Front:
     """Doors that lead to a server's main one."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, relayed: Relayed) -> None:
+        self._host, self._port, self._relayed = host, port, relayed
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
         self._doors: list[asyncio.Server] = []
@@ -68,9 +73,25 @@ class Front:
         self._relays.add(relay)
         relay.add_done_callback(self._relays.discard)
 
+    async def _connect(self, writer: asyncio.StreamWriter) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the server, which can look up for whom it is."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        inner = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            inner.setblocking(False)
+            inner.bind((self._host, 0))
+            port = inner.getsockname()[1]
+            peer, is_secure = writer.get_extra_info("peername")[0], writer.get_extra_info("ssl_object") is not None
+            self._relayed.note(port, peer, is_secure=is_secure)
+            await self._loop.sock_connect(inner, (self._host, self._port))
+            return await asyncio.open_connection(sock=inner, limit=_PIECE)
+        except BaseException:
+            inner.close()
+            raise
+
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            inner_reader, inner_writer = await asyncio.open_connection(self._host, self._port, limit=_PIECE)
+            inner_reader, inner_writer = await self._connect(writer)
         except OSError as error:
             log.warning("the server cannot be reached: %s", error)
             writer.close()
@@ -82,7 +103,10 @@ class Front:
         inward.cancel()
         with contextlib.suppress(asyncio.CancelledError, OSError, ssl.SSLError):
             await inward
+        port = inner_writer.get_extra_info("sockname")[1]
         for side in (writer, inner_writer):
             side.close()
             with contextlib.suppress(OSError, ssl.SSLError):
                 await side.wait_closed()
+        # Requests that the server has read and not yet begun with are still this client's.
+        self._loop.call_later(_REMEMBERED, self._relayed.forget, port)

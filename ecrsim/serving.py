@@ -1,14 +1,15 @@
 """`ecrsim serve`: worker processes under granian, the doors beside them, and the collection of garbage.
 
 The parent stays small: it imports neither the database nor Flask. It starts the workers, opens ::1 and HTTPS, prints
-the ready line once a request was answered, and waits for SIGTERM. What granian calls backpressure bounds connections,
-idle ones included, not requests: clients keep theirs open for minutes, so it lies far above the number of threads.
+the ready line once a request was answered, and waits for SIGTERM. How a worker takes requests is told in `door/`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import resource
@@ -22,20 +23,24 @@ from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server import Server
 
 from ecrsim.config import Config, ConfigError, with_values
+from ecrsim.door.relayed import Relayed
 from ecrsim.logs import configure_logging
 
 log = logging.getLogger("ecrsim")
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
-#: Connections that one worker holds open.
-_CONNECTIONS = 16_384
+#: Files that are open beside those of connections: database, uploads, what was just sent.
+_OTHER_FILES = 8192
+#: Threads of a worker that read files for its answers.
+_READERS = 16
 #: Seconds between two looks at what is due.
 _GLANCE = 0.2
 #: Seconds before jobs are tried again where nothing could be written.
@@ -64,31 +69,39 @@ def serve(config: Config) -> int:
     config = with_values(config, port=_port_to_use(config.host, config.port))
     if config.wants_tls:
         config = with_values(config, tls_port=_port_to_use(config.host, config.tls_port))
-    _allow_open_files()
+    _allow_open_files(config.connections)
     ours, theirs = Pipe(duplex=False)
+    with tempfile.NamedTemporaryFile(prefix="ecrsim-relayed-") as table:
+        return _serve(config, ours, theirs, Path(table.name))
+
+
+def _serve(config: Config, ours: Connection, theirs: Connection, table: Path) -> int:
     server = Server(
         "ecrsim",
         address=config.host,
         port=config.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
+        loop=Loops.asyncio,
         http=HTTPModes.http1,
         workers=config.workers,
-        blocking_threads=config.threads,
-        backpressure=_CONNECTIONS,
+        # They read the files that are sent.
+        runtime_blocking_threads=_READERS,
+        # Of connections, idle ones included.
+        backpressure=config.connections,
         websockets=False,
         log_enabled=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_PATIENCE,
         # Clients keep connections for minutes. The buffer is filled by each upload under way: with eight times as much,
         # ten of them took 70 MiB, and were no faster.
-        http1_settings=HTTP1Settings(header_read_timeout=300_000, max_buffer_size=1 << 17),
+        http1_settings=HTTP1Settings(header_read_timeout=config.header_timeout * 1000, max_buffer_size=1 << 17),
     )
     _when_stopped(server.signal_handler_interrupt)
-    starter = _Starter(config, server, ours)
+    starter = _Starter(config, server, ours, Relayed(table))
     threading.Thread(target=starter.run, name="starter", daemon=True).start()
     try:
         started = f"{os.getpid()}-{time.monotonic_ns()}"
-        server.serve(target_loader=partial(load_worker, config, theirs, os.getpid(), started), wrap_loader=False)
+        server.serve(target_loader=partial(load_worker, config, theirs, os.getpid(), started, table), wrap_loader=False)
     except SystemExit:
         # A worker ended by itself. That is no fault where all were told to: Ctrl-C reaches each of them.
         if not server.interrupt_signal:
@@ -114,10 +127,12 @@ def _when_stopped(act: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
-def _allow_open_files() -> None:
+def _allow_open_files(connections: int) -> None:
     """A connection is an open file, a pull two; the usual limit of 1,024 is for programs that use select(2)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * _CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * _CONNECTIONS, hard)
+    wanted = 2 * connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -138,7 +153,8 @@ def _port_to_use(host: str, port: int) -> int:
 class _Starter:
     """Waits for the first worker, opens the other doors, says that ecrsim is ready. Then hears of the workers after."""
 
-    def __init__(self, config: Config, server: Any, workers: Connection) -> None:
+    def __init__(self, config: Config, server: Any, workers: Connection, relayed: Relayed) -> None:
+        self._relayed = relayed
         self._config = config
         self._server = server
         self._workers = workers
@@ -152,7 +168,7 @@ class _Starter:
             # Imported once the workers are on their way: asyncio costs 50 ms.
             from ecrsim.doors import open_doors
 
-            self._front = open_doors(self._config)
+            self._front = open_doors(self._config, self._relayed)
             name = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
             print(f"ecrsim ready: http://{name}:{self._config.port}", flush=True)
             while True:
@@ -188,16 +204,17 @@ class _Starter:
         raise StartError("the server does not answer")
 
 
-def load_worker(config: Config, parent: Connection, parent_pid: int, started: str) -> Any:
+def load_worker(config: Config, parent: Connection, parent_pid: int, started: str, table: Path) -> Any:
     """Runs in each worker: the application, ready to be called. Tells the parent "" or why it cannot be.
 
-    `started` names this start of ecrsim.
+    `started` names this start of ecrsim, `table` is the file of the relay's clients.
     """
     threading.Thread(target=_leave_with, args=(parent_pid,), name="parent", daemon=True).start()
     for number in _STOPPING:
         signal.signal(number, signal.SIG_DFL)  # the parent's handlers, inherited by a fork, would do nothing here
     stopping = threading.Event()
-    _when_stopped(partial(_stop_worker, stopping))
+    loops: list[asyncio.AbstractEventLoop] = []
+    _when_stopped(partial(_stop_worker, stopping, loops))
     # Imported in the worker alone: 330 ms and 30 MB that the parent does without.
     from sqlalchemy.exc import DBAPIError
 
@@ -208,6 +225,7 @@ def load_worker(config: Config, parent: Connection, parent_pid: int, started: st
     from ecrsim.core.runtime import Runtime
     from ecrsim.delivery.pump import Pump
     from ecrsim.delivery.targets import TargetsError, load_targets
+    from ecrsim.door.adapter import Door
     from ecrsim.ecr.access.directory import DirectoryError
     from ecrsim.ecr.access.loading import load_principals
 
@@ -218,7 +236,10 @@ def load_worker(config: Config, parent: Connection, parent_pid: int, started: st
         runtime.blobs.check()
         load_principals(runtime)
         load_targets(runtime)
-        application = create_app(runtime)
+        # Whoever asks for one first would have to wait for the writer.
+        for secret in ("token", "download"):
+            runtime.secret(secret)
+        door = Door(create_app(runtime), Relayed(table), loops.append)
     except Exception as error:
         if not isinstance(
             error,
@@ -237,16 +258,24 @@ def load_worker(config: Config, parent: Connection, parent_pid: int, started: st
         threading.Thread(target=_collect_garbage, args=(runtime,), name="gc", daemon=True).start()
     if config.jobs == "worker":
         threading.Thread(target=_run_jobs, args=(runtime,), name="jobs", daemon=True).start()
+    # What is there now stays; a look through all of it, time and again, would hold the loop.
+    gc.collect()
+    gc.freeze()
     parent.send("")
-    return application
+    return door
 
 
-def _stop_worker(stopping: threading.Event) -> None:
+def _stop_worker(stopping: threading.Event, loops: list[asyncio.AbstractEventLoop]) -> None:
     stopping.set()
-    handler = signal.getsignal(signal.SIGTERM)
-    if not callable(handler):
+    if not loops:
         os._exit(1)  # granian has not taken over yet: no request was ever seen here
-    handler(signal.SIGTERM, None)
+    loops[0].call_soon_threadsafe(_pass_on)
+
+
+def _pass_on() -> None:
+    """To granian's handler: it is the loop's, which hears of signals in its own thread."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _leave_with(parent_pid: int) -> None:

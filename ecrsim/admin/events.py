@@ -14,6 +14,7 @@ from ecrsim.admin.arguments import json_answer, number
 from ecrsim.core import events
 from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Runtime
+from ecrsim.core.web import Feed
 from ecrsim.delivery.pattern import PatternError
 from ecrsim.delivery.selection import Selection, page
 
@@ -22,7 +23,7 @@ _MAX_PAGE = 1000
 _BATCH = 500
 #: Seconds between two looks at the outbox, and looks after which a silent stream says that it lives.
 _GLANCE, _SILENCE = 0.2, 50
-#: Streams of one worker: each takes one of its threads.
+#: Streams of one worker.
 _STREAMS = 16
 _FILTERS = ("type", "repository", "account", "region")
 
@@ -62,8 +63,10 @@ def event_routes(runtime: Runtime) -> Blueprint:
             raise ServiceUnavailable(f"{_STREAMS} streams are open already")
         name = next(streams)
         open_streams.add(name)
-        answer = Response(_stream(runtime, selection, after), mimetype="text/event-stream")
-        answer.call_on_close(lambda: open_streams.discard(name))
+        look = _Stream(runtime, selection, after).look
+        feed = Feed(look, runtime.stopping.wait, _GLANCE, lambda: open_streams.discard(name))
+        answer = Response(mimetype="text/event-stream", direct_passthrough=True)
+        answer.response = feed
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
@@ -84,18 +87,25 @@ def _selection() -> Selection:
         raise BadRequest(str(error)) from None
 
 
-def _stream(runtime: Runtime, selection: Selection, after: int) -> Iterator[bytes]:
-    # A number without data is no event, but it is where a client goes on that has to come again.
-    yield b"id: %d\n\n" % after
-    silent = 0
-    while not runtime.stopping.is_set():
-        found, after = page(runtime.database, selection, after, _BATCH)
-        for entry in found:
-            yield b"id: %d\ndata: %s\n\n" % (entry.sequence, orjson.dumps(entry.envelope))
-        silent = 0 if found else silent + 1
-        if silent >= _SILENCE:
+class _Stream:
+    """One client's place in the outbox."""
+
+    def __init__(self, runtime: Runtime, selection: Selection, after: int) -> None:
+        self._runtime, self._selection, self._after = runtime, selection, after
+        self._silent: int | None = None
+
+    def look(self) -> bytes | None:
+        """What has come since the last look; None when ecrsim stops."""
+        if self._silent is None:
+            self._silent = 0
+            # A number without data is no event, but it is where a client goes on that has to come again.
+            return b"id: %d\n\n" % self._after
+        if self._runtime.stopping.is_set():
+            return None
+        found, self._after = page(self._runtime.database, self._selection, self._after, _BATCH)
+        self._silent = 0 if found else self._silent + 1
+        if self._silent >= _SILENCE:
             # A client that has left is noticed by writing to it.
-            yield b"id: %d\n\n" % after
-            silent = 0
-        if len(found) < _BATCH:
-            runtime.stopping.wait(_GLANCE)
+            self._silent = 0
+            return b"id: %d\n\n" % self._after
+        return b"".join(b"id: %d\ndata: %s\n\n" % (each.sequence, orjson.dumps(each.envelope)) for each in found)

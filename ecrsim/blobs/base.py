@@ -12,14 +12,15 @@ Two things are easy to get wrong from outside:
   a half-sent layer looks whole until its digest is checked.
 """
 
+import contextlib
 import io
 import re
 from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-# Bytes asked of a source at a time. A store holds three such pieces of a body at most: one being hashed and written,
-# the one before it and the one being received.
+# Bytes of a body that are handed on at a time. Three such pieces of it are held at most: one being hashed, one being
+# written and one being received.
 CHUNK = 512 * 1024
 
 _DIGESTS = {"sha256": re.compile("[0-9a-f]{64}"), "sha512": re.compile("[0-9a-f]{128}")}
@@ -80,6 +81,14 @@ class ShortBody(BlobStoreError):
         self.received = received
 
 
+class LongBody(BlobStoreError):
+    """More bytes came than the `length` that was promised."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"the body goes on after {length} bytes")
+        self.length = length
+
+
 class DigestMismatch(BlobStoreError):
     """The bytes do not have the digest that was claimed. `computed` is what they have: {algorithm: digest}."""
 
@@ -101,6 +110,40 @@ class ByteSource(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; empty at the end."""
+
+
+class Sink(Protocol):
+    """Where the body of one request goes: onto the end of an upload session, which nobody else touches meanwhile.
+
+    Its methods may be called in any thread, one at a time. Each of them may wait for the disk, none for the client.
+    As a context it is closed at the end; after an error it keeps what was written.
+    """
+
+    def write(self, piece: bytes) -> None:
+        """Take the bytes that follow. The caller does not change them.
+
+        Raises TooLarge, LongBody and StoreUnwritable, after which the sink is closed and the session is as it was
+        before it.
+        """
+
+    def close(self) -> int:
+        """End it. The session's new size. ShortBody when fewer bytes came than were promised: those are kept.
+
+        Closing again does nothing.
+        """
+
+    def abandon(self) -> None:
+        """End it, and leave the session as it was before."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What the body ended with matters more than that it is short.
+        with contextlib.suppress(*(() if error is None else (BlobStoreError,))):
+            self.close()
 
 
 class BlobStore(Protocol):
@@ -146,21 +189,15 @@ class BlobStore(Protocol):
     def upload_size(self, upload_id: str) -> int | None:
         """The bytes received so far, those of a request still in flight included; None when there is no session."""
 
-    def append(
-        self,
-        upload_id: str,
-        source: ByteSource,
-        offset: int | None = None,
-        limit: int | None = None,
-        length: int | None = None,
-    ) -> int:
-        """Stream `source` onto the end of the session, in constant memory, and return the session's new size.
+    def receive(
+        self, upload_id: str, offset: int | None = None, limit: int | None = None, length: int | None = None
+    ) -> Sink:
+        """Begin to add a body to the end of the session, which is busy until the sink is closed.
 
-        `offset`: where the caller believes that the session ends. `length`: the bytes that the source promises; no more
-        are read. `limit`: the largest size that the session may reach.
+        `offset`: where the caller believes that the session ends. `length`: the bytes that the body promises. `limit`:
+        the largest size that the session may reach.
 
-        Raises UploadNotFound, UploadBusy, OffsetMismatch, TooLarge and StoreUnwritable, all of which leave the session
-        as it was; and ShortBody, or whatever the source raises, after which the bytes that arrived are kept.
+        Raises UploadNotFound, UploadBusy, OffsetMismatch, and TooLarge where `length` says that it will be.
         """
 
     def digest_upload(self, upload_id: str, algorithm: str = "sha256") -> tuple[str, int]:
@@ -202,6 +239,26 @@ class BlobStore(Protocol):
 
     def bytes_free(self) -> int | None:
         """The bytes that the store could still take; None when nobody knows."""
+
+    def append(
+        self,
+        upload_id: str,
+        source: ByteSource,
+        offset: int | None = None,
+        limit: int | None = None,
+        length: int | None = None,
+    ) -> int:
+        """`receive`, with a body that is read here, in constant memory; no more of it than `length`.
+
+        Returns the session's new size. Raises what `receive` and the sink raise, and ShortBody or whatever the source
+        raises, after which the bytes that arrived are kept.
+        """
+        with self.receive(upload_id, offset, limit, length) as sink:
+            left = length
+            while left != 0 and (piece := source.read(CHUNK if left is None else min(CHUNK, left))):
+                sink.write(piece)
+                left = None if left is None else left - len(piece)
+            return sink.close()
 
     def append_bytes(self, upload_id: str, data: bytes, offset: int | None = None, limit: int | None = None) -> int:
         """`append` for bytes that are in memory already."""
@@ -277,22 +334,25 @@ def upload_id_to_create(upload_id: str) -> str:
     return upload_id
 
 
-def incoming(source: ByteSource, size: int, limit: int | None, length: int | None) -> Iterator[bytes]:
-    """The chunks of a body that a session of `size` bytes receives, under the rules of `BlobStore.append`.
+class Tally:
+    """What a sink has taken, under the rules of `BlobStore.receive`: `size` is where its session ended before."""
 
-    Raises TooLarge before yielding the chunk that would exceed `limit`, or before reading at all where `length` says
-    that it will; ShortBody after yielding all that came.
-    """
-    if limit is not None and size + (length or 0) > limit:
-        raise TooLarge(limit)
-    received = 0
-    while length is None or received < length:
-        chunk = source.read(CHUNK if length is None else min(CHUNK, length - received))
-        if not chunk:
-            break
-        received += len(chunk)
-        if limit is not None and size + received > limit:
+    def __init__(self, size: int, limit: int | None, length: int | None) -> None:
+        if limit is not None and size + (length or 0) > limit:
             raise TooLarge(limit)
-        yield chunk
-    if length is not None and received < length:
-        raise ShortBody(received)
+        self.received = 0
+        self._room = None if limit is None else limit - size
+        self._limit, self._length = limit, length
+
+    def count(self, piece: bytes) -> None:
+        """TooLarge or LongBody where the piece is one too many."""
+        self.received += len(piece)
+        if self._length is not None and self.received > self._length:
+            raise LongBody(self._length)
+        if self._room is not None and self.received > self._room:
+            raise TooLarge(self._limit or 0)
+
+    def end(self) -> None:
+        """ShortBody where fewer bytes came than were promised."""
+        if self._length is not None and self.received < self._length:
+            raise ShortBody(self.received)

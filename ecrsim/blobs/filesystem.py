@@ -30,15 +30,14 @@ from ecrsim.blobs.base import (
     CHUNK,
     BlobNotFound,
     BlobStore,
-    ByteSource,
     DigestMismatch,
     OffsetMismatch,
+    Sink,
     StoreUnwritable,
-    TooLarge,
+    Tally,
     UploadBusy,
     UploadNotFound,
     digest_to_store,
-    incoming,
     is_upload_id,
     known_algorithm,
     split_digest,
@@ -117,33 +116,26 @@ class FilesystemStore(BlobStore):
         status = status_of(self._uploads / upload_id) if is_upload_id(upload_id) else None
         return status.st_size if status else None
 
-    def append(
-        self,
-        upload_id: str,
-        source: ByteSource,
-        offset: int | None = None,
-        limit: int | None = None,
-        length: int | None = None,
-    ) -> int:
-        with self._session(upload_id) as fd:
+    def receive(
+        self, upload_id: str, offset: int | None = None, limit: int | None = None, length: int | None = None
+    ) -> Sink:
+        with contextlib.ExitStack() as held:
+            fd = held.enter_context(self._session(upload_id))
             status = os.fstat(fd)
             start = status.st_size
             # A file of two names is a blob already, whose bytes are never touched.
             if status.st_nlink > 1 or (offset is not None and offset != start):
                 raise OffsetMismatch(start)
+            tally = Tally(start, limit, length)
             running = self._hashes.copy(upload_id, "sha256")
-            try:
-                self._stream(fd, incoming(source, start, limit, length), running if running.covers == start else None)
-            except (TooLarge, StoreUnwritable):
-                # Going back also frees the space: a full disk stays usable for those who need less of it.
-                with self._disk.writing():
-                    os.ftruncate(fd, start)
-                raise
-            finally:
-                size = os.fstat(fd).st_size
-                if running.covers == size:
-                    self._hashes.keep(upload_id, running)
-            return size
+            # Where there are bytes that the hash has not seen, `digest_upload` will catch up with all of them.
+            hashing = HashingAside(running) if running.covers == start else None
+            held.callback(self._keep_hash, upload_id, fd, running)
+            return _FileSink(self._disk, fd, start, tally, hashing, held.pop_all())
+
+    def _keep_hash(self, upload_id: str, fd: int, running: RunningHash) -> None:
+        if running.covers == os.fstat(fd).st_size:
+            self._hashes.keep(upload_id, running)
 
     def digest_upload(self, upload_id: str, algorithm: str = "sha256") -> tuple[str, int]:
         known_algorithm(algorithm)
@@ -241,17 +233,6 @@ class FilesystemStore(BlobStore):
                 raise UploadNotFound(upload_id) from None
             yield fd
 
-    def _stream(self, fd: int, body: Iterator[bytes], running: RunningHash | None) -> None:
-        if running is None:
-            # Before these there are bytes that the hash has not seen: `digest_upload` will catch up with all of them.
-            for chunk in body:
-                self._disk.write(fd, chunk)
-            return
-        with HashingAside(running) as hashing:
-            for chunk in body:
-                hashing.update(chunk)
-                self._disk.write(fd, chunk)
-
     def _digest(self, fd: int, upload_id: str, algorithm: str) -> tuple[str, int]:
         """(digest, size) of an open session; reads what the running hash has not seen, which is nothing as a rule."""
         running = self._hashes.copy(upload_id, algorithm)
@@ -260,3 +241,51 @@ class FilesystemStore(BlobStore):
                 running.update(chunk)
             self._hashes.keep(upload_id, running)
         return running.digest(), running.covers
+
+
+class _FileSink(Sink):
+    """Onto the end of an open session's file: each piece is hashed in another thread while this one writes it."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        fd: int,
+        start: int,
+        tally: Tally,
+        hashing: HashingAside | None,
+        held: contextlib.ExitStack,
+    ) -> None:
+        self._disk, self._fd, self._start = disk, fd, start
+        self._tally, self._hashing, self._held = tally, hashing, held
+        self._closed = False
+
+    def write(self, piece: bytes) -> None:
+        try:
+            self._tally.count(piece)
+            if self._hashing is not None:
+                self._hashing.update(piece)
+            self._disk.write(self._fd, piece)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def close(self) -> int:
+        if not self._closed:
+            self._end()
+            self._tally.end()
+        return self._start + self._tally.received
+
+    def abandon(self) -> None:
+        if not self._closed:
+            try:
+                # Going back also frees the space: a full disk stays usable for those who need less of it.
+                with self._disk.writing():
+                    os.ftruncate(self._fd, self._start)
+            finally:
+                self._end()
+
+    def _end(self) -> None:
+        self._closed = True
+        with self._held:
+            if self._hashing is not None:
+                self._hashing.finish()

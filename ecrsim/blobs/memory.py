@@ -14,14 +14,15 @@ from typing import BinaryIO
 from ecrsim.blobs.base import (
     BlobNotFound,
     BlobStore,
-    ByteSource,
     DigestMismatch,
+    LongBody,
     OffsetMismatch,
+    Sink,
+    Tally,
     TooLarge,
     UploadBusy,
     UploadNotFound,
     digest_to_store,
-    incoming,
     known_algorithm,
     upload_id_to_create,
 )
@@ -87,27 +88,16 @@ class MemoryStore(BlobStore):
         session = self._sessions.get(upload_id)
         return len(session.data) if session else None
 
-    def append(
-        self,
-        upload_id: str,
-        source: ByteSource,
-        offset: int | None = None,
-        limit: int | None = None,
-        length: int | None = None,
-    ) -> int:
-        with self._session(upload_id) as session:
+    def receive(
+        self, upload_id: str, offset: int | None = None, limit: int | None = None, length: int | None = None
+    ) -> Sink:
+        with contextlib.ExitStack() as held:
+            session = held.enter_context(self._session(upload_id))
             start = len(session.data)
             if session.is_blob or (offset is not None and offset != start):
                 raise OffsetMismatch(start)
-            try:
-                for chunk in incoming(source, start, limit, length):
-                    session.data += chunk
-            except TooLarge:
-                del session.data[start:]
-                raise
-            finally:
-                session.modified_at = self._now()
-            return len(session.data)
+            tally = Tally(start, limit, length)
+            return _MemorySink(session, tally, self._now, held.pop_all())
 
     def digest_upload(self, upload_id: str, algorithm: str = "sha256") -> tuple[str, int]:
         known_algorithm(algorithm)
@@ -173,6 +163,37 @@ class MemoryStore(BlobStore):
             yield session
         finally:
             session.lock.release()
+
+
+class _MemorySink(Sink):
+    def __init__(self, session: "_Session", tally: Tally, now: Callable[[], float], held: contextlib.ExitStack) -> None:
+        self._session, self._tally, self._now, self._held = session, tally, now, held
+        self._start = len(session.data)
+        self._closed = False
+
+    def write(self, piece: bytes) -> None:
+        try:
+            self._tally.count(piece)
+        except (TooLarge, LongBody):
+            self.abandon()
+            raise
+        self._session.data += piece
+
+    def close(self) -> int:
+        if not self._closed:
+            self._end()
+            self._tally.end()
+        return self._start + self._tally.received
+
+    def abandon(self) -> None:
+        if not self._closed:
+            del self._session.data[self._start :]
+            self._end()
+
+    def _end(self) -> None:
+        self._closed = True
+        self._session.modified_at = self._now()
+        self._held.close()
 
 
 class _Blob:

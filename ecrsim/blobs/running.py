@@ -8,8 +8,7 @@ import hashlib
 import queue
 import threading
 from collections import OrderedDict
-from types import TracebackType
-from typing import Self
+from concurrent.futures import Future
 
 from ecrsim.blobs.base import ALGORITHMS
 
@@ -17,6 +16,8 @@ _KEPT = 1024
 
 # Handing a smaller piece to the other thread takes longer than hashing it.
 _WORTH_A_THREAD = 128 * 1024
+
+_MOST_THREADS = 4
 
 
 class RunningHash:
@@ -72,56 +73,79 @@ class RunningHashes:
                 self._kept.pop((upload_id, algorithm), None)
 
 
-class HashingAside:
-    """Hashes each piece on a second thread while the caller writes it, one piece at a time.
+class Hashers:
+    """Threads that hash: as many as hashing can use, however many uploads are under way.
 
-    Pushing one layer through the server is a quarter faster that way on two cores, and several at once are no slower.
-    The thread starts with the first piece that is worth it, and is gone when the `with` block ends.
+    They start with pieces that are worth it, and stay. Daemons, lest they keep the process from ending.
     """
 
-    def __init__(self, running: RunningHash) -> None:
-        self._running = running
-        self._pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._outstanding = False
+    def __init__(self) -> None:
+        self._pieces: queue.SimpleQueue[tuple[Future[None], RunningHash, bytes]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
 
-    def update(self, chunk: bytes) -> None:
-        """Wait for the piece before, then begin with this one."""
-        if self._outstanding:
-            self._done.get()
-            self._outstanding = False
-        if len(chunk) < _WORTH_A_THREAD or not self._has_thread():
-            self._running.update(chunk)
-            return
-        self._pieces.put(chunk)
-        self._outstanding = True
+    def begin(self, running: RunningHash, chunk: bytes) -> Future[None] | None:
+        """Hash the bytes that follow in another thread. None when there is none to be had, and nothing was done."""
+        with self._lock:
+            if self._idle <= 0 and self._threads < _MOST_THREADS and self._started():
+                self._threads += 1
+                self._idle += 1
+            if not self._threads:
+                return None
+            self._idle -= 1
+        done: Future[None] = Future()
+        self._pieces.put((done, running, chunk))
+        return done
 
-    def _has_thread(self) -> bool:
-        if self._thread is None:
-            # A daemon, lest a client that stalls in mid-body keep the process from ending.
-            thread = threading.Thread(target=self._work, name="blob-hash", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
-                return False  # at the limit of threads, or the interpreter is ending
-            self._thread = thread
+    def _started(self) -> bool:
+        try:
+            threading.Thread(target=self._work, name="blob-hash", daemon=True).start()
+        except RuntimeError:
+            return False  # at the limit of threads, or the interpreter is ending
         return True
 
     def _work(self) -> None:
-        while (chunk := self._pieces.get()) is not None:
+        while True:
+            done, running, chunk = self._pieces.get()
+            failure: BaseException | None = None
             try:
-                self._running.update(chunk)
-            finally:
-                del chunk  # not to be held while waiting for the next
-                self._done.put(None)
+                running.update(chunk)
+            except BaseException as error:  # noqa: BLE001 - it is raised where the hash is waited for
+                failure = error
+            with self._lock:
+                self._idle += 1
+            if failure is None:
+                done.set_result(None)
+            else:
+                done.set_exception(failure)
+            del done, running, chunk, failure  # not to be held while waiting for the next
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._thread is not None:
-            self._pieces.put(None)
-            self._thread.join()
+_hashers = Hashers()
+
+
+class HashingAside:
+    """Hashes each piece in another thread while the caller writes it, one piece at a time.
+
+    Pushing one layer through the server is a quarter faster that way on two cores, and several at once are no slower.
+    """
+
+    def __init__(self, running: RunningHash, hashers: Hashers = _hashers) -> None:
+        self._running = running
+        self._hashers = hashers
+        self._under_way: Future[None] | None = None
+
+    def update(self, chunk: bytes) -> None:
+        """Wait for the piece before, then begin with this one."""
+        self.finish()
+        if len(chunk) >= _WORTH_A_THREAD:
+            self._under_way = self._hashers.begin(self._running, chunk)
+        if self._under_way is None:
+            self._running.update(chunk)
+
+    def finish(self) -> None:
+        """Wait until every piece is hashed."""
+        if self._under_way is not None:
+            under_way, self._under_way = self._under_way, None
+            under_way.result()

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from ecrsim.contract.models import SERVICES, Operation, service
 from ecrsim.contract.questions import Asks, ask_once
 from ecrsim.core.errors import UnknownOperationException
+from ecrsim.core.web import Runs
 
 #: A function of an operation: the call, then the input's members in snake case; the result is shaped by the output.
 Function = Callable[..., Any]
@@ -21,6 +22,9 @@ Function = Callable[..., Any]
 #: "read": a read transaction, opened on first use; the function writes nothing. "write": one write transaction around
 #: function, answer and trail. "own": the function opens what it needs, because it moves bytes or seldom writes.
 Transaction = Literal["read", "write", "own"]
+
+#: Where it runs under `ecrsim serve` (`core/web.py: Runs`) unless it says otherwise.
+_RUNS: Mapping[Transaction, Runs] = {"read": "loop", "write": "writer", "own": "bytes"}
 
 _F = TypeVar("_F", bound=Function)
 
@@ -31,6 +35,7 @@ class Declaration(NamedTuple):
     operation: Operation
     function: Function
     transaction: Transaction
+    runs: Runs
     #: A request that succeeds leaves a CloudTrail record, in the transaction of its change.
     on_trail: bool
     #: The IAM action without its prefix: the operation's name but for ListImageReferrers.
@@ -48,6 +53,7 @@ def operation(
     *,
     transaction: Transaction,
     service: str = "ecr",
+    runs: Runs | None = None,
     on_trail: bool | None = None,
     action: str | None = None,
     asks: Asks = ask_once,
@@ -56,7 +62,8 @@ def operation(
     """Declare a function as an operation: `@operation("PutImage", transaction="write")`.
 
     `on_trail`: every "write" is on the trail unless it says otherwise; nothing else can be, as the record shares the
-    write transaction of the change. `action`, `asks` and `service_checks` as in `Declaration`.
+    write transaction of the change. `runs`: where it does, for one that computes long, or moves no bytes.
+    `action`, `asks` and `service_checks` as in `Declaration`.
     LookupError at import when the model has no such operation or it has a function already, ValueError for a trail
     without a write transaction.
     """
@@ -72,6 +79,7 @@ def operation(
             operation=modelled,
             function=function,
             transaction=transaction,
+            runs=runs or _RUNS[transaction],
             on_trail=transaction == "write" if on_trail is None else on_trail,
             action=action or name,
             asks=asks,

@@ -54,7 +54,7 @@ def authenticate(call: Call, request: Request, body: bytes, service: str) -> Cal
         return _unknown(
             runtime, access_key, region if _REGION.fullmatch(region) else runtime.config.region, call.caller
         )
-    parts = signatures.Parts(request.method, request.path, request.query_text, request.headers(), body)
+    parts = signatures.Parts(request.method, request.path, request.query_text, request.headers, body)
     signed = signatures.parse(parts.headers, parts.query)
     if isinstance(signed, Refusal):
         raise error_of(signed)
@@ -81,8 +81,8 @@ def _claimed(request: Request) -> tuple[str, str] | None:
 
     Where no key is known there is nothing to compute: reading the whole signature took a third of a small request.
     """
-    match = _COMMON_FORM.fullmatch(request.header("AUTHORIZATION") or "")
-    if match is None or not _DATE.fullmatch(request.header("X_AMZ_DATE") or "") or request.query_text:
+    match = _COMMON_FORM.fullmatch(request.header("authorization") or "")
+    if match is None or not _DATE.fullmatch(request.header("x-amz-date") or "") or request.query_text:
         return None
     return match[1], match[2]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from functools import partial
 
+from ecrsim.contract.models import Operation
 from ecrsim.contract.operations import Declaration, declaration_of, resolve_target
 from ecrsim.contract.parse import parse
 from ecrsim.contract.questions import plain_question
@@ -14,11 +17,14 @@ from ecrsim.core.errors import (
     AccessDeniedException,
     NotImplementedException,
     RequestEntityTooLargeException,
+    RequestHeaderFieldsTooLargeException,
+    RequestTimeoutException,
+    SerializationException,
     ServerException,
     ServiceError,
 )
 from ecrsim.core.runtime import Call, Runtime, root_caller
-from ecrsim.core.web import Answer, Request
+from ecrsim.core.web import Answer, BodyRefused, Request, Work
 from ecrsim.ecr.access import audit
 from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.access.trail import called
@@ -28,15 +34,43 @@ log = logging.getLogger("ecrsim.api")
 CONTENT_TYPE = "application/x-amz-json-1.1"
 #: What the front end says to any other type, also to that of JSON 1.0 (recorded).
 _OTHER_TYPE = b"<UnknownOperationException/>\n"
+#: What the server could not take (inferred, all three).
+_REFUSALS: Mapping[int, type[ServiceError]] = {
+    400: SerializationException,
+    408: RequestTimeoutException,
+    431: RequestHeaderFieldsTooLargeException,
+}
 
 
-def answer(runtime: Runtime, request: Request) -> Answer:
-    """Every outcome is an answer; what nobody foresaw is ServerException, and logged."""
-    request_id = ids.new_uuid()
+def look(runtime: Runtime, request: Request) -> Work:
+    """Find the operation. Every outcome is an answer; what nobody foresaw is ServerException, and logged."""
     if (request.content_type or "").partition(";")[0].strip().lower() != CONTENT_TYPE:
-        return _answer(404, "application/xml", request_id, _OTHER_TYPE)
+        return Work("loop", 0, _other_type)
     try:
-        body = _perform(runtime, request, request_id)
+        operation = resolve_target(request.header("x-amz-target") or "")
+    except ServiceError as error:
+        return Work("loop", 0, partial(_refusal, error))
+    declared = declaration_of(operation)
+    return Work(declared.runs if declared else "loop", runtime.config.max_body, partial(_answer_of, runtime, request, operation))
+
+
+def refuse(error: BodyRefused) -> Answer:
+    """The answer where the server could not take the request."""
+    return _refusal(_REFUSALS[error.status](error.message))
+
+
+def _other_type() -> Answer:
+    return _answer(404, "application/xml", ids.new_uuid(), _OTHER_TYPE)
+
+
+def _refusal(error: ServiceError) -> Answer:
+    return _answer(error.status, CONTENT_TYPE, ids.new_uuid(), error_body(error))
+
+
+def _answer_of(runtime: Runtime, request: Request, operation: Operation) -> Answer:
+    request_id = ids.new_uuid()
+    try:
+        body = _perform(runtime, request, operation, request_id)
         status = 200
     except ServiceError as error:
         status, body = error.status, error_body(error)
@@ -61,8 +95,7 @@ def _answer(status: int, content_type: str, request_id: str, body: bytes) -> Ans
     return Answer(status, headers, body)
 
 
-def _perform(runtime: Runtime, request: Request, request_id: str) -> bytes:
-    operation = resolve_target(request.header("X_AMZ_TARGET") or "")
+def _perform(runtime: Runtime, request: Request, operation: Operation, request_id: str) -> bytes:
     content = request.read(runtime.config.max_body)
     if content is None:
         raise RequestEntityTooLargeException(f"The request body is longer than {runtime.config.max_body} bytes.")  # I
@@ -72,7 +105,7 @@ def _perform(runtime: Runtime, request: Request, request_id: str) -> bytes:
             call.caller = authenticate(call, request, content, operation.service)
             if declared is None:
                 raise NotImplementedException(operation=operation.name)
-            return _result(call, declared, content, request.header("USER_AGENT"))
+            return _result(call, declared, content, request.header("user-agent"))
 
 
 def _result(call: Call, declared: Declaration, content: bytes, user_agent: str | None) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -19,7 +20,7 @@ from ecrsim.core.clock import SECOND, iso
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Call, Caller, Runtime, root_caller
-from ecrsim.core.web import Answer, Request
+from ecrsim.core.web import Answer, BodyRefused, Request, Work
 from ecrsim.ecr.access import audit, directory
 from ecrsim.ecr.access.authorization import identity_of, memory, request_context
 from ecrsim.ecr.access.documents import Kind, MalformedPolicy, read
@@ -62,11 +63,23 @@ class _Operation(NamedTuple):
 
 def is_sts(request: Request) -> bool:
     """A form that is posted, or a query that names an action; no request that has a target of the JSON API."""
-    if request.header("X_AMZ_TARGET"):
+    if request.header("x-amz-target"):
         return False
     if request.method == "GET":
         return request.parameter("Action") is not None
     return (request.content_type or "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
+
+
+def look(runtime: Runtime, request: Request) -> Work:
+    """Sessions are written, so that all of it waits for the writer."""
+    return Work("writer", runtime.config.max_body, partial(answer, runtime, request))
+
+
+def refuse(error: BodyRefused) -> Answer:
+    """The answer where the server could not take the request."""
+    request_id = ids.new_uuid()
+    code = "RequestTimeout" if error.status == 408 else "MalformedInput"
+    return _xml(error.status, request_id, _error(code, error.message, request_id))
 
 
 def answer(runtime: Runtime, request: Request) -> Answer:

@@ -59,6 +59,7 @@ class BatchingWriter:
         waiting = self._notes if applier is None else applier in self._notes
         if not waiting and not self._flushing.locked():
             return
+        self._database.may_wait()
         with self._flushing:
             with self._lock:
                 notes, self._notes = self._notes, {}

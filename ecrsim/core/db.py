@@ -57,6 +57,13 @@ properties = Table(
 )
 
 
+class MustWait(BaseException):
+    """A write was begun in a thread that may not wait (`Database.never_wait_in`): the work is to be done in another.
+
+    Not an Exception: nobody on the way answers for it. What the work did so far is undone.
+    """
+
+
 class SchemaMismatch(Exception):
     """The database is of a version that this release cannot read."""
 
@@ -135,6 +142,7 @@ class Database:
     def __init__(self, url: str, durability: str = "process") -> None:
         self._idle: deque[Connection] = deque()
         self._writer = threading.Lock()
+        self._hasty = 0
         self._synchronous = "FULL" if durability == "power" else "NORMAL"
         self._engine = create_engine(
             url,
@@ -268,8 +276,18 @@ class Database:
             finally:
                 self._give(connection)
 
+    def never_wait_in(self, thread: int) -> None:
+        """From now on this thread (its identifier) gets MustWait in place of a write."""
+        self._hasty = thread
+
+    def may_wait(self) -> None:
+        """MustWait where the current thread may not."""
+        if threading.get_ident() == self._hasty:
+            raise MustWait
+
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
+        self.may_wait()
         with self._writer:
             if self._lock_file is None:
                 yield

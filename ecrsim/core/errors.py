@@ -52,6 +52,18 @@ class RequestEntityTooLargeException(ServiceError):
     status = 413
 
 
+class RequestTimeoutException(ServiceError):
+    """ecrsim's own: the body came too slowly."""
+
+    status = 408
+
+
+class RequestHeaderFieldsTooLargeException(ServiceError):
+    """ecrsim's own: the headers are over the limit of the front end."""
+
+    status = 431
+
+
 class NotImplementedException(ServiceError):
     """ecrsim's own: the operation exists in the model and is not built yet."""
 

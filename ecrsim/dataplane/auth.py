@@ -40,7 +40,7 @@ class Tokens:
 
     def check(self, request: Request) -> Token:
         """The token of a request. Unauthorized, or RegistryError with ECR's text."""
-        header = request.header("AUTHORIZATION")
+        header = request.header("authorization")
         now = self._runtime.clock.now()
         token = self._checked.get(header) if header else None
         if token is not None and now // SECOND < token.expiration:

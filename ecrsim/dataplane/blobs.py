@@ -8,7 +8,7 @@ from typing import BinaryIO
 from ecrsim.blobs.base import BlobNotFound
 from ecrsim.core.errors import LayerInaccessibleException
 from ecrsim.core.numbers import whole_or_more
-from ecrsim.core.web import Answer, Headers
+from ecrsim.core.web import Answer, FilePart, Headers
 from ecrsim.dataplane.errors import RegistryError, blob_unknown
 from ecrsim.dataplane.target import Target
 from ecrsim.ecr.images.layers import layer_to_pull, layer_use
@@ -16,7 +16,6 @@ from ecrsim.ecr.layers import downloads, service
 from ecrsim.ecr.repositories.tables import Repository
 
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
-_PIECE = 1 << 18
 
 
 def head_blob(target: Target) -> Answer:
@@ -56,13 +55,13 @@ def get_blob(target: Target) -> Answer:
         path = downloads.signed_path(runtime.secret("download"), digest, target.call.now, lifetime)
         return Answer(307, [("Location", target.request.origin + path), ("Content-Length", "0")])
     try:
-        return serve_blob(runtime.blobs.open(digest), digest, size, target.request.header("RANGE"), _match(target))
+        return serve_blob(runtime.blobs.open(digest), digest, size, target.request.header("range"), _match(target))
     except BlobNotFound:
         raise _unknown(target, digest) from None
 
 
 def _match(target: Target) -> str | None:
-    return target.request.header("IF_NONE_MATCH")
+    return target.request.header("if-none-match")
 
 
 def _unknown(target: Target, digest: str) -> RegistryError:
@@ -86,7 +85,7 @@ def serve_blob(file: BinaryIO, digest: str, size: int, range_header: str | None,
         return Answer(304, [("ETag", f'"{digest}"')])
     span = _span(range_header, size)
     if span is None:
-        return Answer(200, _headers(digest, size), _Pieces(file, 0, size))
+        return Answer(200, _headers(digest, size), FilePart(file, 0, size))
     first, last = span
     if first > last:
         file.close()
@@ -102,7 +101,7 @@ def serve_blob(file: BinaryIO, digest: str, size: int, range_header: str | None,
         )
     headers = _headers(digest, last - first + 1)
     headers.append(("Content-Range", f"bytes {first}-{last}/{size}"))
-    return Answer(206, headers, _Pieces(file, first, last - first + 1))
+    return Answer(206, headers, FilePart(file, first, last - first + 1))
 
 
 def _span(header: str | None, size: int) -> tuple[int, int] | None:
@@ -115,33 +114,6 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
         length = min(last or 0, size)
         return (size - length, size - 1) if length else (1, 0)
     return (first, size - 1 if last is None else min(last, size - 1)) if first < size else (1, 0)
-
-
-class _Pieces:
-    """`length` bytes of an open file from `first` on, piece by piece.
-
-    Not a generator: one that was never begun would leave the file open when the server closes it.
-    """
-
-    def __init__(self, file: BinaryIO, first: int, length: int) -> None:
-        self._file, self._left = file, length
-        if first:
-            file.seek(first)
-
-    def __iter__(self) -> _Pieces:
-        return self
-
-    def __next__(self) -> bytes:
-        piece = self._file.read(min(_PIECE, self._left)) if self._left else b""
-        if not piece:
-            self.close()
-            raise StopIteration
-        self._left -= len(piece)
-        return piece
-
-    def close(self) -> None:
-        self._left = 0
-        self._file.close()
 
 
 def delete_blob(target: Target) -> Answer:

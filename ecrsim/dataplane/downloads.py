@@ -38,7 +38,7 @@ def _download(runtime: Runtime, request: Request) -> Answer:
         file = runtime.blobs.open(digest)
     except BlobNotFound:
         return _denied()
-    return serve_blob(file, digest, size, request.header("RANGE"), request.header("IF_NONE_MATCH"))
+    return serve_blob(file, digest, size, request.header("range"), request.header("if-none-match"))
 
 
 def _denied() -> Answer:

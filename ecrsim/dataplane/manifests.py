@@ -119,7 +119,7 @@ def _on_trail(target: Target, operation: str, request: Members, response: Member
         target.repository_name,
         orjson.dumps(place | request),
         orjson.dumps(response),
-        target.request.header("USER_AGENT"),
+        target.request.header("user-agent"),
     )
 
 

@@ -5,31 +5,50 @@ Repository names contain slashes and may contain the words of the routes: patter
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, cast
 
 from ecrsim.core import ids
 from ecrsim.core.arn import Registry
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.web import Answer, Request
+from ecrsim.core.web import Answer, BodyRefused, Request, Runs, Steps, Work
 from ecrsim.dataplane import blobs, errors, listings, manifests, uploads
 from ecrsim.dataplane.auth import Scope, Tokens, Unauthorized, caller_of, scope_of
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.profile import profile_of
 from ecrsim.dataplane.target import Target, check_name
 from ecrsim.ecr.access import audit
+from ecrsim.ecr.access.tokens import Token
 
 log = logging.getLogger("ecrsim.registry")
 
 
 class Route(NamedTuple):
-    """One method of one path. `actions` are checked before `handle` runs, which checks what depends on the request."""
+    """One method of one path. `actions` are checked before `handle` runs, which checks what depends on the request.
+
+    `runs`: where it is worked on. `takes`: bytes of a body that it reads whole. A handler that takes a body while it
+    comes gives the steps to its answer, and runs on the threads for bytes.
+    """
 
     actions: tuple[str, ...]
-    handle: Callable[[Target], Answer]
+    handle: Callable[[Target], Answer | Steps]
+    runs: Runs = "loop"
+    takes: int = 0
+
+
+class Found(NamedTuple):
+    """What a path and a method stand for, and with which token."""
+
+    token: Token
+    methods: dict[str, Route]
+    route: Route
+    path_name: str
+    reference: str
 
 
 def _ping(target: Target) -> Answer:
@@ -49,18 +68,21 @@ ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
         {
             "GET": Route(("BatchGetImage",), manifests.get_manifest),
             "HEAD": Route(("BatchGetImage",), manifests.get_manifest),
-            "PUT": Route(("PutImage",), manifests.put_manifest),
-            "DELETE": Route(("BatchDeleteImage",), manifests.delete_manifest),
+            "PUT": Route(("PutImage",), manifests.put_manifest, "writer", manifests.MAX_MANIFEST),
+            "DELETE": Route(("BatchDeleteImage",), manifests.delete_manifest, "writer"),
         },
     ),
-    (re.compile(r"/v2/(.+)/blobs/uploads()/?"), {"POST": Route(("InitiateLayerUpload",), uploads.start_upload)}),
+    (
+        re.compile(r"/v2/(.+)/blobs/uploads()/?"),
+        {"POST": Route(("InitiateLayerUpload",), uploads.start_upload, "bytes")},
+    ),
     (
         re.compile(rf"/v2/(.+)/blobs/uploads/({_UPLOAD})"),
         {
             "GET": Route(("UploadLayerPart",), uploads.upload_status),
-            "PATCH": Route(("UploadLayerPart",), uploads.append_to_upload),
-            "PUT": Route(("CompleteLayerUpload",), uploads.finish_upload),
-            "DELETE": Route(("UploadLayerPart",), uploads.cancel_upload),
+            "PATCH": Route(("UploadLayerPart",), uploads.append_to_upload, "bytes"),
+            "PUT": Route(("CompleteLayerUpload",), uploads.finish_upload, "bytes"),
+            "DELETE": Route(("UploadLayerPart",), uploads.cancel_upload, "writer"),
         },
     ),
     (
@@ -68,7 +90,7 @@ ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
         {
             "GET": Route(("GetDownloadUrlForLayer",), blobs.get_blob),
             "HEAD": Route(("BatchCheckLayerAvailability",), blobs.head_blob),
-            "DELETE": Route(("BatchDeleteImage",), blobs.delete_blob),
+            "DELETE": Route(("BatchDeleteImage",), blobs.delete_blob, "writer"),
         },
     ),
     (re.compile(r"/v2/(.+)/tags/list()"), {"GET": Route(("ListImages",), listings.list_tags)}),
@@ -87,21 +109,29 @@ class DataPlane:
         self._tokens = Tokens(runtime)
         self._profile = profile_of(runtime.config)
 
-    def answer(self, request: Request) -> Answer:
-        """Every outcome is an answer in the form that registry clients read; to a HEAD, without its body."""
+    def look(self, request: Request) -> Work:
+        """Find the route. Every outcome is an answer that registry clients read; to a HEAD, without its body."""
         try:
-            found = self._perform(request)
-        except Unauthorized:
-            found = self._challenge(request)
-        except RegistryError as error:
-            found = errors.render(error)
-        except ServiceError as error:
-            found = errors.render(errors.from_service(error))
-        except Exception:
-            log.exception("%s %s failed", request.method, request.path)
-            found = errors.render(RegistryError(500, "UNKNOWN", "An internal error has occurred."))
-        found.headers.append(_API_VERSION)
-        return Answer(found.status, found.headers) if request.method == "HEAD" else found
+            found = self._find(request)
+        except Exception as error:  # noqa: BLE001 - every one has an answer
+            return Work("loop", 0, partial(self._error, request, error))
+        return Work(found.route.runs, found.route.takes, partial(self._perform, request, found))
+
+    def refuse(self, request: Request, error: BodyRefused) -> Answer:
+        """The answer where the server could not take the request."""
+        return self._error(request, RegistryError(error.status, "SIZE_INVALID", error.message))
+
+    def _error(self, request: Request, error: Exception) -> Answer:
+        if isinstance(error, Unauthorized):
+            answer = self._challenge(request)
+        elif isinstance(error, RegistryError):
+            answer = errors.render(error)
+        elif isinstance(error, ServiceError):
+            answer = errors.render(errors.from_service(error))
+        else:
+            log.error("%s %s failed", request.method, request.path, exc_info=error)
+            answer = errors.render(RegistryError(500, "UNKNOWN", "An internal error has occurred."))
+        return _finished(request, answer)
 
     def _challenge(self, request: Request) -> Answer:
         body = b"Not Authorized\n"
@@ -115,13 +145,37 @@ class DataPlane:
             body,
         )
 
-    def _perform(self, request: Request) -> Answer:
+    def _find(self, request: Request) -> Found:
         token = self._tokens.check(request)
         methods, path_name, reference = _match(request.path)
         route = methods.get(request.method)
         if route is None:
             allowed = ", ".join(methods)
             raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.", [("Allow", allowed)])
+        return Found(token, methods, route, path_name, reference)
+
+    def _perform(self, request: Request, found: Found) -> Answer | Steps:
+        if found.route.runs == "bytes":
+            return self._steps(request, found)
+        try:
+            with self._target(request, found) as target:
+                answer = cast(Answer, found.route.handle(target))
+        except Exception as error:  # noqa: BLE001 - every one has an answer
+            return self._error(request, error)
+        return _finished(request, answer)
+
+    def _steps(self, request: Request, found: Found) -> Steps:
+        try:
+            with self._target(request, found) as target:
+                answer = yield from cast(Steps, found.route.handle(target))
+        except Exception as error:  # noqa: BLE001 - every one has an answer
+            return self._error(request, error)
+        return _finished(request, answer)
+
+    @contextlib.contextmanager
+    def _target(self, request: Request, found: Found) -> Iterator[Target]:
+        """What the request is about, in a call whose caller may do what the route needs."""
+        token, methods, route, path_name, reference = found
         scope = Scope(Registry(token.account, token.region), "")
         if path_name or methods is CATALOG:
             scope = scope_of(request, token, path_name)
@@ -133,7 +187,12 @@ class DataPlane:
             with audit.kept(call, f"{request.method} {request.path}"):
                 for action in route.actions:
                     target.allow(action)
-                return route.handle(target)
+                yield target
+
+
+def _finished(request: Request, answer: Answer) -> Answer:
+    answer.headers.append(_API_VERSION)
+    return Answer(answer.status, answer.headers) if request.method == "HEAD" else answer
 
 
 def _match(path: str) -> tuple[dict[str, Route], str, str]:

@@ -7,8 +7,9 @@ how far it goes is its length. Its URL never changes.
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 
-from ecrsim.blobs.base import OffsetMismatch, ShortBody, TooLarge, UploadBusy, UploadNotFound
+from ecrsim.blobs.base import LongBody, OffsetMismatch, ShortBody, Sink, TooLarge, UploadBusy, UploadNotFound
 from ecrsim.core.digest import algorithm_of, is_oci_digest
 from ecrsim.core.errors import (
     AccessDeniedException,
@@ -18,7 +19,7 @@ from ecrsim.core.errors import (
     LimitExceededException,
 )
 from ecrsim.core.numbers import whole
-from ecrsim.core.web import Answer
+from ecrsim.core.web import Answer, BodyRefused, Steps
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.target import Target
 from ecrsim.ecr.access.authorization import authorize
@@ -33,7 +34,7 @@ _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?([0-9]+)-([0-9]+)(?:/.*)?")
 _ALGORITHMS = ("sha256", "sha512")
 
 
-def start_upload(target: Target) -> Answer:
+def start_upload(target: Target) -> Steps:
     """A session; or at once a layer, by mount or by a body that comes with its digest."""
     mount, digest = target.request.parameter("mount"), target.request.parameter("digest")
     # One transaction: a request that is refused leaves no repository that was made for it.
@@ -46,7 +47,7 @@ def start_upload(target: Target) -> Answer:
     if digest is None:
         return _session(target, 202, upload_id, 0)
     try:
-        _append(target, repository, upload_id)
+        yield from _append(target, repository, upload_id)
         return _finish(target, repository, upload_id, digest)
     except BaseException:
         service.discard_upload(target.call, upload_id)
@@ -110,20 +111,20 @@ def _same_encryption(one: Repository, other: Repository) -> bool:
     return (one.encryption_type, one.kms_key) == (other.encryption_type, other.kms_key)
 
 
-def append_to_upload(target: Target) -> Answer:
+def append_to_upload(target: Target) -> Steps:
     """A chunk with Content-Range, or a stream without."""
     repository = target.repository()
     before = service.received(target.call, repository, target.reference)
     upload = service.get_upload(target.call, repository, target.reference)
     if not target.profile.lenient_content:
         service.check_part(target.call, repository, upload, before)
-    size = _append(target, repository, target.reference)
+    size = yield from _append(target, repository, target.reference)
     if not target.profile.lenient_content:
         service.record_part(target.call, target.reference, size - before)
     return _session(target, target.profile.patch_status, target.reference, size)
 
 
-def finish_upload(target: Target) -> Answer:
+def finish_upload(target: Target) -> Steps:
     """The last bytes, perhaps, and the digest of them all."""
     repository = target.repository()
     upload = service.get_upload(target.call, repository, target.reference)
@@ -135,20 +136,22 @@ def finish_upload(target: Target) -> Answer:
         before = service.received(target.call, repository, target.reference)
         if not target.profile.lenient_content:
             service.check_part(target.call, repository, upload, before)
-        size = _append(target, repository, target.reference)
+        size = yield from _append(target, repository, target.reference)
         if not target.profile.lenient_content:
             service.record_part(target.call, target.reference, size - before)
     return _finish(target, repository, target.reference, digest)
 
 
-def _append(target: Target, repository: Repository, upload_id: str) -> int:
-    """Stream the body into the session. Returns the bytes that are there now."""
-    request, blobs = target.request, target.call.runtime.blobs
+def _append(target: Target, repository: Repository, upload_id: str) -> Generator[Sink, None, int]:
+    """Let the body be written to the session. Returns the bytes that are there now."""
+    blobs = target.call.runtime.blobs
     first, length = _content_range(target)
     limit = target.call.runtime.config.quota_layer_size
     target.call.release()
     try:
-        return blobs.append(upload_id, request.body, offset=first, limit=limit, length=length)
+        with blobs.receive(upload_id, offset=first, limit=limit, length=length) as sink:
+            yield sink
+            return sink.close()
     except OffsetMismatch as error:
         raise RegistryError(
             416,
@@ -162,14 +165,20 @@ def _append(target: Target, repository: Repository, upload_id: str) -> int:
         raise service.upload_not_found(repository, upload_id) from None
     except TooLarge:
         raise LimitExceededException(f"A layer can have {limit} bytes at most") from None  # I
+    except LongBody as error:
+        raise RegistryError(
+            400, "SIZE_INVALID", f"The body goes on after the {error.length} bytes of its range"
+        ) from None
     except ShortBody as error:
         # The client is gone; what came stays, so that it can go on from there.
         raise RegistryError(400, "SIZE_INVALID", f"The body ended after {error.received} of {length} bytes") from None
+    except BodyRefused as error:
+        raise RegistryError(error.status, "SIZE_INVALID", error.message) from None
 
 
 def _content_range(target: Target) -> tuple[int | None, int | None]:
     """(first byte, length) of the body; None where the request does not say."""
-    header, length = target.request.header("CONTENT_RANGE"), target.request.content_length
+    header, length = target.request.header("content-range"), target.request.content_length
     if header is None:
         return None, length
     match = _CONTENT_RANGE.fullmatch(header.strip())

@@ -198,3 +198,11 @@ def test_a_wrong_door_is_seen(text: str):
 )
 def test_the_right_door_passes(name: str, text: str):
     assert complaints(Source(name, text)) == []
+
+
+def test_headers_are_asked_for_by_their_names_in_lower_case():
+    """`Request.header` knows no others: `header("CONTENT_RANGE")` would find nothing, ever."""
+    asked = re.compile(r"\bheader\(\"([^\"]*)\"\)")
+    found = [name for source in sources("ecrsim") for name in asked.findall("\n".join(source.lines))]
+    assert found
+    assert [name for name in found if not re.fullmatch(r"[a-z0-9-]+", name)] == []

@@ -21,6 +21,7 @@ TIERS = (
     ("ecr_public", "delivery"),
     ("controlplane", "dataplane", "admin", "console"),
     ("app",),
+    ("door",),
     ("coverage", "doctor", "front", "logs", "remote", "storage", "testing", "tls"),
     ("simulator",),
     ("doors", "server"),

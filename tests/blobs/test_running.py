@@ -1,4 +1,4 @@
-"""Hashes that keep up with a body, on a second thread or without one."""
+"""Hashes that keep up with a body, in other threads or without one."""
 
 import hashlib
 import threading
@@ -6,13 +6,14 @@ import threading
 import pytest
 
 from ecrsim.blobs import running
-from ecrsim.blobs.running import HashingAside, RunningHash, RunningHashes
+from ecrsim.blobs.running import Hashers, HashingAside, RunningHash, RunningHashes
 
 LARGE = bytes(range(256)) * 4096
 
 
-def helpers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "blob-hash"]
+@pytest.fixture
+def hashers() -> Hashers:
+    return Hashers()
 
 
 @pytest.mark.parametrize(
@@ -24,39 +25,50 @@ def helpers() -> list[threading.Thread]:
         pytest.param([LARGE, b"small", LARGE, LARGE[:-1], b"end"], 1, id="all sizes in order, on one thread"),
     ],
 )
-def test_the_hash_is_that_of_the_pieces_in_order(pieces: list[bytes], threads: int) -> None:
+def test_the_hash_is_that_of_the_pieces_in_order(hashers: Hashers, pieces: list[bytes], threads: int) -> None:
     hashed = RunningHash("sha256")
-    with HashingAside(hashed) as aside:
-        for piece in pieces:
-            aside.update(piece)
-        assert len(helpers()) == threads
+    aside = HashingAside(hashed, hashers)
+    for piece in pieces:
+        aside.update(piece)
+    aside.finish()
+    assert hashers._threads == threads
     assert hashed.covers == sum(map(len, pieces))
     assert hashed.digest() == f"sha256:{hashlib.sha256(b''.join(pieces)).hexdigest()}"
-    assert helpers() == []
 
 
-def test_the_thread_ends_when_the_body_breaks_off() -> None:
-    def cut_off() -> None:
-        with HashingAside(hashed) as aside:
+def test_many_bodies_share_a_few_threads(hashers: Hashers) -> None:
+    hashed = [RunningHash("sha256") for _ in range(40)]
+    asides = [HashingAside(each, hashers) for each in hashed]
+    for _ in range(3):
+        for aside in asides:
             aside.update(LARGE)
-            raise ConnectionResetError
-
-    hashed = RunningHash("sha256")
-    with pytest.raises(ConnectionResetError):
-        cut_off()
-    assert hashed.covers == len(LARGE)
-    assert helpers() == []
+    for aside in asides:
+        aside.finish()
+    assert {each.digest() for each in hashed} == {f"sha256:{hashlib.sha256(LARGE * 3).hexdigest()}"}
+    assert 1 <= hashers._threads <= running._MOST_THREADS
 
 
-def test_where_no_thread_can_start_the_caller_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_in_the_thread_is_raised_where_it_is_waited_for(hashers: Hashers) -> None:
+    class Failing(RunningHash):
+        def update(self, chunk: bytes) -> None:
+            raise MemoryError
+
+    aside = HashingAside(Failing("sha256"), hashers)
+    aside.update(LARGE)
+    with pytest.raises(MemoryError):
+        aside.finish()
+
+
+def test_where_no_thread_can_start_the_caller_hashes(hashers: Hashers, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     hashed = RunningHash("sha256")
-    with HashingAside(hashed) as aside:
-        aside.update(LARGE)
-        aside.update(LARGE)
+    aside = HashingAside(hashed, hashers)
+    aside.update(LARGE)
+    aside.update(LARGE)
+    aside.finish()
     assert hashed.digest() == f"sha256:{hashlib.sha256(LARGE * 2).hexdigest()}"
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -406,6 +407,46 @@ def test_append_bytes_is_append(store: BlobStore) -> None:
     with pytest.raises(TooLarge):
         store.append_bytes("upload", b"abc", limit=len(LARGE) + 5)
     assert store.digest_upload("upload") == (sha256(LARGE + b"abc"), len(LARGE) + 3)
+
+
+# Sinks
+
+
+def test_a_sink_takes_pieces_in_whichever_thread_there_is(store: BlobStore) -> None:
+    upload(store, "upload", b"held")
+    sink = store.receive("upload", offset=4, length=len(LARGE) + 3)
+    for piece in (LARGE, b"abc"):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(sink.write, piece).result()
+    assert (sink.close(), sink.close()) == (4 + len(LARGE) + 3,) * 2
+    assert store.digest_upload("upload") == (sha256(b"held" + LARGE + b"abc"), 4 + len(LARGE) + 3)
+
+
+def test_an_abandoned_sink_leaves_the_session_as_it_was(store: BlobStore) -> None:
+    upload(store, "upload", b"held")
+    sink = store.receive("upload")
+    sink.write(LARGE)
+    with pytest.raises(UploadBusy):
+        store.receive("upload")
+    sink.abandon()
+    sink.abandon()
+    assert store.upload_size("upload") == 4
+    assert store.append_bytes("upload", b" and more", offset=4) == 13
+    assert store.digest_upload("upload") == (sha256(b"held and more"), 13)
+
+
+def test_a_sink_that_is_left_by_an_error_keeps_what_came(store: BlobStore) -> None:
+    store.create_upload("upload")
+    with contextlib.suppress(ConnectionResetError), store.receive("upload", length=100) as sink:
+        sink.write(b"abc")
+        raise ConnectionResetError
+    assert store.upload_size("upload") == 3
+    sink = store.receive("upload", length=100)
+    sink.write(b"def")
+    with pytest.raises(ShortBody):
+        sink.close()
+    assert store.append_bytes("upload", b"ghi") == 9
+    assert store.digest_upload("upload") == (sha256(b"abcdefghi"), 9)
 
 
 # The store as a whole

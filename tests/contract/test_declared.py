@@ -23,6 +23,8 @@ PROTOCOL_ERRORS = frozenset(
         "MissingAuthenticationTokenException",
         "NotImplementedException",
         "RequestEntityTooLargeException",
+        "RequestHeaderFieldsTooLargeException",
+        "RequestTimeoutException",
         "SerializationException",
         "ServiceUnavailableException",
         "ThrottlingException",

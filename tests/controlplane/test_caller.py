@@ -58,7 +58,7 @@ class TestAccount:
             "HTTP_X_AMZ_DATE": "20260102T030405Z",
         }
         with sim.runtime.call(root_caller("000000000000", "us-east-1")) as call:
-            caller = authenticate(call, Request(environ), b"", "ecr")
+            caller = authenticate(call, Request.of_wsgi(environ), b"", "ecr")
         assert (caller.account, caller.region, caller.access_key) == ("111111111111", "cn-north-1", "111111111111")
         assert caller.principal == "arn:aws-cn:iam::111111111111:root"
 

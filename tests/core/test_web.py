@@ -28,7 +28,7 @@ class Broken:
 
 
 def request(source: object, **environ: str) -> Request:
-    return Request({"REQUEST_METHOD": "PUT", "PATH_INFO": "/", "wsgi.input": source, **environ})
+    return Request.of_wsgi({"REQUEST_METHOD": "PUT", "PATH_INFO": "/", "wsgi.input": source, **environ})
 
 
 def sent(body: bytes, **environ: str) -> Request:

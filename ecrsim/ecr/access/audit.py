@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from ecrsim.core.arn import Registry
-from ecrsim.core.db import Prepared, prepared_insert
+from ecrsim.core.db import MustWait, Prepared, prepared_insert
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access.tables import audit
 
@@ -51,6 +51,9 @@ def kept(call: Call, action: str) -> Iterator[None]:
         error = getattr(failure, "code", "ServerException")
         if not call.decisions:
             record(call, action, "*", call.caller.registry, is_allowed=False, reason="refused before it was decided")
+        raise
+    except MustWait:
+        call.decisions.clear()  # they are made again
         raise
     finally:
         limit = call.runtime.config.audit_limit

@@ -31,7 +31,7 @@ from ecrsim.ecr.templates.service import repository_to_push
 PART_SIZE = 10_485_760
 
 
-@operation("BatchCheckLayerAvailability", transaction="own")
+@operation("BatchCheckLayerAvailability", transaction="own", runs="loop")
 def batch_check_layer_availability(
     call: Call, repository_name: str, layer_digests: list[str], registry_id: str | None = None
 ) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def delete_lifecycle_policy(call: Call, repository_name: str, registry_id: str |
     return _policy(repository, service.delete_policy(call, repository))
 
 
-@operation("StartLifecyclePolicyPreview", transaction="write")
+@operation("StartLifecyclePolicyPreview", transaction="write", runs="long")
 def start_lifecycle_policy_preview(
     call: Call, repository_name: str, lifecycle_policy_text: str | None = None, registry_id: str | None = None
 ) -> dict[str, Any]:

@@ -1,0 +1,183 @@
+"""The RSGI application of one worker: turns granian's scope and protocol into `Request`, and sends `Answer`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from granian._granian import RSGIProtocolClosed as ProtocolClosed
+from granian._granian import RSGIProtocolError as ProtocolError
+
+from ecrsim.app import Application
+from ecrsim.core.db import MustWait
+from ecrsim.core.web import PATIENCE, SMALL, Answer, BodyRefused, Feed, FilePart, Headers, Request
+from ecrsim.door.crew import Crew
+from ecrsim.door.incoming import Incoming, follow
+from ecrsim.door.pace import Pace
+from ecrsim.door.relayed import Relayed
+
+log = logging.getLogger("ecrsim.door")
+
+#: Seconds that a file stays open for the server to open it too, and how many do; it takes a millisecond.
+_HELD_FOR, _HELD = 30.0, 4096
+_FAILED = b"An internal error has occurred.\n"
+
+
+class Door:
+    """`started` is called with the loop once there is one."""
+
+    def __init__(
+        self, application: Application, relayed: Relayed | None, started: Callable[[asyncio.AbstractEventLoop], None]
+    ) -> None:
+        self._application = application
+        self._config = application.runtime.config
+        self._relayed = relayed
+        self._started = started
+        self._files: deque[tuple[float, BinaryIO]] = deque()
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        config = self._config
+        self._loop = loop
+        self._writer = Crew(loop, "writer", 1)
+        self._bytes = Crew(loop, "bytes", config.threads)
+        self._crews = {"writer": self._writer, "bytes": self._bytes, "long": Crew(loop, "long", config.threads)}
+        self._pace = Pace(loop, config.body_grace, config.body_rate)
+        self._application.runtime.database.never_wait_in(threading.get_ident())
+        self._started(loop)
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        request = self._request(scope)
+        incoming = Incoming(request, protocol, self._pace) if request.has_body else None
+        try:
+            answer = await self._answer(request, incoming)
+        except BodyRefused as error:
+            answer = self._application.refuse(request, error)
+            # What comes after half a body is no request.
+            answer.headers.append(("Connection", "close"))
+            incoming = None
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            answer = Answer(500, [("Content-Length", str(len(_FAILED)))], _FAILED)
+        self._application.answered(request, answer)
+        with contextlib.suppress(ProtocolClosed, ProtocolError):  # the client is gone
+            if incoming is None or incoming.ended:
+                await self._send(protocol, answer)
+            else:
+                await self._send_early(request, protocol, incoming, answer)
+
+    def _request(self, scope: Any) -> Request:
+        items = scope.headers.items()
+        headers = dict(items)
+        if len(headers) != len(items):
+            headers = {}
+            for name, value in items:
+                headers[name] = f"{headers[name]},{value}" if name in headers else value
+        host, _, port = scope.client.rpartition(":")
+        behind = self._relayed.find(int(port)) if self._relayed is not None and host == "127.0.0.1" else None
+        peer, via = (host.strip("[]"), "http") if behind is None else behind
+        return Request(
+            scope.method,
+            scope.path,
+            scope.query_string,
+            headers,
+            peer=peer,
+            via=via,
+            trust_forwarded=self._config.trust_forwarded,
+        )
+
+    async def _answer(self, request: Request, incoming: Incoming | None) -> Answer:
+        work = self._application.look(request)
+        content = None
+        if incoming is not None and work.takes:
+            content = await incoming.whole(work.takes)
+            if content is not None:
+                request.holds(content)
+        runs = work.runs
+        if runs == "loop":
+            # Reading through a large body is no short work.
+            runs = "loop" if incoming is None or request.body_size <= SMALL else "long"
+        if runs == "loop":
+            try:
+                answer = work.perform()
+            except MustWait:
+                if content is not None:
+                    request.holds(content)  # again from its beginning
+                answer = await self._writer.run(work.perform)
+        else:
+            answer = await self._crews[runs].run(work.perform)
+        if isinstance(answer, Answer):
+            return answer
+        if incoming is None:
+            return await follow(answer, Incoming(request, None, self._pace), self._bytes)
+        return await follow(answer, incoming, self._bytes)
+
+    async def _send_early(self, request: Request, protocol: Any, incoming: Incoming, answer: Answer) -> None:
+        """An answer to a body that is still coming, so that the connection stays in order: the rest is read."""
+        left = incoming.left
+        if not incoming.begun and request.waits_to_be_asked:
+            # The client asks before it sends; that the body is not wanted is an answer.
+            answer.headers.append(("Connection", "close"))
+        elif left is not None and left <= SMALL:
+            await incoming.skip(left)
+        elif isinstance(answer.body, bytes):
+            if left is None or left > PATIENCE:
+                answer.headers.append(("Connection", "close"))
+            transport = protocol.response_stream(answer.status, answer.headers)
+            if answer.body:
+                await transport.send_bytes(answer.body)
+            # A client that is still sending must not find the connection reset: it would never read the answer.
+            await incoming.skip(PATIENCE)
+            return
+        await self._send(protocol, answer)
+
+    async def _send(self, protocol: Any, answer: Answer) -> None:
+        status, headers, body = answer
+        if isinstance(body, bytes):
+            if body:
+                protocol.response_bytes(status, headers, body)
+            else:
+                protocol.response_empty(status, headers)
+        elif isinstance(body, FilePart):
+            self._send_file(protocol, status, headers, body)
+        elif isinstance(body, Feed):
+            await self._send_feed(protocol, status, headers, body)
+        else:
+            protocol.response_bytes(status, headers, await self._crews["long"].run(b"".join, body))
+            body.close()
+
+    def _send_file(self, protocol: Any, status: int, headers: Headers, part: FilePart) -> None:
+        """By its descriptor: a blob that is deleted meanwhile is still there. The server opens it anew in a moment."""
+        if not part.length:
+            part.close()
+            protocol.response_empty(status, headers)
+            return
+        # The end is the byte after the last one.
+        path, end = f"/proc/self/fd/{part.file.fileno()}", part.first + part.length
+        protocol.response_file_range(status, headers, path, part.first, end)
+        now = self._loop.time()
+        self._files.append((now, part.file))
+        while self._files and (self._files[0][0] < now - _HELD_FOR or len(self._files) > _HELD):
+            self._files.popleft()[1].close()
+
+    async def _send_feed(self, protocol: Any, status: int, headers: Headers, feed: Feed) -> None:
+        crew = self._crews["long"]
+        gone = asyncio.ensure_future(self._disconnected(protocol))
+        try:
+            transport = protocol.response_stream(status, headers)
+            while not gone.done() and (piece := await crew.run(feed.look)) is not None:
+                if piece:
+                    await transport.send_bytes(piece)
+                else:
+                    await asyncio.wait([gone], timeout=feed.pause)
+        finally:
+            gone.cancel()
+            feed.close()
+
+    @staticmethod
+    async def _disconnected(protocol: Any) -> None:
+        await protocol.client_disconnect()
