@@ -67,6 +67,9 @@ class Config:
         4, "threads of one worker for the bytes of uploads, and as many for what computes long", flag=False
     )
     log_format: str = _knob("text", "log lines as text or as JSON objects", choices=("text", "json"))
+    loop_limit: int = _knob(
+        0, "milliseconds of computing after which the log names what holds up a worker's loop; 0: never", flag=False
+    )
     access_log: bool = _knob(False, "log each request")
 
     # Where it keeps things

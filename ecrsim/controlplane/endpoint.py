@@ -51,7 +51,9 @@ def look(runtime: Runtime, request: Request) -> Work:
     except ServiceError as error:
         return Work("loop", 0, partial(_refusal, error))
     declared = declaration_of(operation)
-    return Work(declared.runs if declared else "loop", runtime.config.max_body, partial(_answer_of, runtime, request, operation))
+    return Work(
+        declared.runs if declared else "loop", runtime.config.max_body, partial(_answer_of, runtime, request, operation)
+    )
 
 
 def refuse(error: BodyRefused) -> Answer:

@@ -20,6 +20,7 @@ from ecrsim.door.crew import Crew
 from ecrsim.door.incoming import Incoming, follow
 from ecrsim.door.pace import Pace
 from ecrsim.door.relayed import Relayed
+from ecrsim.door.watchdog import Watchdog
 
 log = logging.getLogger("ecrsim.door")
 
@@ -48,6 +49,8 @@ class Door:
         self._crews = {"writer": self._writer, "bytes": self._bytes, "long": Crew(loop, "long", config.threads)}
         self._pace = Pace(loop, config.body_grace, config.body_rate)
         self._application.runtime.database.never_wait_in(threading.get_ident())
+        if config.loop_limit:
+            Watchdog(config.loop_limit / 1000).start()
         self._started(loop)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
@@ -87,7 +90,7 @@ class Door:
             headers,
             peer=peer,
             via=via,
-            trust_forwarded=self._config.trust_forwarded,
+            trusted_proxies=self._config.trusted_proxies,
         )
 
     async def _answer(self, request: Request, incoming: Incoming | None) -> Answer:

@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from tests.faults.serving import LOOP_LIMIT, nothing_held_the_loop
+
 READY = re.compile(r"^ecrsim ready: http://127\.0\.0\.1:(\d+)$")
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -40,7 +42,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=inherited | environ,
+                env=inherited | LOOP_LIMIT | environ,
                 text=True,
                 start_new_session=True,
             )
@@ -118,4 +120,5 @@ class ServerProcess:
             self.process.wait(30)
             raise
         self.reader.join(10)
+        nothing_held_the_loop(self.log)
         return status

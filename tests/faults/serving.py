@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+LOOP_LIMIT = {"ECRSIM_LOOP_LIMIT": "50"}
 READY = re.compile(rb"ecrsim ready: http://127\.0\.0\.1:(\d+)\n")
 
 
@@ -37,6 +38,12 @@ def open_files(pid: int) -> set[str]:
     return found
 
 
+def nothing_held_the_loop(log: Path) -> None:
+    """The servers of tests log whatever computes on their loop for longer than 50 ms."""
+    text = log.read_text(errors="replace")
+    assert "the loop was held" not in text, text
+
+
 class Serving:
     """A running server; `port` is known once the constructor returns. Its log is `<data_dir>.log`, or `log`.
 
@@ -56,7 +63,11 @@ class Serving:
         self.count = workers
         self.log = log or Path(f"{data_dir}.log")
         command = [sys.executable, "-m", "ecrsim", "serve", "--port", "0", "--workers", str(workers)]
-        environ = clean_environment() | {f"ECRSIM_{name.upper()}": str(value) for name, value in settings.items()}
+        environ = (
+            clean_environment()
+            | LOOP_LIMIT
+            | {f"ECRSIM_{name.upper()}": str(value) for name, value in settings.items()}
+        )
         with self.log.open("ab") as errors:
             self.process = subprocess.Popen(
                 [*command, "--data-dir", str(data_dir), *options],
@@ -120,6 +131,7 @@ class Serving:
             if self.process.poll() is None:
                 self.kill()
         self._close()
+        nothing_held_the_loop(self.log)
         return status
 
     def _close(self) -> None:
