@@ -322,7 +322,6 @@ class Request:
 
     @property
     def host(self) -> str:
-    def host(self) -> str:
         """Host and port as the client wrote them; `localhost` where that is no host."""
         return self.arrival.host
 
