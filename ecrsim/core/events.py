@@ -54,6 +54,15 @@ class Event(NamedTuple):
         return Registry(self.registry_id, self.region, self.kind)
 
 
+class NewEvent(NamedTuple):
+    """An event before it has a number, an identity and a time."""
+
+    registry: Registry
+    repository_name: str | None
+    type: str
+    facts: dict[str, Any]
+
+
 _COLUMNS = tuple(column.name for column in events.columns)
 _INSERT = prepared_insert(events, *_COLUMNS[1:])
 _PAGE = Prepared(
@@ -88,14 +97,24 @@ def emit(
     )
 
 
-def emit_all(call: Call, registry: Registry, repository_name: str, type: str, facts: Iterable[dict[str, Any]]) -> None:
-    """Many facts of one type at once."""
-    if not call.runtime.config.events_limit:
-        return
-    place = (type, registry.account, registry.region, repository_name)
+def append(call: Call, events: Iterable[NewEvent]) -> None:
+    """Append what a fact tells, in the open write transaction; nobody but `core/facts.py` calls it."""
     _INSERT.many(
         call.connection,
-        [(call.now, new_uuid(), *place, orjson.dumps(each).decode(), None, registry.kind) for each in facts],
+        [
+            (
+                call.now,
+                new_uuid(),
+                each.type,
+                each.registry.account,
+                each.registry.region,
+                each.repository_name,
+                orjson.dumps(each.facts).decode(),
+                None,
+                each.registry.kind,
+            )
+            for each in events
+        ],
     )
 
 

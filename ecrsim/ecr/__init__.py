@@ -5,13 +5,19 @@ from __future__ import annotations
 import importlib
 import importlib.util
 
-#: A capability may use the ones before it. Each has an `operations.py`.
-CAPABILITIES = ("registries", "repositories", "layers", "images", "access", "lifecycle", "templates", "scanning")
+#: A capability may use the ones before it; it is named here and nowhere else. A name with dots is a package elsewhere.
+CAPABILITIES = ["registries", "repositories", "layers", "images", "access", "lifecycle", "templates", "scanning"]
+#: The modules in which a capability declares itself; it has those that it needs.
+DECLARING = ("operations", "reactions", "jobs", "additions")
 
 
 def load_capabilities() -> None:
-    """Import every capability's operations and jobs, which registers them, and with them its tables."""
+    """Import what declares each capability, which registers it, and with it its tables.
+
+    Reactions and additions run in the order in which they are imported here.
+    """
     for name in CAPABILITIES:
-        importlib.import_module(f"ecrsim.ecr.{name}.operations")
-        if importlib.util.find_spec(f"ecrsim.ecr.{name}.jobs") is not None:
-            importlib.import_module(f"ecrsim.ecr.{name}.jobs")
+        package = name if "." in name else f"ecrsim.ecr.{name}"
+        for part in DECLARING:
+            if importlib.util.find_spec(f"{package}.{part}") is not None:
+                importlib.import_module(f"{package}.{part}")

@@ -36,7 +36,9 @@ TIER = {name: height for height, names in enumerate(TIERS) for name in names}
 PLANE = TIER["controlplane"]
 
 #: Inside a capability, from the bottom to the top. Every noun that is not in the table is a part of the service.
-KINDS = {"tables": 0, "rules": 1, "events": 2, "service": 3, "jobs": 4, "operations": 5}
+KINDS = {"tables": 0, "rules": 1, "events": 2, "service": 3, "reactions": 4, "additions": 4, "jobs": 5, "operations": 6}
+#: Only the loader imports them: they register themselves.
+DECLARING = {"operations", "reactions", "additions"}
 
 #: Decisions: values and `now` in, a decision out.
 PURE = {
@@ -114,13 +116,15 @@ def capabilities(source: Source) -> Iterator[str]:
         if found.parts[:2] != ["ecrsim", "ecr"] or len(found.parts) < 3:
             continue
         theirs = found.parts[2]
-        if "operations" in found.parts[3:4]:
-            yield source.at(found.line, f"imports {found.target}; only the loader knows the operations")
+        if DECLARING & set(found.parts[3:4]):
+            yield source.at(found.line, f"imports {found.target}, which only the loader knows")
         if mine is None or theirs not in CAPABILITIES:
             continue
         if kind(found.parts) > kind(source.parts):
             yield source.at(found.line, f"imports {found.target}, which is of a higher kind")
-        sideways = kind(source.parts) == KINDS["operations"] and (mine, theirs) != ("images", "scanning")
+        if source.parts[-1] == "reactions" and mine != theirs and found.parts[3] != "events":
+            yield source.at(found.line, f"imports {found.target}; a reaction knows only the facts of others")
+        sideways = kind(source.parts) == KINDS["operations"]
         if CAPABILITIES.index(theirs) > CAPABILITIES.index(mine) and not sideways:
             yield source.at(found.line, f"imports {found.target}, a later capability")
 
@@ -204,7 +208,10 @@ def test_every_module_has_a_tier_and_every_capability_a_place():
         (capabilities, "ecrsim.ecr.images.manifest", "from ecrsim.ecr.images import storage"),
         (capabilities, "ecrsim.ecr.images.storage", "from . import jobs"),
         (capabilities, "ecrsim.ecr.images.operations", "from ecrsim.ecr.layers.operations import upload_layer_part"),
-        (capabilities, "ecrsim.ecr.images.operations", "from ecrsim.ecr.scanning import service"),
+        (capabilities, "ecrsim.ecr.scanning.service", "from ecrsim.ecr.images.reactions import tell_of_every_image"),
+        (capabilities, "ecrsim.ecr.access.reactions", "from ecrsim.ecr.repositories import service"),
+        (capabilities, "ecrsim.ecr.images.reactions", "from ecrsim.ecr.lifecycle.events import PolicyExecuted"),
+        (capabilities, "ecrsim.ecr.images.reactions", "from ecrsim.ecr.images import jobs"),
         (capabilities, "ecrsim.dataplane.manifests", "from ecrsim.ecr.images import operations"),
         (third_parties, "ecrsim.contract.parse", "import botocore.model"),
         (third_parties, "ecrsim.ecr.images.service", "from flask import request"),
@@ -227,6 +234,7 @@ def test_a_breach_is_seen(rule: Callable[[Source], Iterator[str]], name: str, te
         ("ecrsim.ecr.images.rules", "from ecrsim.core import glob\nfrom ecrsim.core.arn import Registry"),
         ("ecrsim.ecr.images.rules", "from ecrsim.ecr.images.manifest import Manifest"),
         ("ecrsim.ecr.images.service", "from ecrsim.ecr.layers.service import layer_of"),
+        ("ecrsim.ecr.images.reactions", "from ecrsim.ecr.repositories.events import RepositoryDeleted"),
         ("ecrsim.ecr.repositories.operations", "from ecrsim.ecr.images.service import has_images"),
         ("ecrsim.dataplane.manifests", "from ecrsim import __version__\nfrom ecrsim.ecr.images import service"),
         ("ecrsim.cli", "def serve():\n    import flask  # 80 ms at start\n    import granian"),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, select, update
 
 from ecrsim.core.db import Prepared
+from ecrsim.core.facts import record
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events, rules
 from ecrsim.ecr.images.service import Image, image_by_digest, tags_of, untag
@@ -56,12 +57,13 @@ def delete_by_id(
 
 def delete_tag(call: Call, repository: Repository, image: Image, image_tag: str) -> None:
     """A tag that somebody wants gone. One that moves to another image is no deletion (`untag`)."""
-    events.image_deleted(call, repository, image.id, [image_tag])
+    record(call, events.TagDeleted(repository, image.id, events.describe(call, image.id), image_tag))
     untag(call, repository, image_tag)
 
 
 def delete_image(call: Call, repository: Repository, image: Image) -> None:
     """The image, its manifest and tags. Its layers are kept for a grace period that begins now."""
-    events.image_deleted(call, repository, image.id, tags_of(call, image))
+    tags = tuple(tags_of(call, image))
+    record(call, events.ImageDeleted(repository, image.id, events.describe(call, image.id), tags))
     _SPARE_LAYERS.run(call.connection, repository_id=repository.id, image_id=image.id, now=call.now)
     _DELETE.run(call.connection, image_id=image.id)

@@ -1,97 +1,137 @@
-"""What happened to images, as the outbox keeps it (docs/events.md)."""
+"""What happens to images: the facts that others react to, and what the outbox keeps of each (docs/events.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import bindparam, select
 
 from ecrsim.core.db import Prepared
-from ecrsim.core.events import emit, emit_all
+from ecrsim.core.events import NewEvent
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.repositories.tables import Repository
 
-_KIND = Prepared(
-    select(
-        images.c.image_digest,
-        images.c.image_manifest_media_type,
-        images.c.artifact_media_type,
-        images.c.subject_manifest_digest,
-    ).where(images.c.id == bindparam("image_id"))
+#: How an image came into its repository: what replicates, caches or signs must not react to its own pushes.
+Origin = Literal["push", "replication", "pull-through", "signing"]
+
+
+class Description(NamedTuple):
+    """What an event says of an image."""
+
+    image_digest: str
+    manifest_media_type: str
+    artifact_media_type: str | None
+    #: It has a subject: a signature, an attestation, an SBOM.
+    is_referrer: bool
+
+
+class ImagePushed(NamedTuple):
+    """An image was stored, or restored by a push, or tags were pointed at it.
+
+    `tags` are those that this push set; empty for an image that was pushed without any.
+    """
+
+    repository: Repository
+    image_id: int
+    description: Description
+    tags: tuple[str, ...]
+    origin: Origin = "push"
+
+    def rows(self) -> Iterable[NewEvent]:
+        """One event for each tag that was set; one without a tag for an image that was pushed without any."""
+        return _by_tag(self.repository, "ImagePushed", self.description, self.tags)
+
+
+class ImageDeleted(NamedTuple):
+    """An image goes with all its tags. Told while its rows are still there."""
+
+    repository: Repository
+    image_id: int
+    description: Description
+    tags: tuple[str, ...]
+
+    def rows(self) -> Iterable[NewEvent]:
+        """One event for each tag that is taken away; one without a tag for an untagged image."""
+        return _by_tag(self.repository, "ImageDeleted", self.description, self.tags)
+
+
+class TagDeleted(NamedTuple):
+    """A tag was deleted; the image stays. A tag that moves to another image is none."""
+
+    repository: Repository
+    image_id: int
+    description: Description
+    image_tag: str
+
+    def rows(self) -> Iterable[NewEvent]:
+        return _by_tag(self.repository, "ImageDeleted", self.description, (self.image_tag,))
+
+
+class ImageArchived(NamedTuple):
+    """An image cannot be pulled any more, under any tag."""
+
+    repository: Repository
+    image_id: int
+    description: Description
+
+    def rows(self) -> Iterable[NewEvent]:
+        yield _row(self.repository, "ImageArchived", self.description)
+
+
+class ImageRestored(NamedTuple):
+    """An archived image can be pulled again since `last_activated_at` (epoch milliseconds)."""
+
+    repository: Repository
+    image_id: int
+    description: Description
+    last_activated_at: int
+
+    def rows(self) -> Iterable[NewEvent]:
+        yield _row(self.repository, "ImageRestored", self.description, last_activated_at=self.last_activated_at)
+
+
+def _by_tag(repository: Repository, type: str, description: Description, tags: tuple[str, ...]) -> Iterator[NewEvent]:
+    for tag in tags or (None,):
+        yield _row(repository, type, description, image_tag=tag)
+
+
+def _row(repository: Repository, type: str, description: Description, **more: Any) -> NewEvent:
+    return NewEvent(repository.registry, repository.repository_name, type, description._asdict() | more)
+
+
+# --- what is in the database ------------------------------------------------------------------------------------------
+
+_DESCRIBED = (
+    images.c.image_digest,
+    images.c.image_manifest_media_type,
+    images.c.artifact_media_type,
+    images.c.subject_manifest_digest,
 )
+_ONE = Prepared(select(*_DESCRIBED).where(images.c.id == bindparam("image_id")))
 _ALL = Prepared(
-    select(
-        images.c.image_digest,
-        images.c.image_manifest_media_type,
-        images.c.artifact_media_type,
-        images.c.subject_manifest_digest,
-        image_tags.c.image_tag,
-    )
+    select(images.c.id, image_tags.c.image_tag, *_DESCRIBED)
     .outerjoin(image_tags, image_tags.c.image_id == images.c.id)
     .where(images.c.repository_id == bindparam("repository_id"))
     .order_by(images.c.id, image_tags.c.id)
 )
 
 
-def image_pushed(
-    call: Call,
-    repository: Repository,
-    image_digest: str,
-    tags: Sequence[str],
-    manifest_media_type: str,
-    artifact_media_type: str | None,
-    *,
-    is_referrer: bool,
-) -> None:
-    """One event for each tag that was set; one without a tag for an image that was pushed without any."""
-    facts = _facts(image_digest, manifest_media_type, artifact_media_type, is_referrer=is_referrer)
-    for tag in tags or (None,):
-        _emit(call, repository, "ImagePushed", facts | {"image_tag": tag})
+def describe(call: Call, image_id: int) -> Description:
+    """What events say of a stored image."""
+    return _description(*_ONE.first(call.connection, image_id=image_id))
 
 
-def image_deleted(call: Call, repository: Repository, image_id: int, tags: Sequence[str]) -> None:
-    """One event for each tag that is taken away; one without a tag for an untagged image. Before it is gone."""
-    facts = facts_of(call, image_id)
-    for tag in tags or (None,):
-        _emit(call, repository, "ImageDeleted", facts | {"image_tag": tag})
-
-
-def all_deleted(call: Call, repository: Repository) -> None:
-    """The same for every image of a repository that goes itself."""
+def all_deleted(call: Call, repository: Repository) -> Iterator[ImageDeleted]:
+    """A fact for each image of a repository that is deleted itself."""
     rows = _ALL.all(call.connection, repository_id=repository.id)
-    found = (
-        _facts(digest, media_type, artifact, is_referrer=subject is not None) | {"image_tag": tag}
-        for digest, media_type, artifact, subject, tag in rows
-    )
-    emit_all(call, repository.registry, repository.repository_name, "ImageDeleted", found)
+    for image_id, of_image in groupby(rows, key=lambda row: row[0]):
+        found = list(of_image)
+        tags = tuple(row[1] for row in found if row[1] is not None)
+        yield ImageDeleted(repository, image_id, _description(*found[0][2:]), tags)
 
 
-def image_archived(call: Call, repository: Repository, image_id: int) -> None:
-    _emit(call, repository, "ImageArchived", facts_of(call, image_id))
-
-
-def image_restored(call: Call, repository: Repository, image_id: int) -> None:
-    """At the instant at which it can be pulled again."""
-    _emit(call, repository, "ImageRestored", facts_of(call, image_id) | {"last_activated_at": call.now})
-
-
-def facts_of(call: Call, image_id: int) -> dict[str, Any]:
-    image_digest, media_type, artifact, subject = _KIND.first(call.connection, image_id=image_id)
-    return _facts(image_digest, media_type, artifact, is_referrer=subject is not None)
-
-
-def _facts(
-    image_digest: str, manifest_media_type: str, artifact_media_type: str | None, *, is_referrer: bool
-) -> dict[str, Any]:
-    return {
-        "image_digest": image_digest,
-        "manifest_media_type": manifest_media_type,
-        "artifact_media_type": artifact_media_type,
-        "is_referrer": is_referrer,
-    }
-
-
-def _emit(call: Call, repository: Repository, type: str, facts: dict[str, Any]) -> None:
-    emit(call, repository.registry, repository.repository_name, type, facts)
+def _description(image_digest: str, media_type: str, artifact: str | None, subject: str | None) -> Description:
+    return Description(image_digest, media_type, artifact, subject is not None)

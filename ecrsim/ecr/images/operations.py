@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
+from ecrsim.contract.additions import added
 from ecrsim.contract.operations import operation
 from ecrsim.contract.shape import Entries
 from ecrsim.core import page
@@ -222,7 +225,11 @@ def _passes(row: Any, status: str | None, tagged: bool | None) -> bool:
 def _details(call: Call, repository: Repository, rows: list[Any]) -> Entries | list[Any]:
     if not rows:
         return []
-    tags = listing.tags_by_image(call, [row[0] for row in rows])
+    numbers = [row[0] for row in rows]
+    tags = listing.tags_by_image(call, numbers)
+    more = {
+        number: orjson.dumps(members) for number, members in added(call, "DescribeImages", repository, numbers).items()
+    }
     account, name = repository.registry_id, repository.repository_name
 
     def describe(row: Any) -> dict[str, Any]:
@@ -241,9 +248,10 @@ def _details(call: Call, repository: Repository, rows: list[Any]) -> Entries | l
             "imageStatus": image["image_status"],
             "lastArchivedAt": image["last_archived_at"],
             "lastActivatedAt": image["last_activated_at"],
+            **(orjson.loads(row[2]) if row[2] else {}),
         }
 
-    entries = [(row, tuple(tags.get(row[0], ()))) for row in rows]
+    entries = [(row, tuple(tags.get(row[0], ())), more.get(row[0])) for row in rows]
     return Entries(entries, describe, ("DescribeImages", account, name))
 
 

@@ -18,6 +18,7 @@ from ecrsim.core.errors import (
     LayersNotFoundException,
     ReferencedImagesNotFoundException,
 )
+from ecrsim.core.facts import record
 from ecrsim.core.jobs import cancel
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events, quotas, rules
@@ -208,6 +209,7 @@ def put_image(
     repeatable: bool = False,
     layers_required: bool = True,
     known_members_only: bool = False,
+    origin: events.Origin = "push",
 ) -> Pushed:
     """Store an image and point `tags` at it. Runs inside a write transaction.
 
@@ -246,14 +248,9 @@ def put_image(
         _SET_TAGGED.run(call.connection, image_id=image_id, tagged=True)
     if image is None or changed or is_restored:
         kinds = parsed.media_type, parsed.artifact_media_type
-        events.image_pushed(
-            call,
-            repository,
-            image_digest,
-            tuple(moves) if is_restored else changed,
-            *kinds,
-            is_referrer=parsed.subject is not None,
-        )
+        description = events.Description(image_digest, *kinds, is_referrer=parsed.subject is not None)
+        told = tuple(moves) if is_restored else tuple(changed)
+        record(call, events.ImagePushed(repository, image_id, description, told, origin))
     return Pushed(image_digest, parsed.media_type, parsed.subject)
 
 
@@ -362,7 +359,7 @@ def activate(call: Call, repository: Repository, image_id: int) -> None:
     """From now on the image can be pulled again; its rules count its age from here (documented)."""
     _RESTORE.run(call.connection, image_id=image_id, now=call.now)
     cancel(call, COMPLETE_RESTORE, str(image_id))
-    events.image_restored(call, repository, image_id)
+    record(call, events.ImageRestored(repository, image_id, events.describe(call, image_id), call.now))
 
 
 def untag(call: Call, repository: Repository, image_tag: str) -> None:

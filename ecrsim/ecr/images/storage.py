@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, select, update
 
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import Prepared
+from ecrsim.core.facts import record
 from ecrsim.core.jobs import enqueue
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events
@@ -40,7 +41,7 @@ def archive(call: Call, repository: Repository, image: Image) -> bool:
     changed = _ARCHIVE.run(call.connection, image=image.id, before="ACTIVE", after="ARCHIVED", now=call.now)
     if changed.rowcount == 0:
         return False
-    events.image_archived(call, repository, image.id)
+    record(call, events.ImageArchived(repository, image.id, events.describe(call, image.id)))
     return True
 
 

@@ -1,23 +1,48 @@
-"""What a lifecycle policy did, or would do, as the outbox keeps it: in events of fewer than ten images (documented)."""
+"""What a lifecycle policy did, or would do: facts, and what the outbox keeps of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from ecrsim.core.events import emit
-from ecrsim.core.runtime import Call
+from ecrsim.core.events import NewEvent
 from ecrsim.ecr.lifecycle.policy import Policy
 from ecrsim.ecr.repositories.tables import Repository
 
+#: An event tells of fewer than ten images (documented).
 IMAGES_PER_EVENT = 9
 
 
+class PolicyExecuted(NamedTuple):
+    """A batch of a run was carried out: actions are `{image, rule_priority}`, failures have code and reason besides."""
+
+    repository: Repository
+    policy: dict[str, Any]
+    actions: Sequence[dict[str, Any]]
+    failures: Sequence[dict[str, Any]]
+
+    def rows(self) -> Iterable[NewEvent]:
+        return _rows(self.repository, "LifecyclePolicyExecuted", self.policy, self.actions, self.failures)
+
+
+class PolicyPreviewed(NamedTuple):
+    """Some results of a preview are known."""
+
+    repository: Repository
+    policy: dict[str, Any]
+    actions: Sequence[dict[str, Any]]
+
+    def rows(self) -> Iterable[NewEvent]:
+        return _rows(self.repository, "LifecyclePolicyPreviewed", self.policy, self.actions, ())
+
+
 def image_of(image_digest: str, tags: Sequence[str], pushed_at: int) -> dict[str, Any]:
+    """What the facts above say of an image; `pushed_at` in epoch milliseconds."""
     return {"digest": image_digest, "tags": list(tags), "pushed_at": pushed_at}
 
 
 def policy_of(policy: Policy, policy_id: str, policy_version: int, last_evaluated_at: int | None) -> dict[str, Any]:
+    """What the facts above say of a policy."""
     return {
         "rules": [rule._asdict() for rule in policy.rules],
         "policy_id": policy_id,
@@ -26,31 +51,13 @@ def policy_of(policy: Policy, policy_id: str, policy_version: int, last_evaluate
     }
 
 
-def policy_executed(
-    call: Call,
-    repository: Repository,
-    policy: dict[str, Any],
-    actions: Sequence[dict[str, Any]],
-    failures: Sequence[dict[str, Any]],
-) -> None:
-    """Actions are `{image, rule_priority}`, failures have `failure_code` and `failure_reason` besides."""
-    _emit(call, repository, "LifecyclePolicyExecuted", policy, actions, failures)
-
-
-def policy_previewed(
-    call: Call, repository: Repository, policy: dict[str, Any], actions: Sequence[dict[str, Any]]
-) -> None:
-    _emit(call, repository, "LifecyclePolicyPreviewed", policy, actions, ())
-
-
-def _emit(
-    call: Call,
+def _rows(
     repository: Repository,
     type: str,
     policy: dict[str, Any],
     actions: Sequence[dict[str, Any]],
     failures: Sequence[dict[str, Any]],
-) -> None:
+) -> Iterator[NewEvent]:
     size = IMAGES_PER_EVENT
     for begin in range(0, max(len(actions), len(failures)), size):
         facts = {
@@ -58,4 +65,4 @@ def _emit(
             "image_actions": list(actions[begin : begin + size]),
             "failures": list(failures[begin : begin + size]),
         }
-        emit(call, repository.registry, repository.repository_name, type, facts)
+        yield NewEvent(repository.registry, repository.repository_name, type, facts)

@@ -18,6 +18,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from ecrsim.core.clock import DAY, SECOND
 from ecrsim.core.db import Prepared, prepared_insert
+from ecrsim.core.facts import record
 from ecrsim.core.jobs import Job, enqueue, finish, job, waits
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import storage
@@ -198,7 +199,7 @@ def _act(call: Call, repository: Repository, policy: service.StoredPolicy, rows:
             actions.append(acted)
     text = policies.read(policy.lifecycle_policy_text)
     facts = events.policy_of(text, policy.policy_id, policy.policy_version, policy.last_evaluated_at)
-    events.policy_executed(call, repository, facts, actions, failures)
+    record(call, events.PolicyExecuted(repository, facts, actions, failures))
 
 
 def _apply(call: Call, repository: Repository, image: Image, action: str) -> dict[str, Any] | None:
@@ -316,7 +317,7 @@ def _report_results(call: Call, job: Job, repository: Repository, preview: servi
         }
         for row in rows
     ]
-    events.policy_previewed(call, repository, preview.policy or {}, images)
+    record(call, events.PolicyPreviewed(repository, preview.policy or {}, images))
     if len(rows) == PREVIEW_BATCH:
         service.update_preview(call, repository.id, last_reported=rows[-1].position)
         return True

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.dialects.sqlite import insert
 
+from ecrsim.contract.additions import added
 from ecrsim.contract.operations import operation
 from ecrsim.contract.questions import Arguments, Question
 from ecrsim.core.belonging import values_of
@@ -17,8 +18,10 @@ from ecrsim.ecr.registries.tables import account_settings
 
 @operation("DescribeRegistry", transaction="read")
 def describe_registry(call: Call) -> dict[str, Any]:
-    """The registry and its replication rules, of which there are none until replication is built."""
-    return {"registryId": registry_of(call).account, "replicationConfiguration": {"rules": []}}
+    """The registry and its replication rules, of which there are none until a capability adds some."""
+    registry = registry_of(call)
+    members = added(call, "DescribeRegistry", registry, [registry]).get(registry, {})
+    return {"registryId": registry.account, "replicationConfiguration": {"rules": []}, **members}
 
 
 def _ask_with_setting(plain: Question, arguments: Arguments) -> list[Question]:

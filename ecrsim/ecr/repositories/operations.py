@@ -14,8 +14,6 @@ from ecrsim.core import page
 from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.errors import InvalidParameterException, RepositoryNotEmptyException
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.access.directory import changed
-from ecrsim.ecr.images.events import all_deleted
 from ecrsim.ecr.images.service import has_images
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories import rules, service
@@ -121,9 +119,7 @@ def delete_repository(
     if not force and has_images(call, repository):
         raise RepositoryNotEmptyException(repository_name=repository_name, registry_id=registry.account)
     answer = {"repository": service.describe(call, repository)}
-    all_deleted(call, repository)
     service.delete_repository(call, repository)
-    changed(call)  # its policy went with it, and another repository may take its name
     return answer
 
 

@@ -19,9 +19,11 @@ from ecrsim.core.errors import (
     RepositoryNotFoundException,
     TooManyTagsException,
 )
+from ecrsim.core.facts import record
 from ecrsim.core.ids import stable_uuid
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.repositories import rules
+from ecrsim.ecr.repositories.events import RepositoryDeleted
 from ecrsim.ecr.repositories.tables import NAMED, OF_REGISTRY, Repository, repositories, repository_tags
 
 _ONE = Prepared(select(repositories).where(NAMED))
@@ -121,6 +123,7 @@ def _kms(registry: Registry) -> str:
 
 def delete_repository(call: Call, repository: Repository) -> None:
     """The repository and all that hangs on it; bytes that nothing else uses go with the next gc."""
+    record(call, RepositoryDeleted(repository))
     call.connection.execute(delete(repositories).where(repositories.c.id == repository.id))
 
 

@@ -161,7 +161,7 @@ def test_one_that_dies_between_two_turns_is_tried_again(ecr, sim, started, befor
     assert [tag for tags in previewed(sim) for tag in tags] == EXPIRED
 
 
-@pytest.mark.parametrize("step", ["_INSERT_RESULT", "events"])
+@pytest.mark.parametrize("step", ["_INSERT_RESULT", "record"])
 def test_one_that_dies_within_a_turn_is_tried_again(ecr, sim, started, monkeypatch, step):
     class Dying:
         """What was asked for is done for once; from then on it is done, and then it dies."""
@@ -181,13 +181,13 @@ def test_one_that_dies_within_a_turn_is_tried_again(ecr, sim, started, monkeypat
         def many(self, *arguments: Any) -> None:
             self._die(self._real.many, *arguments)
 
-        def policy_previewed(self, *arguments: Any) -> None:
-            self._die(self._real.policy_previewed, *arguments)
+        def __call__(self, *arguments: Any) -> None:
+            self._die(self._real, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(jobs, step, Dying(getattr(jobs, step)))
         assert [ran.error for ran in run_due(sim.runtime)] == ["OSError: interrupted"]
-    assert kept(sim) == {"_INSERT_RESULT": 2, "events": 7}[step]
+    assert kept(sim) == {"_INSERT_RESULT": 2, "record": 7}[step]
     sim.advance(seconds=10)
     assert (seen(ecr), kept(sim)) == (("COMPLETE", EXPIRED, 7), 7)
     assert [tag for tags in previewed(sim) for tag in tags] == EXPIRED
