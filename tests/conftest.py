@@ -17,6 +17,7 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.config import with_values
 from ecrsim.contract import shape
+from tests.fuzz import budget
 
 PROVENANCE = {
     "recorded": "seen in an answer of the real service",
@@ -38,6 +39,10 @@ ALONE = ("e2e", "crash")
 def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in (PROVENANCE | TIERS).items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_report_header() -> str:
+    return f"fuzzer: FUZZ_SEED={budget.SEED} FUZZ_REQUESTS={budget.REQUESTS}"
 
 
 # Before pytest-xdist, which reads the groups, and before pytest's own -m.

@@ -75,6 +75,11 @@ def create_pages(runtime: Runtime) -> Flask:
         answer.status_code = error.code or 500
         return answer
 
+    @pages.errorhandler(UnicodeDecodeError)
+    def refuse_bytes(_: UnicodeDecodeError) -> Response:
+        # Whatever bytes stand in the request line arrive here; werkzeug decodes the query when it is asked for.
+        return _refusal(400, "The query is not UTF-8.")
+
     @pages.errorhandler(ServiceError)
     def fail(error: ServiceError) -> Response:
         return _refusal(error.status, error.message)

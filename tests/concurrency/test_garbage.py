@@ -91,6 +91,7 @@ def whole_image(client: Client, repository: str, reference: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_the_grace_period_covers_is_never_taken(server: Serving, client: Client, repository: str):
     """Layers wait for their manifest, sessions for their bytes, while everything that is due goes."""
 
@@ -122,6 +123,7 @@ def test_what_the_grace_period_covers_is_never_taken(server: Serving, client: Cl
             assert whole_image(client, repository, f"t{number}-{turn}")
 
 
+@pytest.mark.slow
 def test_without_a_grace_period_an_image_is_whole_or_refused(server: Serving, client: Client, repository: str):
     """The layers are shared by all pushers, so that each one's deletion is a chance to lose another's layer."""
     shared = [b"shared layer %d" % number * 3000 for number in range(3)]
@@ -153,6 +155,7 @@ def test_without_a_grace_period_an_image_is_whole_or_refused(server: Serving, cl
         whole_image(client, repository, f"z{number}")
 
 
+@pytest.mark.slow
 def test_an_upload_under_way_is_never_taken(server: Serving, client: Client, repository: str):
     """However short the period: a session is there until it expires."""
     pieces = [b"piece %d" % number * 30_000 for number in range(8)]

@@ -155,6 +155,7 @@ def test_slow_clients_hold_up_nobody(serving: Serving):
         each.close()
 
 
+@pytest.mark.slow
 def test_clients_that_died_leave_their_places(serving: Serving):
     """More of them than there are places, one after the other, without a word of parting."""
     for _ in range(50):

@@ -29,6 +29,7 @@ def run(*command, cwd):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "block",
     [block for block in blocks("python") if block.document in RUN],

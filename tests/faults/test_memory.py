@@ -76,6 +76,7 @@ def at_once(serving: Serving, work: Callable[[Client, int, threading.Barrier], N
         list(pool.map(run, numbers))
 
 
+@pytest.mark.slow
 def test_many_large_layers_at_once(tmp_path: Path):
     with Serving(tmp_path / "data", workers=1) as serving:
         client = Client(serving.url)

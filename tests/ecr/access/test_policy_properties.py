@@ -188,6 +188,7 @@ def additions(draw: st.DrawFn, effect: str) -> tuple[Request, Policies, Policies
     return request, policies, with_document(policies, field, chosen, more)
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(additions("Deny"))
 def test_adding_a_deny_never_allows_more(added: tuple[Request, Policies, Policies]):
@@ -195,6 +196,7 @@ def test_adding_a_deny_never_allows_more(added: tuple[Request, Policies, Policie
     assert decide(request, after).allowed <= decide(request, before).allowed
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(additions("Allow"))
 def test_adding_an_allow_never_denies_more(added: tuple[Request, Policies, Policies]):

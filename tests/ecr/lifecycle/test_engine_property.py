@@ -180,6 +180,7 @@ def events(decisions: list[Decision]) -> set[str]:
     return {decision.action + (" with its subject" if decision.rule_priority is None else "") for decision in decisions}
 
 
+@pytest.mark.slow
 def test_the_engine_agrees_with_a_second_reading_of_the_guide():
     rng = random.Random(SEED)  # noqa: S311 (the same cases each time)
     seen: Counter[str] = Counter()
