@@ -76,7 +76,8 @@ class Application:
         if why is None:
             return None
         if request.path.startswith("/v2/") or request.path == "/v2":
-            return render(RegistryError(403, "DENIED", why))
+            found = render(RegistryError(403, "DENIED", why))
+            return Answer(found.status, found.headers) if request.method == "HEAD" else found
         if request.path == "/" and sts.is_sts(request):
             return sts.refused(why)
         if request.path == "/" and request.method == "POST":

@@ -63,6 +63,7 @@ def test_the_refusal_is_in_the_form_of_its_plane(sim):
     assert api.json()["__type"] == "AccessDeniedException"
     registry = call_application(sim.app, "GET", "http://localhost/v2/", evil)
     assert registry.json()["errors"][0]["code"] == "DENIED"
+    assert call_application(sim.app, "HEAD", "http://localhost/v2/", evil).body == b""
     form = call_application(sim.app, "POST", "http://localhost/", {**FORM, **evil}, b"Action=GetCallerIdentity")
     assert b"<Code>AccessDenied</Code>" in form.body
 

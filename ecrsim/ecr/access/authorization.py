@@ -18,7 +18,7 @@ from ecrsim.core.db import Prepared
 from ecrsim.core.errors import AccessDeniedException
 from ecrsim.core.runtime import Call, Caller
 from ecrsim.ecr.access import audit, directory
-from ecrsim.ecr.access.documents import Document, Kind, read
+from ecrsim.ecr.access.documents import Document, Kind, parse, read
 from ecrsim.ecr.access.explanation import explain
 from ecrsim.ecr.access.policy import (
     Decision,
@@ -154,7 +154,8 @@ def _document(known: Memory, kind: Kind, row: Any) -> Document | None:
     text = row[0]
     found = known.documents.get((kind, text))
     if found is None:
-        found = known.documents[kind, text] = read(text, kind, kind.value)
+        # As an object, whose white space does not count: ECR rewrites a policy to more than one may send.
+        found = known.documents[kind, text] = read(parse(text), kind, kind.value)
     return found
 
 

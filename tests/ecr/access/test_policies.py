@@ -127,6 +127,12 @@ class TestRepositoryPolicy:
             constraint("policyText", "Member must have length less than or equal to 10240"),
         )
 
+    def test_it_may_be_rewritten_to_more_than_one_may_send(self, app):
+        text = json.dumps(document(*[statement("ecr:BatchGetImage", Principal="*")] * 90))
+        assert len(text) <= 10_240 < len(put(app, text)["policyText"])
+        assert json.loads(app.get_repository_policy(repositoryName="app")["policyText"]) == json.loads(text)
+        app.delete_repository_policy(repositoryName="app")
+
     @pytest.mark.documented
     def test_a_resource_may_be_there(self, app):
         put(app, document(statement("ecr:BatchGetImage", Principal="*")))
@@ -212,6 +218,12 @@ class TestRegistryPolicy:
         text = policy if isinstance(policy, str) else json.dumps(policy)
         assert refusal(ecr.put_registry_policy, policyText=text) == malformed("registry")
         assert refusal(ecr.get_registry_policy) == no_registry_policy()
+
+    def test_it_may_be_rewritten_to_more_than_one_may_send(self, ecr):
+        text = json.dumps(document(*REGISTRY["Statement"] * 60), separators=(",", ":"))
+        assert len(text) <= 10_240 < len(ecr.put_registry_policy(policyText=text)["policyText"])
+        assert ecr.create_repository(repositoryName="app")
+        ecr.delete_registry_policy()
 
     def test_its_length(self, ecr):
         text = json.dumps(REGISTRY)
