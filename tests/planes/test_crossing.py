@@ -138,14 +138,16 @@ def test_a_delete_of_the_api_is_a_delete_of_the_registry(planes: Planes):
         assert registry.call("HEAD", f"/v2/app/manifests/{reference}").status == 404
 
 
-def test_the_last_tag_takes_the_image_on_the_api_only(planes: Planes):
-    """BatchDeleteImage by its last tag removes the image (documented); DELETE by tag removes the tag (OCI end-9)."""
+@pytest.mark.parametrize("plane", ["api", "registry"])
+def test_the_last_tag_takes_the_image(planes: Planes, plane: str):
+    """Documented for BatchDeleteImage; inferred for DELETE by tag, which ECR answers by the same rule."""
     api, registry = planes.together()
+    deleting = api if plane == "api" else registry
     push(api, "app", IMAGE, "v1")
-    registry.delete("app", "v1")
-    assert tags_by_digest(api) == {IMAGE.digest: []}
-    registry.push_manifest("app", IMAGE.manifest, None, "v1")
-    api.delete("app", "v1")
+    registry.push_manifest("app", IMAGE.manifest, None, "v2")
+    deleting.delete("app", "v1")
+    assert tags_by_digest(api) == {IMAGE.digest: ["v2"]}
+    deleting.delete("app", "v2")
     assert tags_by_digest(api) == {}
 
 
