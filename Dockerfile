@@ -32,7 +32,6 @@ WORKDIR /data
 ENV ECRSIM_HOST=0.0.0.0 ECRSIM_DATA_DIR=/data PATH=/opt/ecrsim/bin:$PATH PYTHONUNBUFFERED=1
 VOLUME /data
 EXPOSE 5100
-# No proxy: docker passes on the proxy settings of its user, and 127.0.0.1 is not to be asked through one.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "-c", \
-    "from urllib.request import *; build_opener(ProxyHandler({})).open('http://127.0.0.1:5100/_ecrsim/health', timeout=2)"]
+# It reads the same variables as the server: set ECRSIM_PORT, and not the option --port of a command of one's own.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["ecrsim", "wait", "--timeout", "2"]
 CMD ["ecrsim", "serve"]

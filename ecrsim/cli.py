@@ -6,7 +6,9 @@ Exit codes: 0 done, 1 it could not be done (a message on standard error says why
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ecrsim import __version__
-from ecrsim.config import Config, ConfigError, load
+from ecrsim.config import Config, ConfigError, load, strange_variables
 from ecrsim.core.printable import printable
 from ecrsim.exports import exports
 from ecrsim.simulator.command import add_lifecycle_commands
@@ -30,8 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load(knobs, file=getattr(options, "config", None))
     except ConfigError as error:
         parser.error(str(error))
+    for sentence in strange_variables():
+        print(f"ecrsim: {printable(sentence)}", file=sys.stderr)
     command: Command = options.command
-    return command(config, options)
+    try:
+        status = command(config, options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has seen enough. Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return status
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -48,10 +61,16 @@ def make_parser() -> argparse.ArgumentParser:
     _add(commands, "doctor", _doctor, "say what is right and wrong with a set-up", checked + named)
     stored = ("data_dir", "database_url", "blob_store")
     gc = _add(commands, "gc", _gc, "collect layers and uploads that nothing needs any more", stored)
-    gc.add_argument("--grace", type=_whole, metavar="SECONDS", help="how long a layer stays after its last use")
+    kept = "how long a layer stays after its last use: 1d, 12h, or a number of seconds"
+    gc.add_argument("--grace", type=_seconds, metavar="DURATION", help=kept)
     store = commands.add_parser("store", help="the blob store", description="the blob store.", allow_abbrev=False)
     owned = store.add_subparsers(title="commands", required=True)
     _add(owned, "adopt", _adopt, "give the blob store to this database, whichever had it before", stored)
+    ready = _add(commands, "wait", _wait, "wait until an ecrsim answers", ("host", "port"))
+    longest = "how long at most: 30s, 2m, or a number of seconds (default: 30)"
+    ready.add_argument("--timeout", type=_seconds, default=30, metavar="DURATION", help=longest)
+    shell = _add(commands, "completion", _completion, "print a script that completes commands in a shell", ())
+    shell.add_argument("shell", choices=("bash", "zsh", "fish"))
     coverage = _add(commands, "coverage", _coverage, "list the operations, built and not built yet", ())
     coverage.add_argument("--markdown", action="store_true", help="as in docs/coverage.md")
     why = _add(commands, "explain", _explain, "say why a principal may or may not do something", ("host", "port"))
@@ -81,9 +100,19 @@ def _add_time(commands: Any) -> None:
     turned = _add(commands, "advance", _advance, "turn the clock forward, and run what is due on the way", place)
     turned.add_argument("duration", type=_duration, metavar="DURATION", help="14d, 12h, 90s, 2w, 1d12h")
     clock = _add(commands, "clock", _clock, "show the clock, stop it, or give it back to the real time", place)
-    clock.add_argument("mode", nargs="?", choices=("show", "freeze", "real"), default="show")
-    clock.add_argument("time", nargs="?", metavar="TIME", help="freeze: at this ISO 8601 time (default: now)")
-    _add(commands, "reset", _reset, "forget every repository and setting, and turn the clock back", place)
+    clock.set_defaults(mode="show")
+    modes = clock.add_subparsers(title="commands", dest="mode")
+    for mode, summary in (
+        ("show", "show the clock"),
+        ("freeze", "stop the clock, now or at a time"),
+        ("real", "give the clock back to the real time"),
+    ):
+        # Left out where it is not given: what stands before the mode holds as well.
+        part = _add(modes, mode, _clock, summary, place, default=argparse.SUPPRESS)
+        if mode == "freeze":
+            part.add_argument("time", nargs="?", metavar="TIME", help="an ISO 8601 time (default: now)")
+    forget = _add(commands, "reset", _reset, "forget every repository and setting, and turn the clock back", place)
+    forget.add_argument("--yes", action="store_true", help="without asking who sits at the terminal")
     found = _add(commands, "events", _events, "print events, as EventBridge would deliver them", place)
     found.add_argument(
         "--follow", action="store_true", help="those that are still to come, as they come; ends by Ctrl-C"
@@ -97,12 +126,14 @@ def _add_time(commands: Any) -> None:
     found.add_argument("--json", action="store_true", help="whole, one JSON object a line")
 
 
-def _add(commands: Any, name: str, command: Command, summary: str, knobs: tuple[str, ...]) -> argparse.ArgumentParser:
+def _add(
+    commands: Any, name: str, command: Command, summary: str, knobs: tuple[str, ...], default: Any = None
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=f"{summary}.", allow_abbrev=False
     )
     parser.set_defaults(command=command)
-    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file")
+    parser.add_argument("--config", metavar="FILE", default=default, help="settings from a TOML file")
     types = get_type_hints(Config)
     for knob in fields(Config):
         if knob.name not in knobs or not knob.metadata["flag"]:
@@ -110,20 +141,24 @@ def _add(commands: Any, name: str, command: Command, summary: str, knobs: tuple[
         flag = f"--{knob.name.replace('_', '-')}"
         text = knob.metadata["help"].replace("%", "%%")
         if types[knob.name] is bool:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=text)
         else:
             shown = f" (default: {knob.default})" if knob.default not in ("", None) else ""
             parser.add_argument(
                 flag,
                 type=types[knob.name],
                 choices=knob.metadata["choices"] or None,
+                default=default,
                 metavar=None if knob.metadata["choices"] else knob.name.rpartition("_")[2].upper(),
                 help=text + shown,
             )
     return parser
 
 
-def _serve(config: Config, _: argparse.Namespace) -> int:
+def _serve(config: Config, options: argparse.Namespace) -> int:
+    # Only what was typed: the image sets the variable for all of its commands.
+    if config.ephemeral and options.data_dir:
+        print("ecrsim: --data-dir has no effect with --ephemeral: leave one of the two out", file=sys.stderr)
     # Imported here: the HTTP server costs 80 ms that the other commands do without.
     from ecrsim.serving import StartError, serve_in
 
@@ -138,6 +173,11 @@ def _whole(text: str) -> int:
     if number < 0:
         raise ValueError(text)
     return number
+
+
+def _seconds(text: str) -> int:
+    """`1d`, or a plain number of seconds."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 13 else _duration(text)
 
 
 def _duration(text: str) -> int:
@@ -204,6 +244,21 @@ def _coverage(_: Config, options: argparse.Namespace) -> int:
     from ecrsim.coverage import markdown, table
 
     print(markdown() if options.markdown else table())
+    return 0
+
+
+def _wait(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 40 ms of urllib that the other commands do without.
+    from ecrsim.remote.health import wait
+
+    return _asking(wait, config, options)
+
+
+def _completion(_: Config, options: argparse.Namespace) -> int:
+    # Imported here: 20 ms that the other commands do without.
+    from ecrsim.completion import script
+
+    print(script(make_parser(), options.shell))
     return 0
 
 

@@ -68,7 +68,7 @@ def serve(config: Config) -> int:
     configure_logging(config.log_format)
     config = with_values(config, port=_port_to_use(config.host, config.port))
     if config.wants_tls:
-        config = with_values(config, tls_port=_port_to_use(config.host, config.tls_port))
+        config = with_values(config, tls_port=_port_to_use(config.host, config.tls_port, "--tls-port"))
     _allow_open_files(config.connections)
     ours, theirs = Pipe(duplex=False)
     with tempfile.NamedTemporaryFile(prefix="ecrsim-relayed-") as table:
@@ -138,7 +138,7 @@ def _allow_open_files(connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _port_to_use(host: str, port: int) -> int:
+def _port_to_use(host: str, port: int, option: str = "--port") -> int:
     """A port that nobody listens on. Workers share theirs: without a look, a second ecrsim would share it too."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -146,7 +146,8 @@ def _port_to_use(host: str, port: int) -> int:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StartError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+            advice = f"choose another with {option}, or ask `ecrsim doctor` who is there"
+            raise StartError(f"cannot listen on {host} port {port}: {error.strerror or error}; {advice}") from error
         return int(probe.getsockname()[1])
 
 

@@ -10,15 +10,22 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from ecrsim.admin.arguments import json_answer, json_body, number
+from ecrsim.contract.models import SERVICES, service
 from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.clock import iso
-from ecrsim.core.runtime import Caller, Runtime
+from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.ecr.access import audit
 from ecrsim.ecr.access.authorization import explanation_of
-from ecrsim.ecr.access.directory import DirectoryError, replace_all
+from ecrsim.ecr.access.directory import DirectoryError, known_arns, replace_all
 from ecrsim.ecr.access.explanation import minimal_policy
+from ecrsim.spelling import hint
 
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::(\d{12}):.+", re.ASCII)
+_NAMED = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(?:user|role)/.+", re.ASCII)
+_SESSION = re.compile(r"(arn:aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+", re.ASCII)
+_QUESTION = {"principal", "action", "resource", "context"}
+#: Actions that no operation has (service authorization reference).
+_RIGHTS = {"BatchImportUpstreamImage", "GetImageCopyStatus", "ReplicateImage"}
 _ACTION = re.compile(r"ecr(?:-public)?:[A-Za-z]+")
 _MAX_PAGE = 1000
 
@@ -40,6 +47,8 @@ def access_routes(runtime: Runtime) -> Blueprint:
     def explain() -> Response:
         """The decision for a principal, an action and a resource; of a denial, what would have allowed it."""
         body = json_body()
+        for member in body.keys() - _QUESTION:
+            raise BadRequest(f"there is no member {member}{hint(member, _QUESTION)}")
         principal, action, resource = (str(body.get(name, "")) for name in ("principal", "action", "resource"))
         context = body.get("context", {})
         if not isinstance(context, Mapping):
@@ -47,12 +56,12 @@ def access_routes(runtime: Runtime) -> Blueprint:
         match = _PRINCIPAL.fullmatch(principal)
         if match is None:
             raise BadRequest("principal is the ARN of a user, a role, a session or root")
-        if not _ACTION.fullmatch(action):
-            raise BadRequest("action is one of ecr's: ecr:PutImage")
+        action = _known_action(action)
         registry, name = _target(runtime, match[1], resource)
         caller = Caller(match[1], registry.region, principal)
         given = {key.lower(): [str(item) for item in _list(value)] for key, value in context.items()}
         with runtime.call(caller) as call:
+            _check_known(call, principal)
             return json_answer(explanation_of(call, action, registry, name, given))
 
     @routes.get("/audit")
@@ -77,6 +86,32 @@ def access_routes(runtime: Runtime) -> Blueprint:
         return json_answer(minimal_policy(done))
 
     return routes
+
+
+def _known_action(text: str) -> str:
+    """The action as IAM spells it, of whatever case. BadRequest, with the nearest, when there is none."""
+    if not _ACTION.fullmatch(text):
+        raise BadRequest("action is one of ecr's: ecr:PutImage")
+    known = {f"{name}:{operation}" for name in SERVICES for operation in service(name).operations}
+    known |= {f"ecr:{right}" for right in _RIGHTS}
+    found = {action.lower(): action for action in known}.get(text.lower())
+    if found is None:
+        raise BadRequest(f"there is no action {text}{hint(text, known)}")
+    return found
+
+
+def _check_known(call: Call, principal: str) -> None:
+    """BadRequest for a user, a role, or a session of a role, that is not known: with the nearest."""
+    session = _SESSION.fullmatch(principal)
+    if session is None and not _NAMED.fullmatch(principal):
+        return
+    known = known_arns(call.connection)
+    if session is not None:
+        # A session's ARN leaves out the path of its role.
+        principal = f"{session[1]}:iam::{session[2]}:role/{session[3]}"
+        known = {re.sub(r":role/.*/", ":role/", each) for each in known}
+    if principal not in known:
+        raise BadRequest(f"nobody is known as {principal}{hint(principal, known)}")
 
 
 def _target(runtime: Runtime, account: str, resource: str) -> tuple[Registry, str | None]:

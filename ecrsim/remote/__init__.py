@@ -31,7 +31,7 @@ def ask(config: Config, method: str, path: str, body: Any = None, *, timeout: fl
         try:
             return json.load(answer)
         except ValueError as error:
-            raise RemoteError(f"what answers on {config.host} port {config.port} is no ecrsim") from error
+            raise _stranger(config) from error
 
 
 @contextlib.contextmanager
@@ -45,10 +45,8 @@ def answering(
     timeout: float | None = _PATIENCE,
 ) -> Iterator[http.client.HTTPResponse]:
     """An answer, to be read in the block. RemoteError."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
-    authority = f"{f'[{host}]' if ':' in host else host}:{config.port}"
     request = urllib.request.Request(
-        f"http://{authority}{path}", method=method, data=content, headers=dict(headers or {})
+        f"http://{_authority(config)}{path}", method=method, data=content, headers=dict(headers or {})
     )
     if config.admin_token:
         request.add_header("Authorization", f"Bearer {config.admin_token}")
@@ -57,14 +55,50 @@ def answering(
         with opener.open(request, timeout=timeout) as answer:
             yield answer
     except urllib.error.HTTPError as error:
+        message = _message(error.read())
+        if message is None:
+            raise _stranger(config) from error
+        if error.code == 401 and not config.admin_token:
+            message += " Set ECRSIM_ADMIN_TOKEN to it."
         kind = Unreachable if error.code == 503 else RemoteError
-        raise kind(_message(error.read()) or f"HTTP {error.code}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"no ecrsim answers on {host} port {config.port}: {error}") from error
+        raise kind(message) from error
+    except http.client.RemoteDisconnected as error:
+        raise Unreachable(f"what answers on {_place(config)} broke off") from error
+    except http.client.HTTPException as error:
+        raise _stranger(config) from error
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise Unreachable(
+            f"no ecrsim answers on {_place(config)} ({getattr(reason, 'strerror', None) or reason}): start one with "
+            f"`ecrsim serve --port {config.port}`, or say where it is with --host and --port"
+        ) from error
 
 
-def _message(body: bytes) -> str:
+def address(config: Config) -> str:
+    """`http://127.0.0.1:5100`: where this machine reaches what listens as the settings say."""
+    return f"http://{_authority(config)}"
+
+
+def _authority(config: Config) -> str:
+    host = _host(config)
+    return f"{f'[{host}]' if ':' in host else host}:{config.port}"
+
+
+def _host(config: Config) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
+
+
+def _place(config: Config) -> str:
+    return f"{_host(config)} port {config.port}"
+
+
+def _stranger(config: Config) -> RemoteError:
+    return RemoteError(f"what answers on {_place(config)} is no ecrsim: say where it is with --host and --port")
+
+
+def _message(body: bytes) -> str | None:
+    """What ecrsim said; None when it was not ecrsim who spoke."""
     try:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
-        return body.decode(errors="replace")[:200]
+        return None

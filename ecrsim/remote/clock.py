@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
+import threading
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from ecrsim.config import Config
 from ecrsim.core.printable import printable
-from ecrsim.remote import RemoteError, ask
+from ecrsim.remote import RemoteError, address, ask
 
 #: Jobs that are listed one by one; more are counted.
 _LISTED = 20
+#: Seconds between two looks at a clock that is being advanced.
+_GLANCE = 0.5
+#: Back to the beginning of a terminal's line, which is empty then.
+_CLEARED = "\r\x1b[K"
 
 
 def advance(config: Config, options: argparse.Namespace) -> int:
     """Prints the new time, and what ran on the way. However long that takes."""
-    found = ask(config, "POST", "/_ecrsim/clock/advance", {"seconds": options.duration}, timeout=None)
+    with _progress(config):
+        found = ask(config, "POST", "/_ecrsim/clock/advance", {"seconds": options.duration}, timeout=None)
     print(_shown(found))
     ran = found["ran"]
     if len(ran) <= _LISTED:
@@ -38,8 +47,6 @@ def _described(config: Config, ran: dict[str, Any]) -> str:
 
 def clock(config: Config, options: argparse.Namespace) -> int:
     """Prints what the clock shows, after it was frozen or given back to the real time."""
-    if options.time is not None and options.mode != "freeze":
-        raise RemoteError(f"a time goes with freeze alone: ecrsim clock freeze {options.time}")
     match options.mode:
         case "freeze":
             now = {} if options.time is None else {"now": options.time}
@@ -56,8 +63,42 @@ def _shown(found: dict[str, Any]) -> str:
     return f"{found['now']} {found['mode']}"
 
 
-def reset(config: Config, _: argparse.Namespace) -> int:
-    """Forgets every registry, and what the clock was turned to."""
+@contextlib.contextmanager
+def _progress(config: Config) -> Iterator[None]:
+    """Where somebody looks, and it takes long: a line of standard error says where the clock has come to."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    shown = threading.Thread(target=_show_clock, args=(config, over), daemon=True)
+    shown.start()
+    try:
+        yield
+    finally:
+        over.set()
+        shown.join()
+
+
+def _show_clock(config: Config, over: threading.Event) -> None:
+    is_shown = False
+    while not over.wait(_GLANCE):
+        with contextlib.suppress(RemoteError):
+            now = ask(config, "GET", "/_ecrsim/clock")["now"]
+            sys.stderr.write(f"{_CLEARED}advancing: {now}")
+            sys.stderr.flush()
+            is_shown = True
+    if is_shown:
+        sys.stderr.write(_CLEARED)
+        sys.stderr.flush()
+
+
+def reset(config: Config, options: argparse.Namespace) -> int:
+    """Forgets every registry, and what the clock was turned to. A person is asked first, and a program is not."""
+    if sys.stdin.isatty() and not options.yes:
+        sys.stderr.write(f"Forget every repository, image and setting of the ecrsim on {address(config)}? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise RemoteError("nothing was forgotten")
     ask(config, "POST", "/_ecrsim/reset", timeout=None)
     print("ecrsim is empty")
     return 0

@@ -242,7 +242,22 @@ class TestExplain:
         know(sim, {"roles": [role]})
         assert ask(sim, f"arn:aws:iam::{ACCOUNT}:role/ci", "ecr:ListImages").json()["allowed"]
 
+    @pytest.mark.parametrize("action", ["ecr:putimage", "ecr:ReplicateImage", "ecr-public:PutImage"])
+    @pytest.mark.parametrize(
+        "principal",
+        [
+            f"arn:aws:iam::{ACCOUNT}:root",
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/ci/build",
+            f"arn:aws:iam::{ACCOUNT}:role/team/ci",
+        ],
+    )
+    def test_what_is_known_by_another_spelling(self, sim, action, principal):
+        trust = document({"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"})
+        know(sim, {"roles": [{"name": "ci", "path": "/team/", "trust": trust}]})
+        assert ask(sim, principal, action).status == 200
+
     def test_it_is_not_in_the_audit(self, sim, app):
+        know(sim, {"users": [user("dev")]})
         before = audit(sim)["next"]
         ask(sim)
         assert audit(sim)["next"] == before
@@ -255,9 +270,20 @@ class TestExplain:
             ({"action": "s3:GetObject"}, "action is one of ecr's"),
             ({"resource": "app"}, "resource is the ARN of a repository, or *"),
             ({"context": []}, "context is an object of condition keys"),
+            ({"action": "ecr:PutImages"}, "there is no action ecr:PutImages; the nearest is ecr:PutImage"),
+            ({"action": "ecr:Zzz"}, "there is no action ecr:Zzz"),
+            ({"principle": DEV}, "there is no member principle; the nearest is principal"),
+            ({"principal": f"{DEV}s"}, f"nobody is known as {DEV}s; the nearest is {DEV}"),
+            ({"principal": f"arn:aws:iam::{ACCOUNT}:role/c"}, f"the nearest is arn:aws:iam::{ACCOUNT}:role/team/ci"),
+            (
+                {"principal": f"arn:aws:sts::{ACCOUNT}:assumed-role/ic/build"},
+                f"nobody is known as arn:aws:iam::{ACCOUNT}:role/ic; the nearest is arn:aws:iam::{ACCOUNT}:role/ci",
+            ),
         ],
     )
     def test_what_cannot_be_asked(self, sim, more, text):
+        trust = document({"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"})
+        know(sim, {"users": [user("dev")], "roles": [{"name": "ci", "path": "/team/", "trust": trust}]})
         answer = ask(sim, **more)
         assert (answer.status, text in answer.json()["message"]) == (400, True)
 

@@ -22,7 +22,7 @@ TIERS = (
     ("controlplane", "dataplane", "admin", "console"),
     ("app",),
     ("door",),
-    ("coverage", "doctor", "front", "logs", "remote", "storage", "testing", "tls"),
+    ("completion", "coverage", "doctor", "front", "logs", "remote", "storage", "testing", "tls"),
     ("simulator",),
     ("doors", "server"),
     ("serving",),

@@ -77,7 +77,10 @@ def test_one_line_says_that_it_is_ready(start):
 def test_a_port_in_use_is_refused(server, tmp_path):
     taken = serve("--port", str(server.port), "--data-dir", str(tmp_path / "data"))
     assert (taken.returncode, taken.stdout) == (1, "")
-    assert taken.stderr == f"ecrsim: cannot listen on 127.0.0.1 port {server.port}: Address already in use\n"
+    assert taken.stderr == (
+        f"ecrsim: cannot listen on 127.0.0.1 port {server.port}: Address already in use; "
+        "choose another with --port, or ask `ecrsim doctor` who is there\n"
+    )
 
 
 def test_a_port_of_https_in_use_is_refused(server, tmp_path):
@@ -85,6 +88,7 @@ def test_a_port_of_https_in_use_is_refused(server, tmp_path):
     taken = serve(*options, "--data-dir", str(tmp_path / "data"))
     assert (taken.returncode, taken.stdout) == (1, "")
     assert f"cannot listen on 127.0.0.1 port {server.port}: Address already in use" in taken.stderr
+    assert "choose another with --tls-port" in taken.stderr
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -21,6 +21,7 @@ from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, read
 from ecrsim.ecr.access.managed import managed_policy
 from ecrsim.ecr.access.tables import access_keys, identity_providers, principals
 from ecrsim.ecr.access.webidentity import read_keys
+from ecrsim.spelling import hint
 
 _NAME = re.compile(r"[\w+=,.@-]{1,64}")
 _PATH = re.compile(r"/(?:[\w+=,.@-]+/)*")
@@ -78,6 +79,11 @@ def _json(text: str | None) -> Any:
 def find_principal(connection: Connection, arn: str) -> Any:
     """The row of a user or role, None when there is none."""
     return connection.execute(select(principals).where(principals.c.arn == arn)).one_or_none()
+
+
+def known_arns(connection: Connection) -> set[str]:
+    """Of all users and roles."""
+    return set(connection.execute(select(principals.c.arn)).scalars())
 
 
 def find_provider(connection: Connection, issuer: str) -> Any:
@@ -156,7 +162,7 @@ def _entries(document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     for entry in entries:
         for member in entry:
             if member not in _MEMBERS[name]:
-                raise DirectoryError(f"an entry of {name} has no member {member}")
+                raise DirectoryError(f"an entry of {name} has no member {member}{hint(member, _MEMBERS[name])}")
     return entries
 
 
