@@ -25,7 +25,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     literal_column,
     select,
     update,
@@ -33,7 +32,7 @@ from sqlalchemy import (
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.clock import HOUR, MINUTE, SECOND
-from ecrsim.core.db import Json, Prepared, metadata
+from ecrsim.core.db import Json, Prepared, metadata, prepared_insert
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Call, Runtime, root_caller
 
@@ -106,6 +105,18 @@ _COUNTS = select(jobs.c.state, func.count().label("number")).group_by(jobs.c.sta
 _NEXT = Prepared(
     select(jobs).where(_IS_PENDING, jobs.c.run_at <= bindparam("until")).order_by(jobs.c.run_at, jobs.c.id).limit(1)
 )
+#: Prepared: a year of daily runs is thousands of them, one after the other.
+_INSERT = prepared_insert(
+    jobs,
+    *("run_at", "due_at", "kind", "key", "registry_id", "region", "registry_kind", "payload", "attempts", "state"),
+)
+_CANCEL = Prepared(delete(jobs).where(jobs.c.kind == bindparam("kind"), jobs.c.key == bindparam("key"), _IS_PENDING))
+_WAITS = Prepared(select(jobs.c.id).where(jobs.c.id == bindparam("number"), _IS_PENDING))
+_FINISH = Prepared(
+    update(jobs)
+    .where(jobs.c.id == bindparam("number"), _IS_PENDING)
+    .values(state="DONE", error=None, ran_at=bindparam("now"))
+)
 
 
 def job(
@@ -129,9 +140,10 @@ def enqueue(
     """A job of this kind and key at `run_at`; one that is pending already is put off or brought forward to then."""
     # Always a row of its own: what is running already, as it was asked for before, does not count as this one's run.
     cancel(call, kind, key)
-    values = {"run_at": run_at, "due_at": run_at, "payload": payload or {}, "attempts": 0, "state": "PENDING"}
+    values = {"run_at": run_at, "due_at": run_at, "attempts": 0, "state": "PENDING"}
     place = {"registry_id": registry.account, "region": registry.region, "registry_kind": registry.kind}
-    call.connection.execute(insert(jobs).values(**values, **place, kind=kind, key=key))
+    text = orjson.dumps(payload or {}).decode()
+    _INSERT.run(call.connection, payload=text, kind=kind, key=key, **values, **place)
 
 
 def pending(call: Call, kind: str, key: str) -> int | None:
@@ -142,7 +154,7 @@ def pending(call: Call, kind: str, key: str) -> int | None:
 
 def cancel(call: Call, kind: str, key: str) -> None:
     """Forget the pending job, if there is one."""
-    call.connection.execute(delete(jobs).where(jobs.c.kind == kind, jobs.c.key == key, _IS_PENDING))
+    _CANCEL.run(call.connection, kind=kind, key=key)
 
 
 def bring_forward(connection: Connection, milliseconds: int) -> None:
@@ -153,8 +165,7 @@ def bring_forward(connection: Connection, milliseconds: int) -> None:
 
 def waits(call: Call, job: Job) -> bool:
     """False when it was done, put off or forgotten since it was found."""
-    query = select(jobs.c.id).where(jobs.c.id == job.id, _IS_PENDING)
-    return call.connection.execute(query).first() is not None
+    return _WAITS.first(call.connection, number=job.id) is not None
 
 
 def finish(call: Call, job: Job) -> bool:
@@ -162,13 +173,11 @@ def finish(call: Call, job: Job) -> bool:
 
     False when the job waits no more: it was put off or forgotten since it was found.
     """
-    changed = call.connection.execute(
-        update(jobs).where(jobs.c.id == job.id, _IS_PENDING).values(state="DONE", error=None, ran_at=call.now)
-    )
-    oldest = select(jobs.c.id).where(jobs.c.state == "DONE").order_by(jobs.c.id.desc()).offset(KEPT)
+    changed = _FINISH.run(call.connection, number=job.id, now=call.now)
     if job.id % 100 == 0:
+        oldest = select(jobs.c.id).where(jobs.c.state == "DONE").order_by(jobs.c.id.desc()).offset(KEPT)
         call.connection.execute(delete(jobs).where(jobs.c.id.in_(oldest)))
-    return changed.rowcount > 0
+    return bool(changed.rowcount > 0)
 
 
 def page(connection: Connection, after: int, limit: int, state: str | None = None) -> list[Job]:

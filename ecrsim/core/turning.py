@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from ecrsim.core.clock import END_OF_TIME, REAL, Clock, Setting, parse_iso
-from ecrsim.core.db import Database, properties
+from ecrsim.core.db import Database, Prepared, prepared_insert, properties
 
 _CLOCK = "clock"
 _STARTED = "clock:started"
+_FORGET = Prepared(delete(properties).where(properties.c.name == bindparam("name")))
+_INSERT = prepared_insert(properties, "name", "value")
 _AT = re.compile(r"frozen@(.+)")
 
 
@@ -102,5 +104,5 @@ def _value(connection: Connection, name: str) -> str | None:
 
 
 def _keep(connection: Connection, name: str, value: str) -> None:
-    connection.execute(delete(properties).where(properties.c.name == name))
-    connection.execute(insert(properties).values(name=name, value=value))
+    _FORGET.run(connection, name=name)
+    _INSERT.run(connection, name=name, value=value)

@@ -65,7 +65,7 @@ def test_the_version_is_that_of_the_package(run):
         (("serve", "--account", "123"), "account must be 12 digits"),
         (("serve", "--config", "/nowhere.toml"), "/nowhere.toml cannot be read"),
         (("env", "--workers", "2"), "unrecognized arguments: --workers"),
-        (("gc", "--grace", "-1"), "--grace: invalid"),
+        (("gc", "--grace", "-1"), "--grace: -1 is not a time such as 14d"),
         (("tls",), "required"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -54,6 +54,14 @@ _INSERT_RESULT = prepared_insert(
     lifecycle_preview_results, *(column.name for column in lifecycle_preview_results.columns)
 )
 _ACTION = list(lifecycle_preview_results.columns.keys()).index("action")
+_RUN = Prepared(
+    select(lifecycle_runs.c.repository_id).where(lifecycle_runs.c.repository_id == bindparam("repository_id"))
+)
+_EVALUATED = Prepared(
+    update(lifecycle_policies)
+    .where(lifecycle_policies.c.repository_id == bindparam("repository_id"))
+    .values(last_evaluated_at=bindparam("planned_at"))
+)
 _ACTIONS = Prepared(
     select(
         lifecycle_actions.c.position,
@@ -89,22 +97,28 @@ def _give_up(call: Call, job: Job) -> None:
 @job(service.EVALUATE, is_long=True, given_up=_give_up)
 def evaluate(call: Call, job: Job) -> None:
     """One run of a repository's policy, and the next one a day later."""
-    while not call.runtime.stopping.wait(_PAUSE):
+    stopping = call.runtime.stopping
+    is_stopping = stopping.is_set()
+    while not is_stopping:
         if not _is_planned(call, job):
             if not _plan(call, job):
                 return
         elif _carry_out(call, job):
             return
+        is_stopping = stopping.wait(_PAUSE)
 
 
 def _is_planned(call: Call, job: Job) -> bool:
-    query = select(lifecycle_runs.c.repository_id).where(lifecycle_runs.c.repository_id == int(job.key))
     with call.reading():
-        return call.connection.execute(query).first() is not None
+        return _RUN.first(call.connection, repository_id=int(job.key)) is not None
 
 
 def _plan(call: Call, job: Job) -> bool:
-    """Write down what is to be done, unless the policy was replaced meanwhile. False when there is none (any more)."""
+    """Write down what is to be done, unless the policy was replaced meanwhile. False when the job is over.
+
+    That is so when there is no policy (any more), and when nothing is to be done: most runs end here, in the one
+    transaction that would begin them.
+    """
     repository_id = int(job.key)
     with call.reading():
         stored = service.find_policy(call, repository_id)
@@ -131,6 +145,11 @@ def _plan(call: Call, job: Job) -> bool:
             return False
         # The text itself: a policy that was deleted and put anew begins with version 1 again.
         if stored is not None and current.lifecycle_policy_text == stored.lifecycle_policy_text:
+            if not rows:
+                _EVALUATED.run(call.connection, repository_id=repository_id, planned_at=call.now)
+                finish(call, job)
+                _enqueue_next(call, job)
+                return False
             _begin(call, current, rows)
     return True
 
@@ -164,11 +183,7 @@ def _carry_out(call: Call, job: Job) -> bool:
             )
             return False
         if run.policy_version == policy.policy_version:
-            call.connection.execute(
-                update(lifecycle_policies)
-                .where(lifecycle_policies.c.repository_id == repository_id)
-                .values(last_evaluated_at=run.planned_at)
-            )
+            _EVALUATED.run(call.connection, repository_id=repository_id, planned_at=run.planned_at)
         _end(call, job)
         _enqueue_next(call, job)
     return True

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple, NoReturn
 
@@ -71,8 +72,12 @@ class Policy(NamedTuple):
     rules: tuple[Rule, ...]
 
 
+@lru_cache(maxsize=64)
 def read(text: str) -> Policy:
-    """Read the text of a policy. InvalidParameterException when ECR would not take it."""
+    """Read the text of a policy. InvalidParameterException when ECR would not take it.
+
+    The last texts are remembered: a policy is read anew for each of its runs.
+    """
     document = _parsed(text)
     found = schema.findings(document)
     if found:

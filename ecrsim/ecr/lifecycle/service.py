@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ecrsim.core.clock import SECOND
+from ecrsim.core.db import Prepared
 from ecrsim.core.errors import (
     LifecyclePolicyNotFoundException,
     LifecyclePolicyPreviewInProgressException,
@@ -32,6 +33,9 @@ EVALUATE, COMPLETE_PREVIEW, EXPIRE_PREVIEW = (
     "complete-lifecycle-policy-preview",
     "expire-lifecycle-policy-preview",
 )
+
+
+_POLICY = Prepared(select(lifecycle_policies).where(lifecycle_policies.c.repository_id == bindparam("repository_id")))
 
 
 class StoredPolicy(NamedTuple):
@@ -58,8 +62,7 @@ class Preview(NamedTuple):
 
 
 def find_policy(call: Call, repository_id: int) -> StoredPolicy | None:
-    query = select(lifecycle_policies).where(lifecycle_policies.c.repository_id == repository_id)
-    row = call.connection.execute(query).first()
+    row = _POLICY.first(call.connection, repository_id=repository_id)
     return StoredPolicy._make(row) if row else None
 
 
