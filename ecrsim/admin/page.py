@@ -1,18 +1,114 @@
-"""The page for a browser: what this is, and the first commands, made out for the address that was opened."""
+"""Pages for a browser: the first steps, and what there is: repositories, their images, and the facts of each.
+
+They only show. Who may list repositories at the API without being asked for rights sees them here as well; where rights
+are checked, or a token closes the admin surface, a browser that has neither is shown the first steps alone.
+"""
 
 from __future__ import annotations
 
-from html import escape
+import json
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request
+from werkzeug.exceptions import Forbidden, NotFound
 
 from ecrsim import __version__
+from ecrsim.admin import listing
+from ecrsim.admin.arguments import number
+from ecrsim.config import Config
 from ecrsim.contract.models import SERVICES, service
 from ecrsim.contract.operations import missing
 from ecrsim.core.arn import Registry
+from ecrsim.core.clock import iso
+from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.repositories.service import proxy_endpoint, repository_uri
 
+#: Rows of a page; more are behind a link.
+_ROWS = 100
+_NOTHING = "There is no such page, or no longer."
+_UNITS = ("B", "KB", "MB", "GB", "TB")
 
-def front_page(runtime: Runtime, origin: str, host: str) -> str:
+
+def pages_for_a_browser(runtime: Runtime, closed: Callable[[], str | None]) -> Blueprint:
+    """`closed` says why this request may not see what the admin surface shows, or None."""
+    routes = Blueprint("page", __name__)
+    routes.add_app_template_filter(_bytes, "bytes")
+    routes.add_app_template_filter(_time, "time")
+
+    def why_closed() -> str | None:
+        return closed() or _rights(runtime.config)
+
+    def check_open() -> None:
+        reason = why_closed()
+        if reason is not None:
+            raise Forbidden(reason)
+
+    @routes.get("/")
+    def front() -> str:
+        reason, after = why_closed(), number("after", 0)
+        found = [] if reason else listing.repositories_after(runtime, after, _ROWS + 1)
+        shown = [
+            {**each, "link": f"/repositories/{each['id']}", "name": each["repository_name"]} for each in found[:_ROWS]
+        ]
+        more = f"/?after={shown[-1]['id']}" if len(found) > _ROWS else None
+        return render_template(
+            "front.html",
+            closed=reason,
+            repositories=shown,
+            more=more,
+            **_first_steps(runtime, request.host_url.rstrip("/"), request.host),
+        )
+
+    @routes.get("/repositories/<text>")
+    def show_repository(text: str) -> str:
+        check_open()
+        repository_id = _row(text)
+        found = _or_404(listing.repository(runtime, repository_id))
+        before = number("before", 0)
+        images = listing.images_before(runtime, repository_id, before, _ROWS + 1)
+        shown = [{**each, "link": f"/images/{each['id']}"} for each in images[:_ROWS]]
+        more = f"/repositories/{repository_id}?before={shown[-1]['id']}" if len(images) > _ROWS else None
+        return render_template("repository.html", images=shown, more=more, is_later=before > 0, **found)
+
+    @routes.get("/images/<text>")
+    def show_image(text: str) -> str:
+        check_open()
+        found = _or_404(listing.image(runtime, _row(text)))
+        document = json.dumps(json.loads(found.pop("manifest")), indent=2, ensure_ascii=False)
+        return render_template("image.html", manifest=document, back=f"/repositories/{found['repository_id']}", **found)
+
+    @routes.after_request
+    def restrict(answer: Response) -> Response:
+        answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    return routes
+
+
+def _rights(config: Config) -> str | None:
+    if config.auth == "strict":
+        return "Repositories are not shown here, since rights are checked (--auth strict)."
+    return None
+
+
+def _row(text: str) -> int:
+    """The number of a row. NotFound for what is none."""
+    found = whole(text)
+    if found is None:
+        raise NotFound(_NOTHING)
+    return found
+
+
+def _or_404(found: dict[str, Any] | None) -> dict[str, Any]:
+    if found is None:
+        raise NotFound(_NOTHING)
+    return found
+
+
+def _first_steps(runtime: Runtime, origin: str, host: str) -> dict[str, Any]:
     """`origin` and `host` as the browser wrote them. The registry's name is theirs where it is not a setting."""
     config = runtime.config
     registry = Registry(config.account, config.region)
@@ -21,62 +117,25 @@ def front_page(runtime: Runtime, origin: str, host: str) -> str:
         # The port may be another one outside of a container; what the browser reached, docker reaches as well.
         uri, login = f"{host}/app", host
     models = [service(name) for name in SERVICES]
-    values = {
+    return {
         "version": __version__,
         "account": config.account,
         "region": config.region,
         "origin": origin,
         "uri": uri,
         "login": login.partition("://")[2] or login,
-        "built": str(sum(len(model.operations) - len(missing(model.name)) for model in models)),
-        "known": str(sum(len(model.operations) for model in models)),
+        "built": sum(len(model.operations) - len(missing(model.name)) for model in models),
+        "known": sum(len(model.operations) for model in models),
     }
-    return _TEMPLATE.format(**{name: escape(value) for name, value in values.items()}, style=_STYLE)
 
 
-_STYLE = """
-:root { color-scheme: light dark; --soft: #eef1f4; --line: #c9d1d9; --dim: #57606a }
-@media (prefers-color-scheme: dark) { :root { --soft: #1f242b; --line: #3d444d; --dim: #9aa4af } }
-body { font: 1rem/1.55 system-ui, sans-serif; max-width: 50rem; margin: 2.5rem auto; padding: 0 1rem }
-h1 { margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
-.state { color: var(--dim); margin-top: .25rem }
-pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: .75rem 1rem; overflow: auto }
-code, pre { font-family: ui-monospace, monospace; font-size: .9rem }
-"""
+def _bytes(size: int | None) -> str:
+    """`12.3 MB`, as ECR's console counts: by thousands."""
+    value, unit = (size or 0) / 1, 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{value:.0f} {_UNITS[0]}"
 
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>ecrsim</title>
-<style>{style}</style>
-</head>
-<body>
-<h1>ecrsim</h1>
-<p class="state">version {version} · account {account} · region {region} · {built} of {known} operations</p>
-<p>This is Amazon ECR on this machine. The ECR API and the registry that docker speaks to answer at this address, over
-one store: what is pushed shows in the API at once. There is nothing to click here; use the AWS command line, an SDK, or
-any registry client.</p>
-<h2>Point the AWS command line at it</h2>
-<pre>export AWS_ENDPOINT_URL_ECR={origin} AWS_ENDPOINT_URL_STS={origin}
-export AWS_DEFAULT_REGION={region}
-export AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=ecrsim</pre>
-<h2>Push an image</h2>
-<pre>aws ecr create-repository --repository-name app
-aws ecr get-login-password | docker login --username AWS --password-stdin {login}
-docker tag IMAGE {uri}:v1
-docker push {uri}:v1
-aws ecr describe-images --repository-name app</pre>
-<p>podman, skopeo and buildah want <code>--tls-verify=false</code> with a registry that speaks plain HTTP.</p>
-<h2>Ask from Python</h2>
-<pre>import boto3
 
-ecr = boto3.client("ecr", endpoint_url="{origin}", region_name="{region}",
-                   aws_access_key_id="{account}", aws_secret_access_key="ecrsim")
-print(ecr.describe_repositories()["repositories"])</pre>
-<p>An access key of twelve digits is that account; any other one belongs to account {account}.
-Health: <a href="/_ecrsim/health">/_ecrsim/health</a>.</p>
-</body>
-</html>
-"""
+def _time(moment: int | None) -> str:
+    return "" if moment is None else iso(moment)[:19].replace("T", " ")

@@ -16,7 +16,7 @@ from ecrsim.admin.access import access_routes
 from ecrsim.admin.delivery import delivery_routes
 from ecrsim.admin.events import event_routes
 from ecrsim.admin.lifecycle import lifecycle_routes
-from ecrsim.admin.page import front_page
+from ecrsim.admin.page import pages_for_a_browser
 from ecrsim.admin.time import time_routes
 from ecrsim.config import Config
 from ecrsim.contract.operations import missing
@@ -53,6 +53,7 @@ def create_pages(runtime: Runtime) -> Flask:
 
     for routes in (access_routes, delivery_routes, event_routes, lifecycle_routes, time_routes):
         pages.register_blueprint(routes(runtime))
+    pages.register_blueprint(pages_for_a_browser(runtime, lambda: _hidden(runtime.config)))
 
     @pages.post("/_ecrsim/reset")
     def reset() -> Response:
@@ -60,12 +61,6 @@ def create_pages(runtime: Runtime) -> Flask:
         load_principals(runtime)
         load_targets(runtime)
         return jsonify(status="ok")
-
-    @pages.get("/")
-    def front() -> Response:
-        answer = Response(front_page(runtime, request.host_url.rstrip("/"), request.host), mimetype="text/html")
-        answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
-        return answer
 
     @pages.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
@@ -102,6 +97,15 @@ def _refused(config: Config) -> Response | None:
         answer = _refusal(401, "The admin surface asks for its token: Authorization: Bearer <token>.")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
+    return None
+
+
+def _hidden(config: Config) -> str | None:
+    """Why a browser is not shown what the admin surface knows: there is none, by this name, or it asks for a token."""
+    if not config.admin or config.admin_token:
+        return "Repositories are not shown here, since the admin surface is closed."
+    if not origins.is_own_name(request.host, (config.host, config.registry_host)):
+        return origins.wrong_name(request.host, "The list of repositories")
     return None
 
 
