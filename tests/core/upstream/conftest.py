@@ -1,0 +1,48 @@
+"""Upstreams as a test has them: asked with little patience, and stopped when it ends."""
+
+import contextlib
+import threading
+
+import pytest
+
+from ecrsim.core.upstream.addresses import Addresses
+from ecrsim.core.upstream.registry import Upstreams
+from ecrsim.core.upstream.wire import Settings
+from tests.core.upstream.servers import serving
+
+#: Short, since the other side is a thread of this process.
+PATIENT = Settings(connect_timeout=5, read_timeout=20, pause=0.001, patience=0.05)
+
+
+@pytest.fixture
+def stack():
+    with contextlib.ExitStack() as found:
+        yield found
+
+
+@pytest.fixture
+def site(stack):
+    """Start a server: `site(answer)`."""
+    return lambda answer, context=None: stack.enter_context(serving(answer, context))
+
+
+@pytest.fixture
+def waits():
+    """The seconds that were waited for, none of which pass."""
+    return []
+
+
+@pytest.fixture
+def ask(stack, waits):
+    """The registry behind a URL: `ask(url)`, with credentials, further entries and other settings if need be."""
+
+    def find(url, credentials=None, entries=None, network=False, **settings):
+        stopping = threading.Event()
+        upstreams = Upstreams(PATIENT._replace(**settings), lambda seconds: waits.append(seconds) or stopping.is_set())
+        stack.callback(upstreams.close)
+        addresses = Addresses({"registry.test": url, **(entries or {})}, network=network)
+        found = upstreams.registry("registry.test", addresses, credentials)
+        found.stopping = stopping
+        return found
+
+    return find
