@@ -177,10 +177,16 @@ def _days(found: Mapping[str, Any]) -> Iterator[str]:
             escape("; ".join(map(action_sentence, day["actions"]))),
         ]
         for day in found["days"]
+        if day["pushed"] or day["actions"] or day is found["days"][-1]
     ]
     head = ("day", "date", "pushed", "images", "size", "archived", "size", "cost", "without policy", "what goes")
     yield "<details><summary>All the numbers of the timeline</summary>"
-    yield from _table("The repository at the end of each day", head, rows, tuple(range(2, 9)))
+    yield from _table(
+        "The repository at the end of each day on which something happens, and of the last",
+        head,
+        rows,
+        tuple(range(2, 9)),
+    )
     yield "</details>"
 
 
@@ -221,7 +227,8 @@ code { font-family: ui-monospace, monospace; font-size: .9em; overflow-wrap: any
 .figures div { background: var(--soft); border-radius: 6px; padding: .6rem 1rem; flex: 1 1 9rem;
   display: flex; flex-direction: column-reverse }
 .figures dd { margin: 0; font-size: 1.5rem; font-variant-numeric: tabular-nums } .figures dt { color: var(--dim) }
-figure { margin: 1rem 0 } svg { width: 100%; height: auto; font: 12px system-ui, sans-serif }
+figure { margin: 1rem 0; overflow-x: auto }
+svg { width: 100%; min-width: 40rem; height: auto; font: 12px system-ui, sans-serif }
 svg .grid { stroke: var(--line); stroke-width: 1 } svg text { fill: var(--dim) } svg .label { fill: var(--text) }
 svg .active { fill: var(--active) } svg .archived { fill: var(--archived) }
 svg .without { fill: none; stroke: var(--dim); stroke-width: 1.5; stroke-dasharray: 5 4 }

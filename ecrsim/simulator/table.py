@@ -50,13 +50,17 @@ def _days(found: Mapping[str, Any]) -> Iterator[str]:
     head = f"{'day':>4}  {'date':10}  {'pushed':>6}  {'images':>8}  {'size':>9}"
     head += f"  {'archived':>8}  {'size':>9}" if archived else ""
     yield f"{head}  {'cost':>7}  rule:-expired >archived"
+    if not any(day["actions"] or day["pushed"] for day in found["days"]):
+        yield from _quiet(found["days"])
+        return
     quiet: list[Mapping[str, Any]] = []
     for day in found["days"]:
         if day["actions"]:
             yield from _quiet(quiet)
             quiet = []
             yield from _busy(day, archived=archived)
-        else:
+        elif day["pushed"]:
+            # A day on which nothing happens at all is no line of its own, nor part of one.
             quiet.append(day)
     yield from _quiet(quiet)
 
