@@ -43,6 +43,8 @@ class Application:
         self._registry = DataPlane(runtime)
         self._pages: Callable[..., Iterable[bytes]] | None = None
         self._lock = threading.Lock()
+        # Made before anybody asks, so that `ecrsim token` finds it once ecrsim is ready.
+        _ = runtime.admin_token
         self._log = runtime.config.access_log
         self._settles = runtime.config.jobs == "settle"
 

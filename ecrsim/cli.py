@@ -17,11 +17,16 @@ from typing import Any, get_type_hints
 
 from ecrsim import __version__
 from ecrsim.config import Config, ConfigError, load, strange_variables
+from ecrsim.core.admintoken import made_token
 from ecrsim.core.printable import printable
 from ecrsim.exports import exports
 from ecrsim.simulator.command import add_lifecycle_commands
 
 Command = Callable[[Config, argparse.Namespace], int]
+
+
+#: The settings of commands that ask a running ecrsim: where it is, and what it asks for.
+_ASKING = ("host", "port", "data_dir", "admin_token")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     shell.add_argument("shell", choices=("bash", "zsh", "fish"))
     coverage = _add(commands, "coverage", _coverage, "list the operations, built and not built yet", ())
     coverage.add_argument("--markdown", action="store_true", help="as in docs/coverage.md")
-    why = _add(commands, "explain", _explain, "say why a principal may or may not do something", ("host", "port"))
+    why = _add(commands, "explain", _explain, "say why a principal may or may not do something", _ASKING)
     why.add_argument("--principal", required=True, metavar="ARN", help="who: a user, role, session or root")
     why.add_argument("--action", required=True, help="what: ecr:PutImage")
     why.add_argument("--resource", required=True, metavar="ARN", help="on which repository; * where there is none")
@@ -81,22 +86,21 @@ def make_parser() -> argparse.ArgumentParser:
     why.add_argument("--json", action="store_true", help="the whole answer as JSON")
     policy = commands.add_parser("policy", help="policies", description="policies.", allow_abbrev=False)
     policies = policy.add_subparsers(title="commands", required=True)
-    least = _add(
-        policies, "minimal", _minimal, "print the least-privilege policy of what a principal did", ("host", "port")
-    )
+    least = _add(policies, "minimal", _minimal, "print the least-privilege policy of what a principal did", _ASKING)
     least.add_argument("--principal", required=True, metavar="ARN", help="who: a user, role or session")
     least.add_argument("--since", metavar="TIME", help="from when on: 2h, 7d or 2026-01-31T12:00:00Z (default: ever)")
     _add_time(commands)
     add_lifecycle_commands(commands, _add)
     tls = commands.add_parser("tls", help="certificates", description="certificates.", allow_abbrev=False)
     parts = tls.add_subparsers(title="commands", required=True)
+    _add(commands, "token", _token, "print the token of the admin surface", ("data_dir", "admin_token"))
     _add(parts, "ca", _tls_ca, "print the certificate of ecrsim's own authority (PEM)", ("data_dir",))
     return parser
 
 
 def _add_time(commands: Any) -> None:
     """The commands of time, and of what happens in it: they ask the server on that port."""
-    place = ("host", "port")
+    place = _ASKING
     turned = _add(commands, "advance", _advance, "turn the clock forward, and run what is due on the way", place)
     turned.add_argument("duration", type=_duration, metavar="DURATION", help="14d, 12h, 90s, 2w, 1d12h")
     clock = _add(commands, "clock", _clock, "show the clock, stop it, or give it back to the real time", place)
@@ -313,6 +317,17 @@ def _asking(command: Command, config: Config, options: argparse.Namespace) -> in
         return command(config, options)
     except RemoteError as error:
         return _fail(str(error))
+
+
+def _token(config: Config, _: argparse.Namespace) -> int:
+    directory = Path(config.data_dir)
+    try:
+        print(config.admin_token or made_token(directory))
+    except FileNotFoundError:
+        return _fail(f"there is no data directory {directory}; the first start makes it, and the token")
+    except OSError as error:
+        return _fail(f"the token in {directory} cannot be read: {error.strerror}")
+    return 0
 
 
 def _tls_ca(config: Config, _: argparse.Namespace) -> int:

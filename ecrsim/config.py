@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 #: `registry.test`, `registry.test:8080`, `[::1]:5100`, and the words of the setting `registry_host`.
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 #: Settings that are places on the disk, in which a leading `~` is the user's home.
-_PATHS = ("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets")
+_PATHS = ("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets", "target_dir")
 
 
 #: Settings that are seconds end so; the most of them is a century, beyond which no clock can show their end.
@@ -100,6 +100,10 @@ class Config:
     restore_delay: int = _knob(5, "seconds that restoring an archived image takes; in ECR up to 20 minutes", flag=False)
     aws_delays: bool = _knob(False, "let previews and restores take as long as ECR was seen to take")
     targets: str = _knob("", "file of event targets and rules (TOML or JSON), known from the start")
+    target_dir: str = _knob("", "directory that files of targets are in (default: the data directory)", flag=False)
+    allow_link_local: bool = _knob(
+        False, "let targets be at link-local and metadata addresses, such as 169.254.169.254", flag=False
+    )
     events_limit: int = _knob(10_000, "newest events that are kept after they were delivered; 0: none", flag=False)
 
     # Who it is
@@ -164,7 +168,10 @@ class Config:
     )
     admin: bool = _knob(True, "serve /_ecrsim/; health is served whatever this says", flag=False)
     admin_token: str = _knob(
-        "", "token to ask for (Authorization: Bearer …) under /_ecrsim/, health excepted", flag=False
+        "",
+        "token that all of /_ecrsim/ but health asks for (Authorization: Bearer …). Without it one is made and kept in "
+        "the data directory; all asks for it with --auth strict, else what reaches beyond ecrsim, unless it comes from "
+        "loopback",
     )
 
     def __post_init__(self) -> None:

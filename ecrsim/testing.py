@@ -67,9 +67,15 @@ class Response(NamedTuple):
 
 
 def call_application(
-    application: Application, method: str, url: str, headers: dict[str, Any] | None = None, body: bytes = b""
+    application: Application,
+    method: str,
+    url: str,
+    headers: dict[str, Any] | None = None,
+    body: bytes = b"",
+    *,
+    peer: str = "127.0.0.1",
 ) -> Response:
-    """One request to a WSGI application. Repeated headers of the answer are joined with commas."""
+    """One request to a WSGI application, from `peer`. Repeated headers of the answer are joined with commas."""
     parts = urlsplit(url)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,
@@ -80,6 +86,7 @@ def call_application(
         "SERVER_PROTOCOL": "HTTP/1.1",
         "HTTP_HOST": parts.netloc or "localhost",
         "CONTENT_LENGTH": str(len(body)),
+        "REMOTE_ADDR": peer,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": parts.scheme or "http",
         "wsgi.input": io.BytesIO(body),

@@ -15,9 +15,10 @@ REGISTRY = f"arn:aws:ecr:{REGION}:{ACCOUNT}"
 
 
 def admin(sim: Ecrsim, method: str, path: str, body: Any = None) -> Response:
-    """An answer of the admin surface."""
+    """An answer of the admin surface to somebody who has its token."""
     content = b"" if body is None else json.dumps(body).encode()
-    return call_application(sim.app, method, f"{sim.endpoint_url}/_ecrsim/{path}", body=content)
+    headers = {"Authorization": f"Bearer {sim.runtime.admin_token}"}
+    return call_application(sim.app, method, f"{sim.endpoint_url}/_ecrsim/{path}", headers, content)
 
 
 def know(sim: Ecrsim, document: Any) -> Any:

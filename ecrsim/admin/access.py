@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from ecrsim.admin.arguments import json_answer, json_body, number
+from ecrsim.admin.guard import reaches_beyond
 from ecrsim.contract.models import SERVICES, service
 from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.clock import iso
@@ -34,6 +35,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
     routes = Blueprint("access", __name__, url_prefix="/_ecrsim")
 
     @routes.put("/principals")
+    @reaches_beyond
     def put_principals() -> Response:
         """Replace all users, roles, keys and identity providers."""
         try:

@@ -11,9 +11,11 @@ from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import BadRequest
 
 from ecrsim.admin.arguments import json_answer, json_body
+from ecrsim.admin.guard import reaches_beyond
 from ecrsim.core.events import newest
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
+from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.targets import TargetsError
 
 #: Seconds: the longest wait, what it is without a wish, and how long between two looks.
@@ -24,11 +26,12 @@ def delivery_routes(runtime: Runtime) -> Blueprint:
     routes = Blueprint("delivery", __name__, url_prefix="/_ecrsim")
 
     @routes.put("/targets")
+    @reaches_beyond
     def put_targets() -> Response:
         """Replace all targets and rules."""
         try:
             with runtime.database.write() as connection:
-                counts = targets.replace_all(connection, json_body())
+                counts = targets.replace_all(connection, json_body(), Reach.of(runtime.config, runtime.data_dir))
         except TargetsError as error:
             raise BadRequest(str(error)) from None
         return jsonify(counts)

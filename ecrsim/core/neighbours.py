@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+from ecrsim.core.addresses import check
 
 #: Seconds that a connection may take, and each read of an answer.
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 10
@@ -26,7 +29,7 @@ class Access(NamedTuple):
     """Where a service is and who asks. Without `endpoint_url` it is AWS's, and boto3 finds what is not given.
 
     `profile`: of the user's AWS configuration. `has_own_credentials`: boto3 finds the keys for an endpoint as well.
-    `attempts`: how often boto3 tries.
+    `attempts`: how often boto3 tries. `link_local`: an endpoint at such an address is called (`core/addresses.py`).
     """
 
     region: str | None
@@ -36,6 +39,7 @@ class Access(NamedTuple):
     profile: str | None = None
     has_own_credentials: bool = False
     attempts: int = 1
+    link_local: bool = True
 
 
 def is_installed() -> bool:
@@ -100,4 +104,8 @@ def _make_client(service: str, access: Access) -> Any:
         region_name=access.region,
         profile_name=access.profile,
     )
-    return session.client(service, endpoint_url=access.endpoint_url, config=Config(**settings))
+    client = session.client(service, endpoint_url=access.endpoint_url, config=Config(**settings))
+    if not access.link_local:
+        # Just before each request: a name may lead elsewhere by then.
+        client.meta.events.register("before-send", lambda request, **_: check(urlsplit(request.url).hostname or ""))
+    return client

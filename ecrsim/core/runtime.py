@@ -7,6 +7,7 @@ import fcntl
 import tempfile
 import threading
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from ecrsim.blobs.base import BlobStore, StoreUnwritable, UploadBusy
 from ecrsim.blobs.filesystem import FilesystemStore
 from ecrsim.config import Config
 from ecrsim.core import ids
+from ecrsim.core.admintoken import made_token
 from ecrsim.core.arn import Registry, root_arn
 from ecrsim.core.batch import BatchingWriter
 from ecrsim.core.clock import SECOND, Clock
@@ -189,6 +191,11 @@ class Runtime:
             raise ServiceUnavailableException("Another request is working on this upload. Try again.") from error
         finally:
             call.release()
+
+    @cached_property
+    def admin_token(self) -> str:
+        """What the admin surface asks for, where it asks."""
+        return self.config.admin_token or made_token(self.data_dir)
 
     def secret(self, name: str) -> bytes:
         """A key that all workers share and that outlives a restart."""

@@ -15,7 +15,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import update
@@ -26,6 +25,7 @@ from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
 from ecrsim.delivery.eventbridge import envelope
 from ecrsim.delivery.parcels import Parcel, Refused, Sink, Undelivered
+from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.sinks import sink_of
 from ecrsim.delivery.tables import deliveries
 from ecrsim.delivery.targets import Target
@@ -44,7 +44,7 @@ _PAGE, _PRUNED = 100, 2_000
 #: takes longer (boto3's calls cannot be cut off) is left to itself, and delivered again later.
 _PATIENCE, _GRACE = 2.0, 2.0
 
-MakeSink = Callable[[Target, Path, str, Callable[[], int]], Sink]
+MakeSink = Callable[[Target, Reach, str, Callable[[], int]], Sink]
 
 
 def pause_after(attempts: int) -> float:
@@ -268,7 +268,8 @@ class _Courier:
         self._left_out, self._left_out_reason = row.left_out, row.left_out_reason
         self._delivered_at = row.delivered_at
         runtime = self._runtime
-        return self._make_sink(self.route.target, runtime.data_dir, runtime.config.region, runtime.clock.unturned)
+        reach = Reach.of(runtime.config, runtime.data_dir)
+        return self._make_sink(self.route.target, reach, runtime.config.region, runtime.clock.unturned)
 
     def _work(self, sink: Sink) -> bool:
         """Deliver a page of events. False when there is none.

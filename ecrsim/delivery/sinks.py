@@ -7,7 +7,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ import orjson
 
 from ecrsim.core.neighbours import Access, Neighbour, NeighbourError
 from ecrsim.delivery.parcels import Parcel, Refused, Sink, Undelivered
+from ecrsim.delivery.reach import OutOfReach, Reach
 from ecrsim.delivery.targets import Target
 from ecrsim.delivery.webhook import WebhookSink
 
@@ -26,19 +26,20 @@ _GROUP = 128
 _AWS_QUEUE = re.compile(r"(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com(?:\.cn)?", re.ASCII)
 
 
-def sink_of(target: Target, data_dir: Path, region: str, now: Callable[[], int]) -> Sink:
+def sink_of(target: Target, reach: Reach, region: str, now: Callable[[], int]) -> Sink:
     """The sink of a target that was checked. `now`: the real time, epoch milliseconds."""
     settings = target.settings
     match target.type:
         case "file":
-            return FileSink(data_dir / Path(settings["path"]).expanduser())
+            return FileSink(settings["path"], reach)
         case "webhook":
-            return WebhookSink(settings["url"], settings.get("secret"), now)
+            return WebhookSink(settings["url"], settings.get("secret"), now, link_local=reach.link_local)
         case "eventbridge":
-            access = _access(settings, region)
+            access = _access(settings, region)._replace(link_local=reach.link_local)
             return EventBridgeSink(Neighbour("events", access), settings.get("event_bus"), settings.get("source"))
         case "sqs":
-            return SqsSink(Neighbour("sqs", _queue_access(settings, region)), settings["queue_url"])
+            access = _queue_access(settings, region)._replace(link_local=reach.link_local)
+            return SqsSink(Neighbour("sqs", access), settings["queue_url"])
     raise ValueError(f"there are no targets of type {target.type}")
 
 
@@ -71,8 +72,9 @@ class FileSink:
     was torn is written again. A file that holds something else is left alone.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str, reach: Reach) -> None:
         self._path = path
+        self._reach = reach
 
     def take(self, parcels: Sequence[Parcel]) -> int:
         return len(parcels)
@@ -80,7 +82,10 @@ class FileSink:
     def deliver(self, parcels: Sequence[Parcel]) -> None:
         done = 0
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # Looked up each time: a link may lead elsewhere by now.
+            file = self._reach.file(self._path)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(file, flags, 0o600)
             try:
                 lead = _lead(descriptor)
                 for parcel in parcels:
@@ -91,6 +96,8 @@ class FileSink:
                 os.close(descriptor)
         except OSError as error:
             raise Undelivered(f"{self._path}: {error.strerror or error}", done) from error
+        except OutOfReach as error:
+            raise Undelivered(str(error), done) from error
 
     def rest(self) -> None:
         return None

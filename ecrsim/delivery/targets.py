@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from ecrsim.core import ids, neighbours
+from ecrsim.core.addresses import is_forbidden
 from ecrsim.core.clock import iso
 from ecrsim.core.db import Prepared, properties
 from ecrsim.core.documents import obey_once
 from ecrsim.core.events import events, newest
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import pattern as event_pattern
+from ecrsim.delivery.reach import OutOfReach, Reach
 from ecrsim.delivery.tables import deliveries, target_rules, targets
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -75,12 +78,12 @@ class Document(NamedTuple):
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read(document: Mapping[str, Any]) -> Document:
+def read(document: Mapping[str, Any], reach: Reach) -> Document:
     """`{"targets": [...], "rules": [...]}` as values. TargetsError names the place that is wrong."""
     unknown = set(document) - {"targets", "rules"}
     if unknown:
         raise TargetsError(f"there is no {min(unknown)}; targets and rules are what can be set")
-    found = tuple(_target(entry, number) for number, entry in _entries(document, "targets"))
+    found = tuple(_target(entry, number, reach) for number, entry in _entries(document, "targets"))
     _no_doubles("target", (target.name for target in found))
     names = {target.name for target in found}
     rules = tuple(_rule(entry, number, names) for number, entry in _entries(document, "rules"))
@@ -95,7 +98,7 @@ def _entries(document: Mapping[str, Any], name: str) -> Iterable[tuple[int, Mapp
     return enumerate(entries, 1)
 
 
-def _target(entry: Mapping[str, Any], number: int) -> Target:
+def _target(entry: Mapping[str, Any], number: int, reach: Reach) -> Target:
     name, kind = entry.get("name"), entry.get("type")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise TargetsError(f"target {number} needs a name of up to 64 letters, digits and ._-, not {name!r}")
@@ -117,14 +120,14 @@ def _target(entry: Mapping[str, Any], number: int) -> Target:
     missing = needed - settings.keys()
     if missing:
         raise TargetsError(f"{where} needs {min(missing)}")
-    _check(settings, where)
+    _check(settings, where, reach)
     return Target(name, kind, settings, start == "beginning")
 
 
-def _check(settings: Mapping[str, str], where: str) -> None:
+def _check(settings: Mapping[str, str], where: str, reach: Reach) -> None:
     for member in _URLS:
         if member in settings:
-            _check_url(settings[member], f"{where}: {member}")
+            _check_url(settings[member], f"{where}: {member}", reach)
     if ("access_key_id" in settings) != ("secret_access_key" in settings):
         raise TargetsError(f"{where}: access_key_id and secret_access_key are given together")
     if not _REGION.fullmatch(settings.get("region", "us-east-1")):
@@ -133,9 +136,14 @@ def _check(settings: Mapping[str, str], where: str) -> None:
         raise TargetsError(f"{where}: source is up to 256 letters, digits and ._-/")
     if "\0" in settings.get("path", ""):
         raise TargetsError(f"{where}: path is the name of a file")
+    if "path" in settings:
+        try:
+            reach.file(settings["path"])
+        except (OutOfReach, OSError, RuntimeError) as error:
+            raise TargetsError(f"{where}: {error}") from None
 
 
-def _check_url(text: str, where: str) -> None:
+def _check_url(text: str, where: str, reach: Reach) -> None:
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -145,6 +153,9 @@ def _check_url(text: str, where: str) -> None:
         raise TargetsError(f"{where} is a URL such as http://127.0.0.1:8080/events")
     if "@" in parts.netloc:
         raise TargetsError(f"{where} has no user and no password")
+    # A name is looked up when it is called: what it leads to may change.
+    if not reach.link_local and is_forbidden(parts.hostname or ""):
+        raise TargetsError(f"{where} is a link-local or metadata address, which is not called (allow_link_local)")
 
 
 def _rule(entry: Mapping[str, Any], number: int, known_names: set[str]) -> Rule:
@@ -180,9 +191,9 @@ def _no_doubles(what: str, names: Iterable[str]) -> None:
 # --- keeping ----------------------------------------------------------------------------------------------------------
 
 
-def replace_all(connection: Connection, document: Mapping[str, Any]) -> dict[str, int]:
+def replace_all(connection: Connection, document: Mapping[str, Any], reach: Reach) -> dict[str, int]:
     """Make the document's targets and rules the ones that hold. TargetsError. Returns how many of each there are."""
-    found = read(document)
+    found = read(document, reach)
     connection.execute(delete(targets))
     connection.execute(delete(target_rules))
     if found.targets:
@@ -216,7 +227,8 @@ def replace_all(connection: Connection, document: Mapping[str, Any]) -> dict[str
 def load_targets(runtime: Runtime) -> None:
     """Make the file's targets the ones that hold, once for each content. TargetsError when it cannot be."""
     if runtime.config.targets:
-        obey_once(runtime.database, runtime.config.targets, _LOADED, replace_all, TargetsError)
+        obey = partial(replace_all, reach=Reach.of(runtime.config, runtime.data_dir))
+        obey_once(runtime.database, runtime.config.targets, _LOADED, obey, TargetsError)
 
 
 def _set_property(connection: Connection, name: str, value: str) -> None:

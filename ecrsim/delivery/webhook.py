@@ -13,11 +13,39 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from ecrsim import __version__
+from ecrsim.core.addresses import connect
 from ecrsim.core.clock import SECOND
 from ecrsim.delivery.parcels import Parcel, Undelivered
 
 #: Seconds that a webhook has for its whole answer.
 TIMEOUT = 10.0
+
+
+class _HttpConnection(http.client.HTTPConnection):
+    """Calls the address that it has checked: a name may lead elsewhere each time it is looked up."""
+
+    def __init__(self, host: str, port: int | None, *, link_local: bool) -> None:
+        super().__init__(host, port, timeout=TIMEOUT)
+        self._link_local = link_local
+
+    def connect(self) -> None:
+        if self._link_local:
+            super().connect()
+        else:
+            self.sock = connect((self.host, self.port), TIMEOUT)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class _HttpsConnection(_HttpConnection):
+    default_port = http.client.HTTPS_PORT
+
+    def __init__(self, host: str, port: int | None, context: ssl.SSLContext, *, link_local: bool) -> None:
+        super().__init__(host, port, link_local=link_local)
+        self._context = context
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
 
 
 class WebhookSink:
@@ -28,7 +56,7 @@ class WebhookSink:
     played back, and by `X-Ecrsim-Delivery`, the id of the event, it knows one that it has seen.
     """
 
-    def __init__(self, url: str, secret: str | None, now: Callable[[], int]) -> None:
+    def __init__(self, url: str, secret: str | None, now: Callable[[], int], *, link_local: bool = False) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port
@@ -38,6 +66,7 @@ class WebhookSink:
         self._now = now
         self._connection: http.client.HTTPConnection | None = None
         self._is_late = False
+        self._link_local = link_local
 
     def take(self, parcels: Sequence[Parcel]) -> int:
         return 1
@@ -90,8 +119,8 @@ class WebhookSink:
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._context is not None:
-            return http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT, context=self._context)
-        return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+            return _HttpsConnection(self._host, self._port, self._context, link_local=self._link_local)
+        return _HttpConnection(self._host, self._port, link_local=self._link_local)
 
     def _headers(self, parcel: Parcel) -> dict[str, str]:
         moment = str(self._now() // SECOND)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ecrsim.config import Config
+from ecrsim.core.admintoken import known_token
 
 #: Seconds that most questions may take.
 _PATIENCE = 30
@@ -48,8 +49,9 @@ def answering(
     request = urllib.request.Request(
         f"http://{_authority(config)}{path}", method=method, data=content, headers=dict(headers or {})
     )
-    if config.admin_token:
-        request.add_header("Authorization", f"Bearer {config.admin_token}")
+    token = known_token(config)
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=timeout) as answer:

@@ -173,6 +173,25 @@ def test_the_token_of_the_admin_surface_is_given(run, monkeypatch):
         assert run("clock", "--port", port).out == "2026-01-01T00:00:00.000Z frozen\n"
 
 
+def test_the_token_is_found_by_itself(run, tmp_path):
+    """Of the data directory, and by the machine's own server alone."""
+    with Ecrsim(auth="strict", data_dir=str(tmp_path), clock="frozen@2026-01-01") as sim:
+        port = str(sim.runtime.port)
+        assert "which `ecrsim token` prints" in run("clock", "--port", port).err
+        assert run("clock", "--port", port, "--data-dir", str(tmp_path)).out == "2026-01-01T00:00:00.000Z frozen\n"
+        printed = run("token", "--data-dir", str(tmp_path))
+        assert (printed.status, printed.out) == (0, f"{sim.runtime.admin_token}\n")
+        assert run("clock", "--port", port, "--admin-token", printed.out.strip()).status == 0
+        assert run("clock", "--port", port, "--admin-token", "another").status == 1
+
+
+def test_a_token_of_nothing_is_not_made_up(run, tmp_path):
+    refused = run("token", "--data-dir", str(tmp_path / "none"))
+    assert (refused.status, refused.out) == (1, "")
+    assert "there is no data directory" in refused.err
+    assert run("token", "--admin-token", "given").out == "given\n"
+
+
 def test_gc_does_not_turn_the_clock_of_who_serves(run, monkeypatch, tmp_path):
     """Both may read the same settings."""
     with Ecrsim(socket=False, data_dir=str(tmp_path), clock="frozen@2026-01-01") as sim:

@@ -18,6 +18,7 @@ from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.delivery import targets
 from ecrsim.delivery.eventbridge import envelope
 from ecrsim.delivery.parcels import Parcel
+from ecrsim.delivery.reach import Reach
 from tests.answers import ACCOUNT, REGION
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -61,7 +62,11 @@ def parcel(sequence: int, tag: str = "1", *, repository: str | None = "app", **f
 
 def set_targets(runtime: Runtime, *entries: dict[str, Any], rules: Iterable[dict[str, Any]] = ()) -> dict[str, int]:
     with runtime.database.write() as connection:
-        return targets.replace_all(connection, {"targets": list(entries), "rules": list(rules)})
+        return targets.replace_all(
+            connection,
+            {"targets": list(entries), "rules": list(rules)},
+            Reach.of(runtime.config, runtime.data_dir),
+        )
 
 
 def state_of(runtime: Runtime, name: str) -> dict[str, Any]:

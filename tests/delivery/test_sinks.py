@@ -13,6 +13,7 @@ import pytest
 from ecrsim.core.neighbours import NeighbourError
 from ecrsim.delivery import webhook
 from ecrsim.delivery.parcels import Refused, Undelivered
+from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.sinks import ENTRY_BYTES, EventBridgeSink, FileSink, SqsSink, _queue_access, sink_of
 from ecrsim.delivery.targets import read
 from ecrsim.delivery.webhook import WebhookSink, signature
@@ -23,8 +24,13 @@ NOW = 1_700_000_123_456
 
 
 def sink_for(tmp_path, **entry):
-    (target,) = read({"targets": [{"name": "t", **entry}]}).targets
-    return sink_of(target, tmp_path, REGION, lambda: NOW)
+    reach = Reach(tmp_path, tmp_path)
+    (target,) = read({"targets": [{"name": "t", **entry}]}, reach).targets
+    return sink_of(target, reach, REGION, lambda: NOW)
+
+
+def file_sink(file):
+    return FileSink(str(file), Reach(file.parent, file.parent))
 
 
 def tags_in(file):
@@ -37,7 +43,7 @@ class TestFile:
         return tmp_path / "events.jsonl"
 
     def test_one_line_for_each_event(self, file):
-        sink = FileSink(file)
+        sink = file_sink(file)
         given = [parcel(1, "a"), parcel(2, "b")]
         assert sink.take(given) == 2
         sink.deliver(given)
@@ -53,14 +59,39 @@ class TestFile:
         assert (tmp_path / "one").is_file()
         assert sorted(each.name for each in (tmp_path / "home").iterdir()) == ["three", "two"]
 
+    def test_no_link_leads_out_of_the_directory(self, tmp_path):
+        inside, outside = tmp_path / "inside", tmp_path / "outside"
+        inside.mkdir()
+        outside.mkdir()
+        (inside / "elsewhere").symlink_to(outside)
+        (inside / "log").symlink_to(outside / "log")
+        for path in ("elsewhere/log", "log", str(outside / "log"), "../outside/log"):
+            with pytest.raises(Undelivered, match="leads out of"):
+                FileSink(path, Reach(inside, inside)).deliver([parcel(1)])
+        assert list(outside.iterdir()) == []
+
+    def test_nothing_of_ecrsims_own_is_written_to(self, tmp_path):
+        (tmp_path / "log").symlink_to(tmp_path / "ecrsim.db")
+        for path in ("ecrsim.db", "log", "blobs/x"):
+            with pytest.raises(Undelivered, match="ecrsim's own"):
+                FileSink(path, Reach(tmp_path, tmp_path)).deliver([parcel(1)])
+        assert not (tmp_path / "ecrsim.db").exists()
+
+    def test_another_directory_is_named_by_a_setting(self, tmp_path):
+        data, logs = tmp_path / "data", tmp_path / "logs"
+        logs.mkdir()
+        FileSink("out", Reach(logs, data)).deliver([parcel(1, "a")])
+        assert tags_in(logs / "out") == ["a"]
+        assert (logs / "out").stat().st_mode & 0o077 == 0
+
     def test_a_torn_line_spoils_only_itself(self, file):
         file.write_bytes(parcel(1, "a").body + b"\n" + parcel(2, "b").body[:40])
-        FileSink(file).deliver([parcel(2, "b"), parcel(3, "c")])
+        file_sink(file).deliver([parcel(2, "b"), parcel(3, "c")])
         lines = file.read_bytes().split(b"\n")
         assert [lines[0], *lines[2:]] == [parcel(1, "a").body, parcel(2, "b").body, parcel(3, "c").body, b""]
 
     def test_a_file_that_was_moved_away_is_made_anew(self, file):
-        sink = FileSink(file)
+        sink = file_sink(file)
         sink.deliver([parcel(1, "a")])
         file.rename(file.with_suffix(".1"))
         sink.deliver([parcel(2, "b")])
@@ -69,12 +100,12 @@ class TestFile:
     def test_something_else_is_left_alone(self, file):
         file.write_text("export PATH=/bin\n")
         with pytest.raises(Undelivered, match="holds something else than JSON lines"):
-            FileSink(file).deliver([parcel(1)])
+            file_sink(file).deliver([parcel(1)])
         assert file.read_text() == "export PATH=/bin\n"
 
     def test_a_directory_that_is_missing(self, tmp_path):
         with pytest.raises(Undelivered, match="No such file or directory") as caught:
-            FileSink(tmp_path / "none" / "file").deliver([parcel(1)])
+            file_sink(tmp_path / "none" / "file").deliver([parcel(1)])
         assert caught.value.done == 0
 
     def test_a_disk_that_fills_up_in_the_middle(self, file, monkeypatch):
@@ -89,7 +120,7 @@ class TestFile:
             space -= count
             return count
 
-        sink = FileSink(file)
+        sink = file_sink(file)
         given = [parcel(1, "a"), parcel(2, "b"), parcel(3, "c")]
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", write)

@@ -1,6 +1,7 @@
 """Documents of targets and rules: what is refused, what is kept, what is shown."""
 
 import json
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -9,8 +10,16 @@ from ecrsim.core import neighbours
 from ecrsim.core.db import properties
 from ecrsim.core.events import newest
 from ecrsim.delivery import targets
-from ecrsim.delivery.targets import Rule, Target, TargetsError, load_targets, read
+from ecrsim.delivery.reach import Reach
+from ecrsim.delivery.targets import Rule, Target, TargetsError, load_targets
 from tests.delivery.receivers import new_runtime, push, set_targets, state_of
+
+REACH = Reach(Path("/srv/ecrsim-data"), Path("/srv/ecrsim-data"))
+
+
+def read(document, reach=REACH):
+    return targets.read(document, reach)
+
 
 FILE = {"name": "log", "type": "file", "path": "events.jsonl"}
 HOOK = {"name": "hook", "type": "webhook", "url": "https://127.0.0.1:8443/in?token=abc", "secret": "s3cret"}
@@ -75,6 +84,44 @@ class TestReading:
             ({**FILE, "path": ""}, "target log: path is a text, and not an empty one"),
             ({**FILE, "path": "a\0b"}, "target log: path is the name of a file"),
             ({**FILE, "path": 3}, "target log: path is a text, and not an empty one"),
+            *(
+                (
+                    {**FILE, "path": path},
+                    "target log: path leads out of /srv/ecrsim-data: files of targets are there (target_dir)",
+                )
+                for path in ("/etc/passwd", "../out", "a/../../out", "~/out", ".", "/srv/ecrsim-database/out", "/")
+            ),
+            *(
+                ({**FILE, "path": path}, "target log: path is a file of ecrsim's own")
+                for path in (
+                    "ecrsim.db",
+                    "ecrsim.db-wal",
+                    "blobs/sha256/aa/b",
+                    "./uploads/x",
+                    "tls/ca.key",
+                    "admin-token",
+                )
+            ),
+            *(
+                (
+                    {**HOOK, "url": f"http://{host}/latest"},
+                    "target hook: url is a link-local or metadata address, which is not called (allow_link_local)",
+                )
+                for host in (
+                    "169.254.169.254",
+                    "169.254.0.1:8080",
+                    "[fe80::1]",
+                    "[fd00:ec2::254]",
+                    "100.100.100.200",
+                    "[::ffff:169.254.169.254]",
+                    "[64:ff9b::a9fe:a9fe]",
+                    "[2002:a9fe:a9fe::]",
+                )
+            ),
+            (
+                {**QUEUE, "queue_url": "http://169.254.169.254/q"},
+                "target queue: queue_url is a link-local or metadata address, which is not called (allow_link_local)",
+            ),
             ({"name": "log", "type": "file"}, "target log needs path"),
             ({"name": "q", "type": "sqs"}, "target q needs queue_url"),
             ({**HOOK, "url": "ftp://x"}, "target hook: url is a URL such as http://127.0.0.1:8080/events"),

@@ -19,10 +19,12 @@ def the_block(language):
 
 
 @pytest.fixture
-def sim(tmp_path):
+def sim(tmp_path, monkeypatch):
+    # Where the commands find the token of the admin surface, as they do where `ecrsim serve` was started.
+    monkeypatch.setenv("ECRSIM_DATA_DIR", str(tmp_path / "data"))
     file = tmp_path / "principals.toml"
     file.write_text(the_block("toml"))
-    with Ecrsim(principals=str(file), auth="strict") as running:
+    with Ecrsim(principals=str(file), auth="strict", data_dir=str(tmp_path / "data")) as running:
         running.client().create_repository(repositoryName="app")
         yield running
 

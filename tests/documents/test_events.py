@@ -3,12 +3,14 @@
 import json
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from ecrsim import Ecrsim
 from ecrsim.delivery import targets
 from ecrsim.delivery.pattern import compile as compile_pattern
+from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.webhook import signature
 from ecrsim.testing import build_image
 from tests.documents.markdown import ROOT, blocks
@@ -103,15 +105,18 @@ def test_every_detail_type_has_a_sample(sim):
     }
 
 
+REACH = Reach(Path("/data"), Path("/data"))
+
+
 @pytest.mark.parametrize("text", BLOCKS["toml"])
 def test_its_targets_can_be(text):
-    found = targets.read(tomllib.loads(text))
+    found = targets.read(tomllib.loads(text), REACH)
     assert len(found.targets) == 1
     assert len(text.strip().splitlines()) <= 5
 
 
 def test_its_rule_lets_deletions_through(sim):
-    [rule] = [rule for text in BLOCKS["toml"] for rule in targets.read(tomllib.loads(text)).rules]
+    [rule] = [rule for text in BLOCKS["toml"] for rule in targets.read(tomllib.loads(text), REACH).rules]
     chosen = [event for event in play(sim) if compile_pattern(rule.pattern).matches(event)]
     assert [event["detail"]["action-type"] for event in chosen] == ["DELETE"]
 

@@ -51,6 +51,10 @@ class ServerProcess:
         self.reader.start()
         self.port = self._wait_until_ready(60)
 
+    @property
+    def admin_token(self) -> str:
+        return (self.folder / "data" / "admin-token").read_text().strip()
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as stdout:

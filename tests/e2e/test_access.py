@@ -115,7 +115,12 @@ def put_principals(server):
     """Replace the principals; those of the file come back when the test is over."""
 
     def put(document):
-        answer = requests.put(f"{server.url}/_ecrsim/principals", json=document, timeout=20)
+        answer = requests.put(
+            f"{server.url}/_ecrsim/principals",
+            json=document,
+            headers={"Authorization": f"Bearer {server.admin_token}"},
+            timeout=20,
+        )
         assert answer.status_code == 200, answer.text
 
     yield put

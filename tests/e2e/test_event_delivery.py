@@ -124,7 +124,7 @@ class Machine:
         self._tags = count(1)
         self.docker = docker
         self.pushed: list[tuple[str, str]] = []
-        self.server = ServerProcess(folder, "--workers", "2", "--targets", str(targets))
+        self.server = ServerProcess(folder, "--workers", "2", "--targets", str(targets), ECRSIM_TARGET_DIR=str(folder))
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": REGION}
         self.aws = Client((require("aws"), "--endpoint-url", self.server.url), {**environ, **keys, "AWS_PAGER": ""})
         self._targets = targets
@@ -137,7 +137,12 @@ class Machine:
     def restart(self) -> None:
         """The setting comes by its variable this time; what the file says has not changed."""
         self.server = ServerProcess(
-            self._folder, "--workers", "2", port=self.server.port, ECRSIM_TARGETS=str(self._targets)
+            self._folder,
+            "--workers",
+            "2",
+            port=self.server.port,
+            ECRSIM_TARGETS=str(self._targets),
+            ECRSIM_TARGET_DIR=str(self._folder),
         )
 
     def kill(self) -> None:

@@ -59,7 +59,7 @@ class Place:
 
     def __init__(self, data_dir: Path, seed: int) -> None:
         self.data_dir = data_dir
-        self.deliveries = Deliveries(data_dir.with_suffix(".jsonl"))
+        self.deliveries = Deliveries(data_dir / "events.jsonl")
         self.instants = random.Random(seed)  # noqa: S311 - the same instants for the same seed
         self.stocks = [Stock(name, seed + number) for number, name in enumerate(STOCKS)]
         self.starts = self.kills = 0

@@ -20,6 +20,7 @@ from sqlalchemy import insert, select
 
 from ecrsim import Ecrsim
 from ecrsim.core.db import SCHEMA_VERSION, SchemaMismatch
+from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.targets import replace_all
 from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
 from ecrsim.testing import call_application
@@ -75,6 +76,7 @@ def everything(sim: Ecrsim) -> None:
                 "targets": [{"name": "nowhere", "type": "webhook", "url": "http://127.0.0.1:9/"}],
                 "rules": [{"pattern": {"source": ["aws.ecr"]}, "targets": ["nowhere"]}],
             },
+            Reach.of(sim.runtime.config, sim.runtime.data_dir),
         )
         repository_id = connection.execute(select(lifecycle_policies.c.repository_id)).scalar_one()
         of_repository = {"repository_id": repository_id}

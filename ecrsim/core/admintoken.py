@@ -1,0 +1,60 @@
+"""The token of the admin surface: what the setting says, else one that ecrsim made and its owner alone can read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from ecrsim.config import Config
+from ecrsim.core import ids
+from ecrsim.core.peer import is_loopback
+
+#: In the data directory, mode 600.
+FILE = "admin-token"
+#: Where a command that is told no host finds the server of its own machine.
+_OWN_MACHINE = frozenset({"localhost", "0.0.0.0", "::"})  # noqa: S104 - to ask, not to listen
+
+
+def known_token(config: Config) -> str | None:
+    """What to show to the server at `config.host`; None when nothing is known, or the file is not for us to read.
+
+    The token of the data directory goes to this machine alone: whoever answers elsewhere would learn it.
+    """
+    if config.admin_token:
+        return config.admin_token
+    if config.host not in _OWN_MACHINE and not is_loopback(config.host):
+        return None
+    try:
+        return _read(Path(config.data_dir) / FILE)
+    except OSError:
+        return None
+
+
+def made_token(directory: Path) -> str:
+    """The token in that data directory, made now if there is none. Workers that start at once agree. OSError."""
+    file = directory / FILE
+    with contextlib.suppress(FileNotFoundError):
+        if found := _read(file):
+            # One that was copied or restored may have become readable to others.
+            file.chmod(0o600)
+            return found
+    whole = directory / f".{FILE}-{ids.new_uuid()}"
+    descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as out:
+            out.write(ids.new_secret().hex() + "\n")
+        # The first one there stays; a file that is empty has no token to lose.
+        if file.exists() and not _read(file):
+            whole.replace(file)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.link(whole, file)
+    finally:
+        whole.unlink(missing_ok=True)
+    return _read(file) or ""
+
+
+def _read(file: Path) -> str | None:
+    text = file.read_text(encoding="ascii", errors="replace").strip()
+    return text or None

@@ -1,0 +1,44 @@
+"""How far targets may reach: files inside one directory, no link-local or metadata addresses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from ecrsim.config import Config
+from ecrsim.core.admintoken import FILE as TOKEN_FILE
+
+#: What ecrsim keeps in the data directory begins so; no target writes to it.
+_OWN = ("ecrsim", "blobs", "uploads", "tls", "gc.lock", TOKEN_FILE, f".{TOKEN_FILE}")
+
+
+class OutOfReach(ValueError):
+    """A file that is no place for a target; the text says why."""
+
+
+class Reach(NamedTuple):
+    """`directory`: where files may be. `data_dir`: where ecrsim keeps its own. `link_local`: call such addresses."""
+
+    directory: Path
+    data_dir: Path
+    link_local: bool = False
+
+    @classmethod
+    def of(cls, config: Config, data_dir: Path) -> Reach:
+        directory = Path(config.target_dir) if config.target_dir else data_dir
+        return cls(directory, data_dir, config.allow_link_local)
+
+    def file(self, path: str) -> Path:
+        """The file of a target, wherever links lead. OutOfReach when it is elsewhere, or one of ecrsim's own."""
+        root, own = Path(os.path.realpath(self.directory)), Path(os.path.realpath(self.data_dir))
+        found = Path(os.path.realpath(self.directory / Path(path).expanduser()))
+        if found == root or not found.is_relative_to(root):
+            raise OutOfReach(f"path leads out of {self.directory}: files of targets are there (target_dir)")
+        if (
+            found.is_relative_to(own)
+            and found.relative_to(own).parts[:1]
+            and found.relative_to(own).parts[0].startswith(_OWN)
+        ):
+            raise OutOfReach("path is a file of ecrsim's own")
+        return found
