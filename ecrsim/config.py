@@ -113,6 +113,9 @@ class Config:
         "open", "open: any access key is accepted; strict: unknown keys are refused", choices=("open", "strict")
     )
     principals: str = _knob("", "file of users, roles and access keys (TOML or JSON), known from the start")
+    open_assume_role: bool = _knob(
+        False, "with --auth open, root may assume any role of its account, also one that nobody knows; AWS lets no root"
+    )
     audit_limit: int = _knob(100_000, "newest decisions that the audit keeps; 0: none", flag=False)
     registry_host: str = _knob(
         "localhost",

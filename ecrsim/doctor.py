@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ecrsim.blobs import BlobStoreError
 from ecrsim.config import Config, with_values
+from ecrsim.core.arn import Registry
 from ecrsim.core.db import SchemaMismatch
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
@@ -160,7 +161,7 @@ def _authority(config: Config) -> str:
     named = {
         "localhost": "localhost",
         "domain": f"{config.account}.dkr.ecr.{config.region}.localhost",
-        "aws": f"{config.account}.dkr.ecr.{config.region}.amazonaws.com",
+        "aws": Registry(config.account, config.region).host,
     }
     host = named.get(config.registry_host)
     return f"{host}:{port}" if host else config.registry_host

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from ecrsim.controlplane.caller import authenticate
+from ecrsim.controlplane.roles import is_open_to_root, unknown_role
 from ecrsim.core import ids
 from ecrsim.core.arn import Registry, partition, root_arn
 from ecrsim.core.clock import SECOND, iso
@@ -172,9 +173,13 @@ def _unique_id(prefix: str, *parts: str) -> str:
 def _assume_role(call: Call, parameters: Parameters) -> Result:
     role_arn, session_name = _role_and_session(parameters)
     caller = call.caller
-    if caller.principal == root_arn(caller.account, caller.region):
-        raise StsError("AccessDenied", "Roles may not be assumed by root accounts.", 403)  # R
     role = directory.find_principal(call.connection, role_arn)
+    if caller.principal == root_arn(caller.account, caller.region):
+        if not is_open_to_root(call, role_arn):
+            raise StsError("AccessDenied", "Roles may not be assumed by root accounts.", 403)  # R
+        seconds = _duration(parameters, 3600, role.max_session if role else _LONGEST)
+        role = role or unknown_role(role_arn, caller.principal)
+        return _begin(call, role, session_name, seconds, _session_policies(parameters), _tags(parameters))
     identity = identity_of(call, memory(call), caller)
     tags = _tags(parameters)
     context = {**request_context(call, identity), "sts:rolesessionname": [session_name]}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ecrsim.core.partitions import partition_of
+
 #: The kinds of registries: the service that each belongs to, and so its IAM prefix.
 _SERVICES = {"private": "ecr", "public": "ecr-public"}
 _KINDS = {service: kind for kind, service in _SERVICES.items()}
@@ -52,8 +54,7 @@ class Registry(NamedTuple):
         """The host name that AWS gives it."""
         if self.kind == "public":
             return "public.ecr.aws"
-        suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        return f"{self.account}.dkr.ecr.{self.region}.{suffix}"
+        return f"{self.account}.dkr.ecr.{self.region}.{partition_of(self.region).dns_suffix}"
 
     def resource(self, repository_name: str | None) -> str:
         """What a policy names: the repository's ARN, `*` where an action concerns none."""
@@ -66,23 +67,11 @@ _ARN = re.compile(
     r":(?P<account>[0-9]{12}):repository/(?P<name>.+)",
     re.DOTALL,
 )
-_PARTITIONS = (
-    ("cn-", "aws-cn"),
-    ("us-gov-", "aws-us-gov"),
-    ("us-iso-", "aws-iso"),
-    ("us-isob-", "aws-iso-b"),
-    ("eu-isoe-", "aws-iso-e"),
-    ("us-isof-", "aws-iso-f"),
-    ("eusc-", "aws-eusc"),
-)
 
 
 def partition(region: str) -> str:
-    """The partition that a region lies in; "aws" for a region that no partition claims."""
-    for prefix, name in _PARTITIONS:
-        if region.startswith(prefix):
-            return name
-    return "aws"
+    """The second part of the ARNs of a region."""
+    return partition_of(region).name
 
 
 def parse_arn(arn: str) -> tuple[Registry, str] | None:

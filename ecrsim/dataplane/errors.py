@@ -7,6 +7,7 @@ import orjson
 from ecrsim.core import errors
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.web import Answer, Headers
+from ecrsim.ecr.images.manifest import NotAnImage
 
 
 class RegistryError(Exception):
@@ -21,6 +22,7 @@ class RegistryError(Exception):
 _TABLE: dict[type[ServiceError], tuple[int, str]] = {
     errors.RepositoryNotFoundException: (404, "NAME_UNKNOWN"),
     errors.InvalidParameterException: (405, "UNSUPPORTED"),
+    NotAnImage: (400, "MANIFEST_INVALID"),  # code I
     errors.ImageTagAlreadyExistsException: (400, "TAG_INVALID"),  # status I
     errors.LayersNotFoundException: (404, "BLOB_UPLOAD_UNKNOWN"),  # status I
     errors.ReferencedImagesNotFoundException: (404, "MANIFEST_BLOB_UNKNOWN"),  # status I

@@ -11,7 +11,7 @@ from ecrsim.core.web import Answer, Headers
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.target import Target
 from ecrsim.ecr.images import listing
-from ecrsim.ecr.images.manifest import OCI_INDEX
+from ecrsim.ecr.images.grammar import OCI_INDEX
 from ecrsim.ecr.repositories.service import page_of_repositories
 
 #: ECR's default page and its greatest.

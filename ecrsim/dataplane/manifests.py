@@ -77,7 +77,6 @@ def put_manifest(target: Target) -> Answer:
     body = target.request.read(MAX_MANIFEST)
     if body is None:
         raise RegistryError(413, "SIZE_INVALID", f"A manifest can have {MAX_MANIFEST} bytes at most")
-    lenient = target.profile.lenient_content
     with target.call.writing():
         pushed = service.put_image(
             target.call,
@@ -87,8 +86,7 @@ def put_manifest(target: Target) -> Answer:
             tags,
             expected,
             repeatable=True,
-            layers_required=not lenient,
-            known_members_only=not lenient,
+            layers_required=not target.profile.lenient_content,
         )
         _on_trail(target, "PutImage", *_put_image(body.decode(), pushed, tags))
     headers = [("Docker-Content-Digest", pushed.image_digest), ("Content-Length", "0")]

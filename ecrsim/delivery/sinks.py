@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from ecrsim.core.neighbours import Access, Neighbour, NeighbourError
+from ecrsim.core.partitions import PARTITIONS
 from ecrsim.delivery.parcels import Parcel, Refused, Sink, Undelivered
 from ecrsim.delivery.reach import OutOfReach, Reach
 from ecrsim.delivery.targets import Target
@@ -23,7 +24,8 @@ ENTRIES = 10
 ENTRY_BYTES = 256 * 1024
 #: The longest MessageGroupId (documented).
 _GROUP = 128
-_AWS_QUEUE = re.compile(r"(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com(?:\.cn)?", re.ASCII)
+_SUFFIXES = "|".join(sorted({re.escape(each.dns_suffix) for each in PARTITIONS}))
+_AWS_QUEUE = re.compile(rf"(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.(?:{_SUFFIXES})", re.ASCII)
 
 
 def sink_of(target: Target, reach: Reach, region: str, now: Callable[[], int]) -> Sink:

@@ -42,6 +42,7 @@ DECLARING = {"operations", "reactions", "additions"}
 
 #: Decisions: values and `now` in, a decision out.
 PURE = {
+    "ecrsim.ecr.access.canonical",
     "ecrsim.ecr.access.conditions",
     "ecrsim.ecr.access.documents",
     "ecrsim.ecr.access.explanation",
@@ -50,6 +51,7 @@ PURE = {
     "ecrsim.ecr.access.signatures",
     "ecrsim.ecr.access.webidentity",
     "ecrsim.ecr.access.wildcards",
+    "ecrsim.ecr.images.grammar",
     "ecrsim.ecr.images.manifest",
     "ecrsim.ecr.images.rules",
     "ecrsim.ecr.layers.rules",
@@ -76,7 +78,13 @@ PURE = {
     "ecrsim.simulator.reading",
 }
 #: The modules of core that hold values only.
-VALUES = {"ecrsim.core.arn", "ecrsim.core.digest", "ecrsim.core.errors", "ecrsim.core.glob"}
+VALUES = {
+    "ecrsim.core.arn",
+    "ecrsim.core.digest",
+    "ecrsim.core.errors",
+    "ecrsim.core.glob",
+    "ecrsim.core.partitions",
+}
 
 BOTO = {"ecrsim.blobs.s3", "ecrsim.core.neighbours", "ecrsim.testing"}
 

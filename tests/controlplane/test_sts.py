@@ -158,6 +158,30 @@ class TestAssumeRole:
             "AccessDenied", "Roles may not be assumed by root accounts."
         )
 
+    def test_root_may_where_that_is_open(self, sim, client, configure):
+        """ecrsim's own setting: a role that is known has its rights, and one that nobody knows those of root."""
+        configure(open_assume_role=True)
+        known(sim, role(document(statement("ecr:DescribeRepositories"))))
+        sessions = client_of_session(sim, assume(client("sts")))
+        sessions.describe_repositories()
+        assert refusal(sessions.create_repository, repositoryName="app").code == "AccessDeniedException"
+
+        unknown = f"arn:aws:iam::{ACCOUNT}:role/cdk/image-publishing"
+        answer = assume(client("sts"), RoleArn=unknown)
+        who = client_of_session(sim, answer, "sts").get_caller_identity()
+        assert who["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/image-publishing/build-7"
+        client_of_session(sim, answer).create_repository(repositoryName="app")
+        limited = assume(client("sts"), RoleArn=unknown, Policy=json.dumps(document(statement("ecr:ListImages"))))
+        assert refusal(client_of_session(sim, limited).describe_repositories).code == "AccessDeniedException"
+
+    def test_no_role_of_another_account_and_none_in_the_strict_mode(self, sim, client, configure):
+        configure(open_assume_role=True)
+        known(sim, role())
+        foreign = client("sts", account="111111111111")
+        assert refusal(assume, client=foreign).message == "Roles may not be assumed by root accounts."
+        configure(auth="strict")
+        assert refusal(assume, client=client("sts")).message == "Roles may not be assumed by root accounts."
+
     def test_the_external_id(self, sim):
         condition = {"StringEquals": {"sts:ExternalId": "secret word"}}
         client = known(sim, role(trust=trust(Condition=condition)))

@@ -1,9 +1,14 @@
 """ARNs, with botocore as the judge of partitions."""
 
+import json
+from pathlib import Path
+
 import boto3
+import botocore
 import pytest
 
 from ecrsim.core.arn import PUBLIC_REGION, Registry, parse_arn, partition, root_arn
+from ecrsim.core.partitions import PARTITIONS, partition_of
 
 ARN = "arn:aws:ecr:us-east-1:123456789012:repository/team/app"
 
@@ -105,3 +110,32 @@ def test_a_root_s_arn_has_no_region():
 
 def test_a_registry_is_private_unless_it_says_otherwise():
     assert Registry("123456789012", "us-east-1") == ("123456789012", "us-east-1", "private")
+
+
+def test_the_table_of_partitions_is_botocore_s():
+    """Names, suffixes and regions; a partition that AWS opens is missing here until somebody adds it."""
+    data = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_text())["partitions"]
+    assert {each.name: each.dns_suffix for each in PARTITIONS} == {
+        each["id"]: each["outputs"]["dnsSuffix"] for each in data
+    }
+    for each in data:
+        for region in each["regions"]:
+            if not region.endswith("-global"):
+                assert partition_of(region).name == each["id"], region
+
+
+@pytest.mark.parametrize(
+    ("region", "suffix"),
+    [
+        ("eu-central-1", "amazonaws.com"),
+        ("cn-north-1", "amazonaws.com.cn"),
+        ("us-gov-west-1", "amazonaws.com"),
+        ("eusc-de-east-1", "amazonaws.eu"),
+        ("us-iso-east-1", "c2s.ic.gov"),
+        ("us-isob-east-1", "sc2s.sgov.gov"),
+        ("eu-isoe-west-1", "cloud.adc-e.uk"),
+        ("us-isof-south-1", "csp.hci.ic.gov"),
+    ],
+)
+def test_the_host_of_a_registry_ends_as_its_partition_s_hosts_do(region, suffix):
+    assert Registry("123456789012", region).host == f"123456789012.dkr.ecr.{region}.{suffix}"

@@ -19,6 +19,7 @@ from ecrsim.core.errors import (
     ServiceUnavailableException,
 )
 from ecrsim.dataplane.errors import _TABLE
+from ecrsim.ecr.images.manifest import NotAnImage
 from tests.planes.catalogue import FIXTURES, REFUSED, digest_of
 from tests.planes.conftest import Planes
 from tests.planes.pushing import Plane, Refused, client, push, rows
@@ -44,6 +45,12 @@ def changed(**members: Any) -> bytes:
     """The manifest of the image with other members; None takes one away."""
     document = IMAGE.document | members
     return json.dumps({name: value for name, value in document.items() if value is not None}).encode()
+
+
+BASE = IMAGE.document["layers"][0]
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+#: The index that BuildKit writes for a cache: layers and a config of its own, and no image.
+CACHE = json.dumps({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [BASE]}).encode()
 
 
 def with_image(plane: Plane) -> None:
@@ -158,6 +165,50 @@ FAULTS = (
         "404 MANIFEST_BLOB_UNKNOWN",
         f"Images with digests '[{', '.join(FIXTURES[name].digest for name in INDEX.after)}]' required for pushing "
         "image into repository with name 'app' in the registry with id '000000000000' do not exist",
+    ),
+    Fault(
+        "an index of layers, as BuildKit's cache is with image-manifest=false",
+        with_layers,
+        lambda plane: push_manifest(plane, CACHE, INDEX_TYPE),
+        "InvalidParameterException",
+        "400 MANIFEST_INVALID",
+        f"Invalid parameter at 'ImageManifest' failed to satisfy constraint: '{BASE['digest']} of type "
+        f"{BASE['mediaType']} is not an image'",
+    ),
+    *(
+        Fault(
+            f"{what}, strictly",
+            with_layers,
+            lambda plane, manifest=manifest: push_manifest(plane, manifest),
+            "InvalidParameterException",
+            "405 UNSUPPORTED",
+            INVALID_JSON,
+            {"strict_ecr": True},
+        )
+        for what, manifest in (
+            ("a member that nobody knows", changed(org="x")),
+            ("a platform in the config", changed(config=IMAGE.document["config"] | {"platform": {"os": "linux"}})),
+            ("a layer's type with parameters", changed(layers=[BASE | {"mediaType": "a/b+json;version=0.2"}])),
+            ("an artifact type with parameters", changed(artifactType="a/b+json;version=0.2")),
+        )
+    ),
+    Fault(
+        "501 layers",
+        with_layers,
+        lambda plane: push_manifest(plane, changed(layers=[BASE] * 501)),
+        "InvalidParameterException",
+        "405 UNSUPPORTED",
+        "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Limit on number of layers per image "
+        "exceeded'",
+    ),
+    Fault(
+        "an image without layers, strictly",
+        with_layers,
+        lambda plane: push_manifest(plane, changed(layers=[])),
+        "InvalidParameterException",
+        "405 UNSUPPORTED",
+        "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Image has to have at least 1 layer'",
+        {"strict_ecr": True},
     ),
     Fault(
         "an immutable tag pushed to another image",
@@ -342,6 +393,7 @@ def test_the_whole_table_is_held():
         AccessDeniedException,
         EmptyUploadException,
         LayerInaccessibleException,
+        NotAnImage,  # an InvalidParameterException to the API
         ServiceUnavailableException,
     }
     held = {fault.api for fault in FAULTS} | {each.__name__ for each in elsewhere}

@@ -30,6 +30,7 @@ from ecrsim.ecr.access.policy import (
     locks_out,
 )
 from ecrsim.ecr.access.tables import registry_policies, repository_policies
+from ecrsim.ecr.registries.service import account_setting
 from ecrsim.ecr.repositories.tables import NAMED, repositories, repository_tags
 
 _REPOSITORY_POLICY = Prepared(
@@ -44,6 +45,8 @@ _RESOURCE_TAGS = Prepared(
     .where(NAMED)
 )
 
+#: In the scope V1 the policy of a registry is about these alone; in V2, the default, about all (documented).
+_SCOPE_V1 = {"ecr:createrepository", "ecr:replicateimage", "ecr:batchimportupstreamimage"}
 #: What a principal may do when nobody knows it any more: nothing.
 _NOTHING: tuple[Document, ...] = ()
 _MAX_REMEMBERED = 10_000
@@ -119,7 +122,7 @@ def decision_of(
     decision = known.decisions.get(key)
     if decision is not None:
         return request, decision
-    policies = policies_of(call, known, identity, registry, repository_name)
+    policies = policies_of(call, known, identity, registry, repository_name, action)
     depends = any(statement.needs_context for document in policies.all() for statement in document.statements)
     if depends:
         request = request._replace(context=_context(call, caller, identity, registry, repository_name, context))
@@ -131,11 +134,22 @@ def decision_of(
     return request, decision
 
 
+def is_in_scope_v1(document: Document) -> bool:
+    """Whether a policy of a registry names nothing but the actions that it governs in the scope V1 (documented)."""
+    return all(
+        statement.actions is not None and {action.lower() for action in statement.actions} <= _SCOPE_V1
+        for statement in document.statements
+    )
+
+
 def policies_of(
-    call: Call, known: Memory, identity: Identity, registry: Registry, repository_name: str | None
+    call: Call, known: Memory, identity: Identity, registry: Registry, repository_name: str | None, action: str
 ) -> Policies:
     place = registry._asdict()
     registry_policy = _REGISTRY_POLICY.first(call.connection, **place)
+    if registry_policy is not None and action.lower() not in _SCOPE_V1:
+        scope = account_setting(call, registry, "REGISTRY_POLICY_SCOPE")
+        registry_policy = None if scope == "V1" else registry_policy
     repository_policy = None
     if repository_name is not None:
         repository_policy = _REPOSITORY_POLICY.first(call.connection, repository_name=repository_name, **place)
@@ -176,6 +190,12 @@ def _identity(call: Call, caller: Caller) -> Identity:
         return Identity(Principal(caller.principal, caller.account), None, None, None, {}, "root")
     session = directory.find_key(call.connection, caller.access_key) if caller.access_key else None
     owner = session.owner if session is not None else caller.principal
+    if session is not None and owner == root_arn(caller.account, caller.region):
+        # Of a role that nobody knows, assumed by root (`open_assume_role`).
+        everything = directory.documents_of([{"name": "AdministratorAccess", "document": None}], Kind.IDENTITY)
+        limit = directory.session_limit(session.session_policies or [])
+        who = Principal(caller.principal, caller.account)
+        return Identity(who, everything, None, limit, session.session_tags or {}, "")
     row = directory.find_principal(call.connection, owner)
     if row is None or (session is not None and (session.session_arn or session.owner) != caller.principal):
         return Identity(Principal(caller.principal, caller.account), _NOTHING, None, None, {}, "")
@@ -240,7 +260,7 @@ def would_lock_out(call: Call, document: Document, registry: Registry, repositor
     """True when the caller could not set the repository's policy again, once `document` is it."""
     known = memory(call)
     identity = identity_of(call, known, call.caller)
-    policies = policies_of(call, known, identity, registry, repository_name)
+    policies = policies_of(call, known, identity, registry, repository_name, "ecr:SetRepositoryPolicy")
     context = _context(call, call.caller, identity, registry, repository_name, {})
     resource, action = registry.arn(repository_name), registry.action("SetRepositoryPolicy")
     request = Request(identity.principal, action, resource, registry.account, context)
@@ -253,7 +273,7 @@ def explanation_of(
     """Why the caller may or may not, as JSON; of a denial the smallest change that would allow it."""
     known = memory(call)
     identity = identity_of(call, known, call.caller)
-    policies = policies_of(call, known, identity, registry, repository_name)
+    policies = policies_of(call, known, identity, registry, repository_name, action)
     values = _context(call, call.caller, identity, registry, repository_name, context)
     resource = registry.resource(repository_name)
     request = Request(identity.principal, action, resource, registry.account, values)

@@ -93,6 +93,8 @@ class Document(NamedTuple):
 
 
 _ACTION = re.compile(r"\*|\*:\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+", re.ASCII)
+#: What stands in the place of the service where somebody forgot it.
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+")
 _SID = re.compile(r"[A-Za-z0-9]*", re.ASCII)
 _PRINCIPAL = re.compile(
     r"\d{12}|arn:aws[a-z-]*:(?:"
@@ -252,6 +254,8 @@ class _Reader:
         parts = resource.split(":", 5)
         # An ARN may end early, in a star that reaches over the colons that follow (documented).
         whole = len(parts) == 6 or (len(parts) > 3 and resource.endswith("*"))
+        if self.kind.is_ecrs and len(parts) == 5 and parts[0] == "arn" and _REGION.fullmatch(parts[2]):
+            return  # ECR takes one without its service, which fits no resource (recorded)
         if parts[0] != "arn" or not whole:
             raise self.malformed(f"{resource} is not an ARN")
         if not re.fullmatch("[a-z0-9-]+", parts[2]):
@@ -327,27 +331,3 @@ class _Reader:
                     yield Condition.of(operator, key, texts, has_variables=self.has_variables)
                 except ValueError as error:
                     raise self.malformed(str(error)) from None
-
-
-#: Jackson escapes what JSON must escape, and nothing more.
-_ESCAPES = str.maketrans(
-    {chr(code): f"\\u{code:04X}" for code in range(32)}
-    | {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
-)
-
-
-def pretty(value: Any, depth: int = 0) -> str:
-    """JSON in the form in which ECR gives policies back: that of Jackson's pretty printer (recorded).
-
-    Members stand on lines of their own, with a space on either side of the colon; lists stay on one line, and what is
-    in them is indented as if they were not there.
-    """
-    if isinstance(value, Mapping):
-        if not value:
-            return "{ }"
-        inner = "  " * (depth + 1)
-        members = (f"{inner}{pretty(key)} : {pretty(member, depth + 1)}" for key, member in value.items())
-        return "{\n" + ",\n".join(members) + "\n" + "  " * depth + "}"
-    if isinstance(value, list | tuple):
-        return f"[ {', '.join(pretty(item, depth) for item in value)} ]" if value else "[ ]"
-    return f'"{value.translate(_ESCAPES)}"' if isinstance(value, str) else json.dumps(value)

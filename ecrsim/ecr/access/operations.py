@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ecrsim.contract.operations import operation
-from ecrsim.core.arn import Registry
+from ecrsim.core.arn import Registry, partition
 from ecrsim.core.belonging import of_registry, values_of
 from ecrsim.core.errors import (
     InvalidParameterException,
@@ -16,12 +16,13 @@ from ecrsim.core.errors import (
     RepositoryPolicyNotFoundException,
 )
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.access.authorization import would_lock_out
+from ecrsim.ecr.access.authorization import is_in_scope_v1, would_lock_out
+from ecrsim.ecr.access.canonical import canonical, pretty
 from ecrsim.ecr.access.directory import changed
-from ecrsim.ecr.access.documents import Kind, MalformedPolicy, parse, pretty, read
+from ecrsim.ecr.access.documents import Kind, MalformedPolicy, parse, read
 from ecrsim.ecr.access.service import check_repository_policy, issue_token, put_repository_policy
 from ecrsim.ecr.access.tables import registry_policies, repository_policies
-from ecrsim.ecr.registries.service import registry_of
+from ecrsim.ecr.registries.service import account_setting, registry_of
 from ecrsim.ecr.repositories.service import get_repository, proxy_endpoint
 from ecrsim.ecr.repositories.tables import Repository
 
@@ -86,10 +87,10 @@ def _repository_policy(call: Call, registry: Registry, repository: Repository) -
 
 @operation("PutRegistryPolicy", transaction="write")
 def put_registry_policy(call: Call, policy_text: str) -> dict[str, Any]:
-    """One policy for a registry, evaluated on every request to it (scope V2)."""
+    """One policy for a registry, evaluated on every request to it; in the scope V1 on three actions alone."""
     registry = registry_of(call)
-    _check_registry_policy(policy_text)
-    text = pretty(parse(policy_text))
+    _check_registry_policy(policy_text, account_setting(call, registry, "REGISTRY_POLICY_SCOPE"))
+    text = pretty(canonical(parse(policy_text), partition(registry.region)))
     statement = upsert(registry_policies).values(**values_of(registry), policy_text=text)
     call.connection.execute(
         statement.on_conflict_do_update(index_elements=["kind", "registry_id", "region"], set_={"policy_text": text})
@@ -122,10 +123,10 @@ def _registry_policy(call: Call, registry: Registry) -> dict[str, Any]:
     return {"registryId": registry.account, "policyText": text}
 
 
-def _check_registry_policy(policy_text: str) -> None:
+def _check_registry_policy(policy_text: str, scope: str) -> None:
     try:
-        read(policy_text, Kind.REGISTRY, Kind.REGISTRY.value)
+        fits = is_in_scope_v1(read(policy_text, Kind.REGISTRY, Kind.REGISTRY.value)) or scope != "V1"
     except MalformedPolicy:
-        raise InvalidParameterException(
-            member="PolicyText", constraint="Invalid registry policy provided"
-        ) from None  # R
+        fits = False
+    if not fits:
+        raise InvalidParameterException(member="PolicyText", constraint="Invalid registry policy provided")  # R

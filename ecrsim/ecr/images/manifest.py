@@ -5,28 +5,21 @@ The bytes are never rewritten; members that nobody knows stay in them (an option
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
 from ecrsim.core.digest import is_oci_digest
 from ecrsim.core.errors import InvalidParameterException
+from ecrsim.ecr.images.grammar import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, stranger
 
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 #: What ECR takes today; Docker's schema 1 and the withdrawn OCI artifact manifest are refused.
 IMAGE_TYPES = (DOCKER_MANIFEST, OCI_MANIFEST)
 INDEX_TYPES = (DOCKER_LIST, OCI_INDEX)
 
 #: What the column of sizes holds; one descriptor may not say more, nor all of them together.
 _MAX_SIZE = (1 << 63) - 1
-
-_MEMBERS = {
-    False: {"schemaVersion", "mediaType", "artifactType", "config", "layers", "subject", "annotations"},
-    True: {"schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"},
-}
 
 
 class Descriptor(NamedTuple):
@@ -46,6 +39,8 @@ class Manifest(NamedTuple):
     required_layers: tuple[str, ...]
     #: Digests that an index lists.
     references: tuple[str, ...]
+    #: Those of `references` that are said to be no image, with what they are said to be.
+    other_references: Mapping[str, str]
     subject: str | None
     #: As a referrer is described: `artifactType`, else the config's type (OCI image specification 1.1).
     artifact_type: str | None
@@ -62,8 +57,24 @@ def invalid(constraint: str = "Invalid JSON syntax") -> InvalidParameterExceptio
     return InvalidParameterException(member="ImageManifest", constraint=constraint)
 
 
-def read(manifest: bytes, media_type: str | None, *, known_members_only: bool = False) -> Manifest:
-    """Read the bytes of a manifest that was sent as `media_type` (None: not told, the body must say)."""
+class NotAnImage(InvalidParameterException):
+    """An index lists a layer or a config, as BuildKit's cache does. The registry protocol has a status of its own."""
+
+    @property
+    def code(self) -> str:
+        return InvalidParameterException.__name__
+
+
+def not_an_image(digest: str, media_type: str) -> NotAnImage:
+    """ECR refuses such an index with 400 (recorded of BuildKit's cache with `image-manifest=false`); words: I."""
+    return NotAnImage(member="ImageManifest", constraint=f"{digest} of type {media_type[:200]} is not an image")
+
+
+def read(manifest: bytes, media_type: str | None, *, strict: bool = False) -> Manifest:
+    """Read the bytes of a manifest that was sent as `media_type` (None: not told, the body must say).
+
+    `strict`: members that ECR does not know are refused, at every level (`grammar.py`).
+    """
     try:
         document = orjson.loads(manifest)
     except orjson.JSONDecodeError:
@@ -72,7 +83,7 @@ def read(manifest: bytes, media_type: str | None, *, known_members_only: bool = 
         raise invalid()
     effective = _media_type(document.get("mediaType"), media_type)
     is_index = effective in INDEX_TYPES
-    if document.get("schemaVersion", 2) != 2 or (known_members_only and not _MEMBERS[is_index].issuperset(document)):
+    if document.get("schemaVersion", 2) != 2 or (strict and stranger(document, effective) is not None):
         raise invalid()
     artifact_type = _optional_text(document.get("artifactType")) or None
     subject = document.get("subject")
@@ -85,6 +96,7 @@ def read(manifest: bytes, media_type: str | None, *, known_members_only: bool = 
         blobs=(),
         required_layers=(),
         references=(),
+        other_references={},
         subject=None if subject is None else _descriptor(subject).digest,
         artifact_type=artifact_type,
         artifact_media_type=artifact_type,
@@ -93,8 +105,11 @@ def read(manifest: bytes, media_type: str | None, *, known_members_only: bool = 
         has_layers=True,
     )
     if is_index:
-        listed = [_descriptor(entry).digest for entry in _list(document.get("manifests"))]
-        return read_manifest._replace(references=tuple(dict.fromkeys(listed)))
+        listed = [_descriptor(entry) for entry in _list(document.get("manifests"))]
+        others = {each.digest: each.media_type for each in listed if each.media_type and not _is_image(each.media_type)}
+        return read_manifest._replace(
+            references=tuple(dict.fromkeys(each.digest for each in listed)), other_references=others
+        )
     config = _descriptor(document.get("config"))
     entries = [] if document.get("layers") is None else _list(document["layers"])
     layers = [_descriptor(entry) for entry in entries]
@@ -138,6 +153,10 @@ def _descriptor(value: Any) -> Descriptor:
 
 def _is_foreign(layer: Descriptor, entry: Any) -> bool:
     return bool(entry.get("urls")) or ".nondistributable." in layer.media_type or ".foreign." in layer.media_type
+
+
+def _is_image(media_type: str) -> bool:
+    return media_type in IMAGE_TYPES + INDEX_TYPES
 
 
 def _list(value: Any) -> list[Any]:

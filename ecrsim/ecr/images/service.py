@@ -208,7 +208,6 @@ def put_image(
     *,
     repeatable: bool = False,
     layers_required: bool = True,
-    known_members_only: bool = False,
     origin: events.Origin = "push",
 ) -> Pushed:
     """Store an image and point `tags` at it. Runs inside a write transaction.
@@ -216,7 +215,7 @@ def put_image(
     `repeatable`: pushing what is there already succeeds (docker pushes twice); the API's PutImage refuses it.
     `layers_required`: ECR takes no image without a layer; OCI allows it.
     """
-    parsed = manifests.read(manifest, media_type, known_members_only=known_members_only)
+    parsed = manifests.read(manifest, media_type, strict=call.runtime.config.strict_ecr)
     if layers_required and not parsed.has_layers:
         raise manifests.invalid("Image has to have at least 1 layer")
     if len(parsed.blobs) - 1 > call.runtime.config.quota_layers_per_image:
@@ -305,6 +304,9 @@ def _check_content(call: Call, repository: Repository, parsed: manifests.Manifes
         row = _SIZE_OF.first(call.connection, repository_id=repository.id, image_digest=digest)
         sizes[digest] = row[0] if row else None
     absent = [digest for digest, size in sizes.items() if size is None]
+    for digest in absent:
+        if digest in parsed.other_references:
+            raise manifests.not_an_image(digest, parsed.other_references[digest])
     if absent and not call.runtime.config.sparse:
         raise ReferencedImagesNotFoundException(digests=", ".join(absent), **place)
     # The model: "the maximum" of what the list names.

@@ -23,13 +23,12 @@ def put_lifecycle_policy(
 ) -> dict[str, Any]:
     """Create or replace the policy. Nothing is evaluated now; the first run comes within a day."""
     repository = get_repository(call, registry_of(call, registry_id), repository_name)
-    service.put_policy(call, repository, lifecycle_policy_text)
-    return _named(repository) | {"lifecyclePolicyText": lifecycle_policy_text}
+    return _named(repository) | {"lifecyclePolicyText": service.put_policy(call, repository, lifecycle_policy_text)}
 
 
 @operation("GetLifecyclePolicy", transaction="read")
 def get_lifecycle_policy(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
-    """The text as it was put. Before the first run, lastEvaluatedAt is the epoch."""
+    """The text as ECR rewrites it. Before the first run, lastEvaluatedAt is the epoch."""
     repository = get_repository(call, registry_of(call, registry_id), repository_name)
     return _policy(repository, service.get_policy(call, repository))
 

@@ -89,6 +89,13 @@ def read(text: str) -> Policy:
     return Policy(rules)
 
 
+def canonical(text: str) -> str:
+    """A policy that can be read, as ECR keeps it and gives it back: compact, the rules by priority (recorded)."""
+    document = json.loads(text)
+    rules = sorted(document["rules"], key=itemgetter("rulePriority"))
+    return json.dumps({"rules": rules}, ensure_ascii=False, separators=(",", ":"))
+
+
 def _refuse(detail: str) -> NoReturn:
     raise InvalidParameterException(
         member="LifecyclePolicyText", constraint=f"Lifecycle policy validation failure: {detail}"

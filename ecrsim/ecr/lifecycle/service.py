@@ -75,9 +75,13 @@ def get_policy(call: Call, repository: Repository) -> StoredPolicy:
     return found
 
 
-def put_policy(call: Call, repository: Repository, text: str) -> None:
-    """Keep the policy, a new version of the one before if there is one. A policy that runs already keeps its hour."""
+def put_policy(call: Call, repository: Repository, text: str) -> str:
+    """Keep the policy, a new version of the one before if there is one, and answer its text as it is kept.
+
+    A policy that runs already keeps its hour.
+    """
     policies.read(text)
+    text = policies.canonical(text)
     statement = upsert(lifecycle_policies).values(
         repository_id=repository.id, lifecycle_policy_text=text, policy_id=new_uuid(), policy_version=1
     )
@@ -92,6 +96,7 @@ def put_policy(call: Call, repository: Repository, text: str) -> None:
     # Further away than an interval it is only after the clock was set back.
     if due is None or due > call.now + interval:
         enqueue(call, EVALUATE, call.now + interval, repository.registry, *_about(repository))
+    return text
 
 
 def delete_policy(call: Call, repository: Repository) -> StoredPolicy:

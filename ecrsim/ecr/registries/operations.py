@@ -11,6 +11,7 @@ from ecrsim.contract.operations import operation
 from ecrsim.contract.questions import Arguments, Question
 from ecrsim.core.belonging import values_of
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.access.service import reconsider
 from ecrsim.ecr.registries import rules
 from ecrsim.ecr.registries.service import account_setting, registry_of
 from ecrsim.ecr.registries.tables import account_settings
@@ -44,4 +45,6 @@ def put_account_setting(call: Call, name: str, value: str) -> dict[str, Any]:
     call.connection.execute(
         statement.on_conflict_do_update(index_elements=["kind", "registry_id", "region", "name"], set_={"value": value})
     )
+    if name == "REGISTRY_POLICY_SCOPE":
+        reconsider(call)
     return {"name": name, "value": value}

@@ -7,7 +7,7 @@ from ecrsim.core.errors import ValidationException
 #: name → the values that the current service accepts.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE",),
-    "REGISTRY_POLICY_SCOPE": ("V2",),
+    "REGISTRY_POLICY_SCOPE": ("V2", "V1"),
     "BLOB_MOUNTING": ("ENABLED", "DISABLED"),
 }
 

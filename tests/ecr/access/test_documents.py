@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.ecr.access.documents import MAX_RAW_TEXT, MAX_TEXT, Kind, MalformedPolicy, Principals, pretty, read
+from ecrsim.ecr.access.canonical import pretty
+from ecrsim.ecr.access.documents import MAX_RAW_TEXT, MAX_TEXT, Kind, MalformedPolicy, Principals, read
 
 OWN = "111122223333"
 SESSION = f"arn:aws:sts::{OWN}:assumed-role/a"

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.ecr.access.documents import Kind, pretty, read
+from ecrsim.ecr.access.canonical import pretty
+from ecrsim.ecr.access.documents import Kind, read
 from ecrsim.ecr.access.explanation import Change, changed, explain, minimal_policy
 from ecrsim.ecr.access.policy import Policies, Reason, Request, decide
 from tests.ecr.access.decisions import (

@@ -25,7 +25,7 @@ PRETTY = """{
     "Sid" : "let them pull",
     "Effect" : "Allow",
     "Principal" : {
-      "AWS" : [ "arn:aws:iam::111111111111:root", "222222222222" ]
+      "AWS" : [ "arn:aws:iam::111111111111:root", "arn:aws:iam::222222222222:root" ]
     },
     "Action" : [ "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer" ]
   } ]
@@ -78,7 +78,31 @@ class TestRepositoryPolicy:
         put(app)
         other = {**PULL, "Version": "2012-10-17"}
         put(app, other)
-        assert json.loads(app.get_repository_policy(repositoryName="app")["policyText"]) == other
+        assert json.loads(app.get_repository_policy(repositoryName="app")["policyText"])["Version"] == "2012-10-17"
+
+    @pytest.mark.recorded
+    def test_members_come_in_ecr_s_order_and_form(self, app):
+        sent = {
+            "Statement": {
+                "Action": ["ecr:BatchGetImage"],
+                "Principal": {"AWS": "222222222222"},
+                "Effect": "Allow",
+                "Sid": "pull",
+            },
+            "Id": "mine",
+        }
+        assert put(app, sent)["policyText"] == (
+            '{\n  "Version" : "2008-10-17",\n  "Id" : "mine",\n  "Statement" : [ {\n    "Sid" : "pull",\n'
+            '    "Effect" : "Allow",\n    "Principal" : {\n      "AWS" : "arn:aws:iam::222222222222:root"\n    },\n'
+            '    "Action" : "ecr:BatchGetImage"\n  } ]\n}'
+        )
+
+    @pytest.mark.inferred
+    def test_the_root_of_an_account_is_of_the_region_s_partition(self, client):
+        china = client(region="cn-north-1")
+        china.create_repository(repositoryName="app")
+        text = put(china, {**PULL, "Statement": [PULL["Statement"][0] | {"Principal": {"AWS": ["222222222222"]}}]})
+        assert "arn:aws-cn:iam::222222222222:root" in text["policyText"]
 
     def test_the_one_that_is_deleted_is_answered(self, app):
         put(app)
@@ -189,16 +213,59 @@ class TestLockOut:
 class TestRegistryPolicy:
     def test_it_is_given_back_and_replaced_and_deleted(self, ecr):
         first = ecr.put_registry_policy(policyText=json.dumps(REGISTRY))
-        assert (first["registryId"], json.loads(first["policyText"])) == (ACCOUNT, REGISTRY)
+        assert first["registryId"] == ACCOUNT
+        assert json.loads(first["policyText"]) == {
+            **REGISTRY,
+            "Statement": [REGISTRY["Statement"][0] | {"Action": "ecr:ReplicateImage"}],
+        }
+        assert list(json.loads(first["policyText"])["Statement"][0]) == ["Effect", "Principal", "Action", "Resource"]
         assert first["policyText"].startswith('{\n  "Version" : "2012-10-17",\n  "Statement" : [ {')
         assert ecr.get_registry_policy()["policyText"] == first["policyText"]
 
         other = document(statement("ecr:CreateRepository", Principal={"AWS": "222222222222"}))
         second = ecr.put_registry_policy(policyText=json.dumps(other))
-        assert json.loads(ecr.get_registry_policy()["policyText"]) == other
+        kept = json.loads(ecr.get_registry_policy()["policyText"])["Statement"][0]
+        assert (kept["Action"], kept["Principal"]) == (
+            "ecr:CreateRepository",
+            {"AWS": "arn:aws:iam::222222222222:root"},  # inferred, of a registry's policy
+        )
         assert ecr.delete_registry_policy()["policyText"] == second["policyText"]
         assert refusal(ecr.get_registry_policy) == no_registry_policy()
         assert refusal(ecr.delete_registry_policy) == no_registry_policy()
+
+    @pytest.mark.recorded
+    def test_a_resource_without_its_service_is_taken_and_fits_nothing(self, ecr, client):
+        resource = f"arn:aws:us-east-1:{ACCOUNT}:repository/*"
+        principal = {"AWS": "111111111111"}
+        for resources, code in (
+            (resource, "AccessDeniedException"),
+            ([resource, f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/*"], "RepositoryNotFoundException"),
+        ):
+            policy = document(statement("ecr:ListImages", resource=resources, Principal=principal))
+            ecr.put_registry_policy(policyText=json.dumps(policy))
+            foreigner = client(account="1" * 12)
+            assert refusal(foreigner.list_images, registryId=ACCOUNT, repositoryName="app").code == code
+
+    @pytest.mark.documented
+    def test_in_the_scope_v1_it_governs_three_actions(self, ecr, client):
+        ecr.create_repository(repositoryName="app")
+        principal = {"AWS": "111111111111"}
+        pull = document(statement("ecr:ListImages", "ecr:CreateRepository", resource="*", Principal=principal))
+        foreigner = client(account="1" * 12)
+        ask = {"registryId": ACCOUNT, "repositoryName": "app"}
+        ecr.put_registry_policy(policyText=json.dumps(pull))
+        assert foreigner.list_images(**ask)["imageIds"] == []
+
+        ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V1")
+        assert refusal(foreigner.list_images, **ask).code == "AccessDeniedException"
+        foreigner.create_repository(registryId=ACCOUNT, repositoryName="theirs")
+        # Recorded: a policy of another action is refused then.
+        assert refusal(ecr.put_registry_policy, policyText=json.dumps(pull)) == malformed("registry")
+        ecr.put_registry_policy(policyText=json.dumps(REGISTRY))
+
+        ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V2")
+        ecr.put_registry_policy(policyText=json.dumps(pull))
+        assert foreigner.list_images(**ask)["imageIds"] == []
 
     def test_each_registry_and_region_has_its_own(self, ecr, client):
         ecr.put_registry_policy(policyText=json.dumps(REGISTRY))

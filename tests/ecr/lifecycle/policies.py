@@ -25,4 +25,5 @@ def rule(priority: int = 1, *, keep: int | None = None, days: int | None = None,
 
 
 def policy(*rules: dict[str, Any]) -> str:
-    return json.dumps({"rules": rules})
+    """Compact, as ECR gives it back."""
+    return json.dumps({"rules": rules}, separators=(",", ":"))

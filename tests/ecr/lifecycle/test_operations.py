@@ -23,16 +23,27 @@ def no_policy():
     )
 
 
-@pytest.mark.documented
-def test_the_text_is_kept_as_it_was_sent(ecr, place):
-    text = f"\n {KEEP_TEN.replace(',', ' ,  ')}\t\n"
-    wanted = {"registryId": ACCOUNT, **place, "lifecyclePolicyText": text}
+@pytest.mark.recorded
+def test_the_text_is_given_back_compact_with_its_rules_by_priority(ecr, place):
+    rules = [rule(2, keep=3), rule(1, days=7, tags="untagged", description="ü")]
+    text = json.dumps({"rules": rules}, indent=2)
+    kept = policy(*reversed(rules)).replace("\\u00fc", "ü")
+    wanted = {"registryId": ACCOUNT, **place, "lifecyclePolicyText": kept}
 
     answer = ecr.put_lifecycle_policy(**place, lifecyclePolicyText=text)
     assert {name: answer[name] for name in answer if name != "ResponseMetadata"} == wanted
 
-    answer = ecr.get_lifecycle_policy(**place)
-    assert {name: answer[name] for name in wanted} == wanted
+    for operation in (ecr.get_lifecycle_policy, ecr.delete_lifecycle_policy):
+        answer = operation(**place)
+        assert {name: answer[name] for name in wanted} == wanted
+
+
+@pytest.mark.recorded
+def test_a_preview_keeps_the_text_as_it_was_sent(ecr, place):
+    text = f"\n {KEEP_TEN.replace(',', ' ,  ')}\t\n"
+    answer = ecr.start_lifecycle_policy_preview(**place, lifecyclePolicyText=text)
+    assert answer["lifecyclePolicyText"] == text
+    assert ecr.get_lifecycle_policy_preview(**place)["lifecyclePolicyText"] == text
 
 
 @pytest.mark.inferred
@@ -95,7 +106,7 @@ def test_a_policy_that_breaks_the_grammar_is_refused_and_not_kept(ecr, place, op
 def test_the_longest_policy_is_kept(ecr, place):
     text = KEEP_TEN + " " * (30_720 - len(KEEP_TEN))
     ecr.put_lifecycle_policy(**place, lifecyclePolicyText=text)
-    assert ecr.get_lifecycle_policy(**place)["lifecyclePolicyText"] == text
+    assert ecr.get_lifecycle_policy(**place)["lifecyclePolicyText"] == KEEP_TEN
     refused = refusal(ecr.put_lifecycle_policy, **place, lifecyclePolicyText=f"{text} ")
     assert refused.code == "InvalidParameterException"
     assert "lifecyclePolicyText" in refused.message

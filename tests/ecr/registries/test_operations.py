@@ -8,7 +8,7 @@ from tests.api import post, refusal_of
 #: name → (default, other values that are accepted). Documented in the service model.
 SETTINGS = {
     "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE", []),
-    "REGISTRY_POLICY_SCOPE": ("V2", []),
+    "REGISTRY_POLICY_SCOPE": ("V2", ["V1"]),
     "BLOB_MOUNTING": ("DISABLED", ["ENABLED"]),
 }
 
@@ -76,7 +76,7 @@ class TestAccountSettings:
             ("BLOB_MOUNTING", "enabled"),
             ("BLOB_MOUNTING", ""),
             ("BASIC_SCAN_TYPE_VERSION", "CLAIR"),
-            ("REGISTRY_POLICY_SCOPE", "V1"),
+            ("REGISTRY_POLICY_SCOPE", "V3"),
             ("REGISTRY_POLICY_SCOPE", "V2\n"),
         ],
     )
