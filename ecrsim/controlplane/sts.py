@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
+from ecrsim.controlplane import answers
 from ecrsim.controlplane.caller import authenticate
 from ecrsim.controlplane.roles import is_open_to_root, unknown_role
 from ecrsim.core import ids
@@ -33,11 +33,9 @@ from ecrsim.ecr.access.webidentity import NO_TOKEN, NOT_VALIDATED, Refusal, issu
 
 log = logging.getLogger("ecrsim.sts")
 
-_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 _VERSION = "2011-06-15"
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: AWS's bounds of DurationSeconds.
 _SHORTEST, _LONGEST = 900, 43_200
 _LONGEST_SESSION = 129_600
@@ -80,7 +78,7 @@ def refuse(error: BodyRefused) -> Answer:
     """The answer where the server could not take the request."""
     request_id = ids.new_uuid()
     code = "RequestTimeout" if error.status == 408 else "MalformedInput"
-    return _xml(error.status, request_id, _error(code, error.message, request_id))
+    return _xml(error.status, request_id, answers.error(code, error.message, request_id))
 
 
 def answer(runtime: Runtime, request: Request) -> Answer:
@@ -104,22 +102,22 @@ def answer(runtime: Runtime, request: Request) -> Answer:
             if not call.decisions:
                 registry, reason = call.caller.registry, audit.NEEDS_NOTHING
                 audit.record(call, f"sts:{action}", "*", registry, is_allowed=True, reason=reason)
-        content, status = _document(action, result, request_id), 200
+        content, status = answers.document(action, result, request_id), 200
     except StsError as error:
-        content, status = _error(error.code, error.message, request_id), error.status
+        content, status = answers.error(error.code, error.message, request_id), error.status
     except ServiceError as error:
         code, status = _named(error)
-        content = _error(code, error.message, request_id)
+        content = answers.error(code, error.message, request_id)
     except Exception:
         log.exception("request %s failed", request_id)
-        content, status = _error("InternalFailure", "An internal error has occurred.", request_id), 500
+        content, status = answers.error("InternalFailure", "An internal error has occurred.", request_id), 500
     return _xml(status, request_id, content)
 
 
 def refused(why: str) -> Answer:
     """The answer to a request that is not let in."""
     request_id = ids.new_uuid()
-    return _xml(403, request_id, _error("AccessDenied", why, request_id))
+    return _xml(403, request_id, answers.error("AccessDenied", why, request_id))
 
 
 def _xml(status: int, request_id: str, content: bytes) -> Answer:
@@ -374,32 +372,3 @@ _OPERATIONS = {
     "AssumeRoleWithWebIdentity": _Operation(_assume_role_with_web_identity, False),
     "GetSessionToken": _Operation(_get_session_token, True),
 }
-
-
-# --- XML --------------------------------------------------------------------------------------------------------------
-
-
-def _document(action: str, result: Result, request_id: str) -> bytes:
-    return (
-        f'<{action}Response xmlns="{_NAMESPACE}"><{action}Result>{_elements(result)}</{action}Result>'
-        f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
-    ).encode()
-
-
-def _text(value: object) -> str:
-    """As XML has it; a control character, which XML cannot have, is a question mark."""
-    return escape(_NO_XML.sub("?", str(value)))
-
-
-def _elements(values: Result) -> str:
-    return "".join(
-        f"<{name}>{_elements(value) if isinstance(value, dict) else _text(value)}</{name}>"
-        for name, value in values.items()
-    )
-
-
-def _error(code: str, message: str, request_id: str) -> bytes:
-    return (
-        f'<ErrorResponse xmlns="{_NAMESPACE}"><Error><Type>Sender</Type><Code>{code}</Code>'
-        f"<Message>{_text(message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    ).encode()
