@@ -163,6 +163,7 @@ def release(version: str, date: str, dist: Path, *, is_rehearsal: bool) -> str:
         (dist / f"ecrsim-{version}.md").write_text(text + "\n", "utf-8")
     return (
         f"ecrsim {version} of {date}: {', '.join(map(str, files))}; its notes are in {dist}/ecrsim-{version}.md\n"
+        f"Then keep its data directory for the upgrade test: scripts/record_release v{version}\n"
         f"To publish it: git push --follow-tags; twine upload {' '.join(map(str, files))}; "
         f"docker build -t ecrsim:{version} ."
     )
