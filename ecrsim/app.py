@@ -22,7 +22,7 @@ from ecrsim.core import origins
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.jobs import run_due
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.web import Answer, BodyRefused, Feed, Request, Steps, Work, follow
+from ecrsim.core.web import Answer, Feed, Request, RequestRefused, Steps, Work, follow
 from ecrsim.dataplane.downloads import download
 from ecrsim.dataplane.errors import RegistryError, render
 from ecrsim.dataplane.routes import DataPlane
@@ -86,7 +86,7 @@ class Application:
             return endpoint.refused(why)
         return None if not request.path.startswith(PREFIX) else Answer(403, [("Content-Length", "0")])
 
-    def refuse(self, request: Request, error: BodyRefused) -> Answer:
+    def refuse(self, request: Request, error: RequestRefused) -> Answer:
         """The answer to a request that the server could not take, in the form of its plane."""
         path = request.path
         if path == "/" and sts.is_sts(request):
@@ -142,7 +142,7 @@ class Application:
         content = request.read(self.runtime.config.max_body)
         if content is None:
             limit = self.runtime.config.max_body
-            return self.refuse(request, BodyRefused(413, f"The request body is longer than {limit} bytes."))
+            return self.refuse(request, RequestRefused(413, f"The request body is longer than {limit} bytes."))
         started: list[Answer] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:

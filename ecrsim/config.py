@@ -156,6 +156,7 @@ class Config:
 
     # The HTTP edge
     max_body: int = _knob(32 * MIB, "bytes of an API request body", flag=False)
+    max_headers: int = _knob(64 * 1024, "bytes of the headers of a request; at most 128 KiB", flag=False)
     connections: int = _knob(16_384, "connections that one worker holds open, idle ones included", flag=False)
     header_timeout: int = _knob(
         300, "seconds in which the headers of a request must have come, or, on an idle connection, begun", flag=False

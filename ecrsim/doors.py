@@ -17,7 +17,13 @@ log = logging.getLogger("ecrsim.front")
 
 def open_doors(config: Config, relayed: Relayed) -> Front:
     """Opens them. OSError or ConfigError when HTTPS cannot be served; without ::1 the server goes on."""
-    front = Front(_reached_at(config.host), config.port, relayed)
+    front = Front(
+        _reached_at(config.host),
+        config.port,
+        relayed,
+        connections=config.connections,
+        write_timeout=config.write_timeout,
+    )
     if config.host == "127.0.0.1":
         _open_beside(front, config.port, None)
     if config.wants_tls:

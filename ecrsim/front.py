@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import threading
 
 from ecrsim.door.relayed import Relayed
+from ecrsim.door.stalled import let_go
 
 log = logging.getLogger("ecrsim.front")
 
@@ -40,8 +42,9 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 class Front:
     """Doors that lead to a server's main one."""
 
-    def __init__(self, host: str, port: int, relayed: Relayed) -> None:
+    def __init__(self, host: str, port: int, relayed: Relayed, *, connections: int, write_timeout: int) -> None:
         self._host, self._port, self._relayed = host, port, relayed
+        self._connections, self._write_timeout = connections, write_timeout
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
         self._doors: list[asyncio.Server] = []
@@ -52,7 +55,11 @@ class Front:
         if not self._thread.is_alive():
             self._thread.start()
         opening = asyncio.start_server(self._enter, address, port, ssl=context, limit=_PIECE, backlog=1024)
-        self._doors.append(asyncio.run_coroutine_threadsafe(opening, self._loop).result())
+        door = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
+        for listener in door.sockets:
+            with socket.socket(fileno=os.dup(listener.fileno())) as found:
+                let_go(found, self._write_timeout)
+        self._doors.append(door)
 
     def close(self) -> None:
         """Once the server behind has stopped: let nobody in, and pass on what it said to those who are."""
@@ -69,6 +76,9 @@ class Front:
             await asyncio.wait(self._relays, timeout=_PATIENCE)
 
     def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._relays) >= self._connections:
+            writer.transport.abort()
+            return
         relay = self._loop.create_task(self._relay(reader, writer))
         self._relays.add(relay)
         relay.add_done_callback(self._relays.discard)

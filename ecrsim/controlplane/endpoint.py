@@ -24,7 +24,7 @@ from ecrsim.core.errors import (
     ServiceError,
 )
 from ecrsim.core.runtime import Call, Runtime, root_caller
-from ecrsim.core.web import Answer, BodyRefused, Request, Work
+from ecrsim.core.web import Answer, Request, RequestRefused, Work
 from ecrsim.ecr.access import audit
 from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.access.trail import called
@@ -56,7 +56,7 @@ def look(runtime: Runtime, request: Request) -> Work:
     )
 
 
-def refuse(error: BodyRefused) -> Answer:
+def refuse(error: RequestRefused) -> Answer:
     """The answer where the server could not take the request."""
     return _refusal(_REFUSALS[error.status](error.message))
 

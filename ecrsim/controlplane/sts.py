@@ -21,7 +21,7 @@ from ecrsim.core.clock import SECOND, iso
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Call, Caller, Runtime, root_caller
-from ecrsim.core.web import Answer, BodyRefused, Request, Work
+from ecrsim.core.web import Answer, Request, RequestRefused, Work
 from ecrsim.ecr.access import audit, directory
 from ecrsim.ecr.access.authorization import identity_of, memory, request_context
 from ecrsim.ecr.access.documents import Kind, MalformedPolicy, read
@@ -74,7 +74,7 @@ def look(runtime: Runtime, request: Request) -> Work:
     return Work("writer", runtime.config.max_body, partial(answer, runtime, request))
 
 
-def refuse(error: BodyRefused) -> Answer:
+def refuse(error: RequestRefused) -> Answer:
     """The answer where the server could not take the request."""
     request_id = ids.new_uuid()
     code = "RequestTimeout" if error.status == 408 else "MalformedInput"

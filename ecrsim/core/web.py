@@ -95,8 +95,8 @@ class Answer(NamedTuple):
         return _REASONS.get(self.status) or f"{self.status} Unknown"
 
 
-class BodyRefused(Exception):
-    """A body that did not come as it was announced: cut or malformed (400), or too slow (408)."""
+class RequestRefused(Exception):
+    """What the server could not take: a body that was cut or is malformed (400) or slow (408), large headers (431)."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

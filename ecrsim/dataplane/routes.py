@@ -16,7 +16,7 @@ from ecrsim.core import ids
 from ecrsim.core.arn import Registry
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.web import Answer, BodyRefused, Request, Runs, Steps, Work
+from ecrsim.core.web import Answer, Request, RequestRefused, Runs, Steps, Work
 from ecrsim.dataplane import blobs, errors, listings, manifests, uploads
 from ecrsim.dataplane.auth import Scope, Tokens, Unauthorized, caller_of, scope_of
 from ecrsim.dataplane.errors import RegistryError
@@ -117,7 +117,7 @@ class DataPlane:
             return Work("loop", 0, partial(self._error, request, error))
         return Work(found.route.runs, found.route.takes, partial(self._perform, request, found))
 
-    def refuse(self, request: Request, error: BodyRefused) -> Answer:
+    def refuse(self, request: Request, error: RequestRefused) -> Answer:
         """The answer where the server could not take the request."""
         return self._error(request, RegistryError(error.status, "SIZE_INVALID", error.message))
 

@@ -19,7 +19,7 @@ from ecrsim.core.errors import (
     LimitExceededException,
 )
 from ecrsim.core.numbers import whole
-from ecrsim.core.web import Answer, BodyRefused, Steps
+from ecrsim.core.web import Answer, RequestRefused, Steps
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.target import Target
 from ecrsim.ecr.access.authorization import authorize
@@ -172,7 +172,7 @@ def _append(target: Target, repository: Repository, upload_id: str) -> Generator
     except ShortBody as error:
         # The client is gone; what came stays, so that it can go on from there.
         raise RegistryError(400, "SIZE_INVALID", f"The body ended after {error.received} of {length} bytes") from None
-    except BodyRefused as error:
+    except RequestRefused as error:
         raise RegistryError(error.status, "SIZE_INVALID", error.message) from None
 
 

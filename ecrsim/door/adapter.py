@@ -15,11 +15,12 @@ from granian._granian import RSGIProtocolError as ProtocolError
 
 from ecrsim.app import Application
 from ecrsim.core.db import MustWait
-from ecrsim.core.web import PATIENCE, SMALL, Answer, BodyRefused, Feed, FilePart, Headers, Request
+from ecrsim.core.web import PATIENCE, SMALL, Answer, Feed, FilePart, Headers, Request, RequestRefused
 from ecrsim.door.crew import Crew
 from ecrsim.door.incoming import Incoming, follow
 from ecrsim.door.pace import Pace
 from ecrsim.door.relayed import Relayed
+from ecrsim.door.stalled import let_go_at
 from ecrsim.door.watchdog import Watchdog
 
 log = logging.getLogger("ecrsim.door")
@@ -51,14 +52,18 @@ class Door:
         self._application.runtime.database.never_wait_in(threading.get_ident())
         if config.loop_limit:
             Watchdog(config.loop_limit / 1000).start()
+        # Once granian listens, which it does before the loop runs.
+        loop.call_soon(let_go_at, config.port, config.write_timeout)
         self._started(loop)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         request = self._request(scope)
         incoming = Incoming(request, protocol, self._pace) if request.has_body else None
         try:
+            if sum(map(len, request.headers.values())) > self._config.max_headers:
+                raise RequestRefused(431, f"The headers are longer than {self._config.max_headers} bytes.")
             answer = await self._answer(request, incoming)
-        except BodyRefused as error:
+        except RequestRefused as error:
             answer = self._application.refuse(request, error)
             # What comes after half a body is no request.
             answer.headers.append(("Connection", "close"))

@@ -9,7 +9,7 @@ from typing import Any
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
 from ecrsim.blobs.base import CHUNK, Sink
-from ecrsim.core.web import SMALL, Answer, BodyRefused, Request, Steps
+from ecrsim.core.web import SMALL, Answer, Request, RequestRefused, Steps
 from ecrsim.door.crew import Crew
 from ecrsim.door.pace import Flow, Pace
 
@@ -38,7 +38,7 @@ class Incoming:
     async def whole(self, limit: int) -> bytes | None:
         """The body. None, and nothing was read, when it says that it is longer than `limit` bytes.
 
-        Of one that turns out to be longer, a byte more than that. BodyRefused when it is cut or too slow.
+        Of one that turns out to be longer, a byte more than that. RequestRefused when it is cut or too slow.
         """
         if self._length is not None and self._length > limit:
             return None
@@ -59,13 +59,13 @@ class Incoming:
         try:
             content: bytes = await self._protocol()
         except ProtocolClosed:
-            raise BodyRefused(400, _CUT) from None
+            raise RequestRefused(400, _CUT) from None
         except asyncio.CancelledError:
             raise self._late(flow) from None
         finally:
             self._pace.leave(flow)
         if len(content) != length:
-            raise BodyRefused(400, _CUT)
+            raise RequestRefused(400, _CUT)
         return content
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -93,15 +93,15 @@ class Incoming:
                     raise self._late(flow) from None
                 flow.came(len(piece), time())
                 if is_over and not self._has_trailer:
-                    raise BodyRefused(400, _CUT)
+                    raise RequestRefused(400, _CUT)
                 is_over = not piece
                 if piece:
                     self._received += len(piece)
                     yield piece
             if self._length is not None and self._received < self._length:
-                raise BodyRefused(400, _CUT)
+                raise RequestRefused(400, _CUT)
             self.ended = True
-        except BodyRefused:
+        except RequestRefused:
             self.ended = True
             raise
         finally:
@@ -112,7 +112,7 @@ class Incoming:
         if not flow.is_late:
             return asyncio.CancelledError()
         flow.task.uncancel()
-        return BodyRefused(408, _SLOW)
+        return RequestRefused(408, _SLOW)
 
     async def skip(self, limit: int) -> None:
         """Read up to `limit` bytes for nothing."""
@@ -121,18 +121,18 @@ class Incoming:
                 limit -= len(piece)
                 if limit <= 0:
                     break
-        except BodyRefused:
+        except RequestRefused:
             pass
 
     async def pour(self, sink: Sink, crew: Crew) -> None:
-        """Write the body to the sink, in pieces that are worth a thread. BodyRefused once what came is written.
+        """Write the body to the sink, in pieces that are worth a thread. RequestRefused once what came is written.
 
         One piece is written while the next one comes.
         """
         gathered: list[bytes] = []
         size = 0
         writing: asyncio.Future[Any] | None = None
-        refusal: BodyRefused | None = None
+        refusal: RequestRefused | None = None
         try:
             try:
                 async for piece in self.pieces():
@@ -144,7 +144,7 @@ class Incoming:
                         writing = crew.run(sink.write, b"".join(gathered))
                         gathered.clear()
                         size = 0
-            except BodyRefused as error:
+            except RequestRefused as error:
                 refusal = error
             if writing is not None:
                 await writing

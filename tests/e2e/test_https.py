@@ -1,5 +1,7 @@
 """HTTPS with ecrsim's own certificate authority: clients that are given it trust the registry, others refuse it."""
 
+import contextlib
+import json
 import os
 import socket
 import ssl
@@ -131,3 +133,50 @@ def test_docker_pushes_over_https(tls, docker, tmp_path):
     docker("image", "rm", "--force", f"{registry}/secure/app:docker")
     docker("pull", f"{registry}/secure/app:docker")
     docker("image", "rm", "--force", f"{registry}/secure/app:docker")
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "registry.test:{plain}", "localhost:{secure}"])
+def test_urls_have_the_scheme_that_the_client_came_by_whatever_name_it_gives(tls, name):
+    """The relay tells the server; a Host header does not."""
+    server, registry, authority = tls
+    secure = registry.partition(":")[2]
+    host = {"Host": name.format(plain=server.port, secure=secure)}
+    by_tls = requests.get(f"https://{registry}/v2/", headers=host, verify=str(authority), timeout=20)
+    assert by_tls.headers["WWW-Authenticate"].startswith(f'Basic realm="https://{host["Host"]}/"')
+    plain = requests.get(f"{server.url}/v2/", headers=host, timeout=20)
+    assert plain.headers["WWW-Authenticate"].startswith(f'Basic realm="http://{host["Host"]}/"')
+
+
+def test_policies_see_how_and_from_where_the_client_came(tls):
+    """aws:SecureTransport and aws:SourceIp are those of the client, not of the relay."""
+    server, registry, authority = tls
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "ecr:ListImages",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}, "NotIpAddress": {"aws:SourceIp": "::1"}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    server.client().create_repository(repositoryName="secure/only")
+    server.client().set_repository_policy(repositoryName="secure/only", policyText=policy)
+    credentials, path = ("AWS", server.password()), "/v2/secure/only/tags/list"
+    for url, status in (
+        (f"https://{registry}", 200),
+        (server.url, 403),
+        (f"http://localhost:{registry.partition(':')[2]}", 0),
+        *([(f"http://[::1]:{server.port}", 200)] if has_six() else []),
+    ):
+        with contextlib.suppress(requests.ConnectionError):  # plain HTTP on the port of HTTPS
+            answer = requests.get(f"{url}{path}", auth=credentials, verify=str(authority), timeout=20)
+            assert answer.status_code == status, url
+    audit = requests.get(f"{server.url}/_ecrsim/audit", params={"limit": "1000"}, timeout=20).json()["records"]
+    sources = [each["source"] for each in audit if each["resource"].endswith("/secure/only")]
+    expected = ["127.0.0.1", "127.0.0.1", *(["::1"] if has_six() else [])]
+    assert sources[-len(expected) :] == expected
+
+
+def has_six() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False

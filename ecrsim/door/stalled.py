@@ -1,0 +1,32 @@
+"""Clients that take nothing of their answer: the kernel lets go of them, so that nobody has to watch.
+
+TCP_USER_TIMEOUT bounds how long bytes may wait for a client that does not make room for them, or is not there any more.
+Accepted connections have it from the socket that listens. Systems without it let such clients be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+_FILES = Path("/proc/self/fd")
+
+
+def let_go(listener: socket.socket, seconds: int) -> None:
+    """Of who comes by this socket and takes nothing for so long."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+        # Of one that vanished while nothing was under way, too.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def let_go_at(port: int, seconds: int) -> None:
+    """The same for the sockets of this process that listen on a port: a server's own, which it does not show."""
+    if not _FILES.is_dir():
+        return
+    for file in _FILES.iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(file.name))) as found:
+            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.getsockname()[1] == port:
+                let_go(found, seconds)
