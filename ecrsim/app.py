@@ -18,13 +18,12 @@ from functools import partial
 from typing import Any
 
 from ecrsim.controlplane import endpoint, sts
-from ecrsim.core import origins
+from ecrsim.core import cors, origins
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.jobs import run_due
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.web import Answer, Feed, Request, RequestRefused, Steps, Work, follow
+from ecrsim.core.web import Answer, Feed, Headers, Request, RequestRefused, Steps, Work, follow
 from ecrsim.dataplane.downloads import download
-from ecrsim.dataplane.errors import RegistryError, render
 from ecrsim.dataplane.routes import DataPlane
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.layers.downloads import PREFIX
@@ -47,16 +46,19 @@ class Application:
         _ = runtime.admin_token
         self._log = runtime.config.access_log
         self._settles = runtime.config.jobs == "settle"
+        self._cors = cors.origins_of(runtime.config.cors_origins)
 
     def look(self, request: Request) -> Work:
         """Who answers a request, where it is worked on, and how. Nothing is done yet."""
         runtime, path = self.runtime, request.path
         if (refused := self._refused(request)) is not None:
             work = Work("loop", 0, partial(_same, refused))
+        elif path == "/" and request.method == "OPTIONS" and (headers := self._preflight(request)):
+            work = Work("loop", 0, partial(_same, Answer(200, headers)))
         elif path == "/" and sts.is_sts(request):
-            work = sts.look(runtime, request)
+            work = self._shared(request, sts.look(runtime, request))
         elif path == "/" and request.method == "POST":
-            work = endpoint.look(runtime, request)
+            work = self._shared(request, endpoint.look(runtime, request))
         elif path.startswith("/v2/") or path == "/v2":
             work = self._registry.look(request)
         elif path.startswith(PREFIX):
@@ -74,17 +76,26 @@ class Application:
         origin, site = request.header("origin"), request.header("sec-fetch-site")
         if origin is None and site is None:
             return None
-        why = origins.refusal(origin, site, request.host, (config.host, config.registry_host))
+        # The registry and what is not ECR's stay closed to them, whom the setting names or not.
+        allowed = self._cors if request.path == "/" else ()
+        why = origins.refusal(origin, site, request.host, (config.host, config.registry_host), allowed)
         if why is None:
             return None
         if request.path.startswith("/v2/") or request.path == "/v2":
-            found = render(RegistryError(403, "DENIED", why))
-            return Answer(found.status, found.headers) if request.method == "HEAD" else found
+            return self._registry.turn_away(request, why)
         if request.path == "/" and sts.is_sts(request):
             return sts.refused(why)
         if request.path == "/" and request.method == "POST":
             return endpoint.refused(why)
         return None if not request.path.startswith(PREFIX) else Answer(403, [("Content-Length", "0")])
+
+    def _preflight(self, request: Request) -> Headers:
+        return cors.preflight(request.header("origin"), self._cors)
+
+    def _shared(self, request: Request, work: Work) -> Work:
+        """The work, with an answer that a page of an origin which is named may read."""
+        headers = cors.headers(request.header("origin"), self._cors) if self._cors else []
+        return work._replace(perform=partial(_with_headers, headers, work.perform)) if headers else work
 
     def refuse(self, request: Request, error: RequestRefused) -> Answer:
         """The answer to a request that the server could not take, in the form of its plane."""
@@ -165,6 +176,20 @@ class Application:
 
                 self._pages = self._pages or create_pages(self.runtime).wsgi_app
         return self._pages
+
+
+def _with_headers(headers: Headers, perform: Callable[[], Answer | Steps]) -> Answer | Steps:
+    answer = perform()
+    if not isinstance(answer, Answer):
+        return _with_headers_after(headers, answer)
+    answer.headers.extend(headers)
+    return answer
+
+
+def _with_headers_after(headers: Headers, steps: Steps) -> Generator[Any, None, Answer]:
+    answer = yield from steps
+    answer.headers.extend(headers)
+    return answer
 
 
 def _same(answer: Answer) -> Answer:

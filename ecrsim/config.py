@@ -23,6 +23,7 @@ MIB = 1024 * 1024
 
 #: `registry.test`, `registry.test:8080`, `[::1]:5100`, and the words of the setting `registry_host`.
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_ORIGIN = re.compile(rf"\*|https?://{_AUTHORITY.pattern}")
 #: Settings that are places on the disk, in which a leading `~` is the user's home.
 _PATHS = ("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets", "target_dir")
 
@@ -170,6 +171,9 @@ class Config:
         "believed: of the addresses, the one that the outermost of them wrote",
         flag=False,
     )
+    cors_origins: str = _knob(
+        "", "origins whose pages may call the API from a browser, with commas (http://localhost:3000); *: all"
+    )
     admin: bool = _knob(True, "serve /_ecrsim/; health is served whatever this says", flag=False)
     admin_token: str = _knob(
         "",
@@ -203,6 +207,11 @@ class Config:
             _AUTHORITY.fullmatch(self.registry_host),
             "registry_host",
             "localhost, domain, aws or a host[:port], without a scheme or a path",
+        )
+        _require(
+            all(_ORIGIN.fullmatch(each.strip()) for each in self.cors_origins.split(",") if each.strip()),
+            "cors_origins",
+            "origins such as http://localhost:3000, with commas between them, or *",
         )
         for knob in fields(self):
             value, choices = getattr(self, knob.name), knob.metadata["choices"]

@@ -11,6 +11,8 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from ecrsim.core.partitions import PARTITIONS
+
 #: Names below these are never sold: hosts files, docker and compose networks, clusters and office networks use them.
 _PRIVATE_DOMAINS = ("localhost", "test", "internal", "local")
 
@@ -27,11 +29,12 @@ def refusal(
     """Why a request is refused; None when it may go on.
 
     `origin`, `fetch_site`: the headers Origin and Sec-Fetch-Site. `host`: by which the request came. `names`: as in
-    `is_own_name`. `allowed`: origins whose pages are let in, such as `http://localhost:3000`. `what`: what is closed.
+    `is_own_name`. `allowed`: origins whose pages are let in, such as `http://localhost:3000`, and `*` for all. `what`:
+    what is closed.
     """
     if origin is None and fetch_site is None:
         return None
-    if origin is not None and origin in allowed:
+    if origin is not None and (origin in allowed or "*" in allowed):
         return None
     if origin is not None and origin.partition("://")[2].lower() != host.lower():
         return f"{what} is closed to pages of other origins."
@@ -52,7 +55,7 @@ def is_own_name(host: str, names: Collection[str]) -> bool:
     name = _name(host).removesuffix(".")
     if not name or "." not in name or name.rpartition(".")[2] in _PRIVATE_DOMAINS:
         return True
-    if "aws" in names and name.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+    if "aws" in names and name.endswith(tuple(f".{each.dns_suffix}" for each in PARTITIONS)):
         return True
     if name in map(_name, names):
         return True

@@ -121,6 +121,10 @@ class DataPlane:
         """The answer where the server could not take the request."""
         return self._error(request, RegistryError(error.status, "SIZE_INVALID", error.message))
 
+    def turn_away(self, request: Request, why: str) -> Answer:
+        """The answer to a page of another origin, which is not let in."""
+        return self._error(request, RegistryError(403, "DENIED", why))
+
     def _error(self, request: Request, error: Exception) -> Answer:
         if isinstance(error, Unauthorized):
             answer = self._challenge(request)

@@ -212,6 +212,7 @@ def test_every_setting_can_come_from_a_variable_and_from_a_file(toml):
         "region": "eu-central-1",
         "tls_cert": "/cert.pem",
         "tls_key": "/key.pem",
+        "cors_origins": "http://localhost:3000",
         "database_url": "sqlite:////d.db",
         "durability": "power",
         "auth": "strict",

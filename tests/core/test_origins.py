@@ -65,6 +65,8 @@ AWS = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
         ("evil.example.", "localhost", False),
         (AWS, "localhost", False),
         (AWS, "aws", True),
+        ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "aws", True),
+        ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", "aws", True),
         ("amazonaws.com.evil.example", "aws", False),
         ("evilamazonaws.com", "aws", False),
         ("[zz", "localhost", True),
