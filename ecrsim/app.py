@@ -11,6 +11,7 @@ says where a request is worked on and how; a server with a loop (`door/`) goes b
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -29,6 +30,7 @@ from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.layers.downloads import PREFIX
 
 load_capabilities()
+importlib.import_module("ecrsim.delivery.household")  # declares itself
 
 access_log = logging.getLogger("ecrsim.access")
 log = logging.getLogger("ecrsim.jobs")
@@ -172,9 +174,9 @@ class Application:
         if self._pages is None:
             with self._lock:
                 # Imported on first use: 100 ms and 9 MB that API and registry do without.
-                from ecrsim.admin.routes import create_pages
+                from ecrsim.pages import compose
 
-                self._pages = self._pages or create_pages(self.runtime).wsgi_app
+                self._pages = self._pages or compose(self.runtime).wsgi_app
         return self._pages
 
 

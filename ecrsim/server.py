@@ -15,13 +15,11 @@ from ecrsim.app import create_app
 from ecrsim.config import Config, ConfigError, is_account, load
 from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import Setting
+from ecrsim.core.household import Household, reset
 from ecrsim.core.jobs import Ran, run_due
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.turning import instant
-from ecrsim.delivery.pump import Pump
 from ecrsim.delivery.selection import Selection, page
-from ecrsim.delivery.targets import load_targets
-from ecrsim.ecr.access.loading import load_principals
 from ecrsim.exports import exports
 from ecrsim.testing import BuiltImage, build_image, client_over_socket, client_without_socket, push_image
 
@@ -57,7 +55,7 @@ class Ecrsim:
             }
             config = load(given | settings, environ={})
         self.runtime = Runtime(config)
-        self._pump = Pump(self.runtime)
+        self.household = Household(self.runtime)
         self._socket = socket
         self._server: ThreadedWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -69,13 +67,11 @@ class Ecrsim:
             raise RuntimeError("ecrsim runs already")
         self.runtime.open()
         try:
-            load_principals(self.runtime)
-            load_targets(self.runtime)
+            self.app = create_app(self.runtime)
+            self.household.start()
         except ValueError:
             self.runtime.close()
             raise
-        self.app = create_app(self.runtime)
-        self._pump.start()
         if self._socket:
             self._server = ThreadedWSGIServer(
                 self.runtime.config.host, self.runtime.config.port, self.app, handler=_Handler
@@ -94,7 +90,7 @@ class Ecrsim:
             self._thread.join()
             self._server.server_close()
             self._server = None
-        self._pump.stop()
+        self.household.stop()
         self.runtime.close()
 
     def __enter__(self) -> Self:
@@ -201,6 +197,4 @@ class Ecrsim:
 
     def reset(self) -> None:
         """Forget every repository and setting, and turn the clock back to now. Tokens stay good."""
-        self.runtime.reset()
-        load_principals(self.runtime)
-        load_targets(self.runtime)
+        reset(self.runtime)

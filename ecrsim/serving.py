@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
 import os
@@ -41,10 +40,6 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _OTHER_FILES = 8192
 #: Threads of a worker that read files for its answers.
 _READERS = 16
-#: Seconds between two looks at what is due.
-_GLANCE = 0.2
-#: Seconds before jobs are tried again where nothing could be written.
-_PAUSE = 5
 #: Seconds that requests in flight are given when ecrsim is told to stop.
 _PATIENCE = 30
 
@@ -223,42 +218,28 @@ def load_worker(config: Config, parent: Connection, parent_pid: int, started: st
     from ecrsim.blobs.base import BlobStoreError
     from ecrsim.core.db import SchemaMismatch
     from ecrsim.core.errors import ServiceError
+    from ecrsim.core.household import Household
     from ecrsim.core.runtime import Runtime
-    from ecrsim.delivery.pump import Pump
-    from ecrsim.delivery.targets import TargetsError, load_targets
     from ecrsim.door.adapter import Door
-    from ecrsim.ecr.access.directory import DirectoryError
-    from ecrsim.ecr.access.loading import load_principals
 
     configure_logging(config.log_format)
     try:
         runtime = Runtime(config, stopping=stopping)
         runtime.open(started)
         runtime.blobs.check()
-        load_principals(runtime)
-        load_targets(runtime)
-        # Whoever asks for one first would have to wait for the writer.
-        for secret in ("token", "download"):
-            runtime.secret(secret)
         door = Door(create_app(runtime), Relayed(table), loops.append)
+        household = Household(runtime)
+        household.start()
     except Exception as error:
-        if not isinstance(
-            error,
-            BlobStoreError | OSError | DBAPIError | DirectoryError | SchemaMismatch | ServiceError | TargetsError,
-        ):
+        if not isinstance(error, BlobStoreError | OSError | DBAPIError | SchemaMismatch | ServiceError | ValueError):
             log.exception("the worker cannot start")
         reason = error.orig if isinstance(error, DBAPIError) else error
         parent.send(f"cannot start in {config.data_dir}: {reason}")
         # One that left would be started again; the parent, which knows now, ends this one.
         threading.Event().wait()
     Finalize(None, runtime.close, exitpriority=10)
-    pump = Pump(runtime)
-    pump.start()
-    Finalize(None, pump.stop, exitpriority=20)
-    if config.gc_interval:
-        threading.Thread(target=_collect_garbage, args=(runtime,), name="gc", daemon=True).start()
-    if config.jobs == "worker":
-        threading.Thread(target=_run_jobs, args=(runtime,), name="jobs", daemon=True).start()
+    Finalize(None, household.stop, exitpriority=20)
+    household.work()
     # What is there now stays; a look through all of it, time and again, would hold the loop.
     gc.collect()
     gc.freeze()
@@ -284,42 +265,3 @@ def _leave_with(parent_pid: int) -> None:
     while os.getppid() == parent_pid:
         time.sleep(0.5)
     os._exit(1)
-
-
-def _run_jobs(runtime: Any) -> None:
-    """What is due is run by one worker at a time, whichever sees it first."""
-    # Imported in the worker's own thread: the database costs the parent 300 ms.
-    from ecrsim.core.errors import ServiceError
-    from ecrsim.core.jobs import run_due
-
-    while not runtime.stopping.wait(_GLANCE):
-        try:
-            run_due(runtime, wait=False)
-        except ServiceError as error:
-            log.warning("jobs could not be run: %s", error.message)
-            runtime.stopping.wait(_PAUSE)
-        except Exception:
-            log.exception("jobs could not be run")
-
-
-def _collect_garbage(runtime: Any) -> None:
-    """Every `gc_interval` seconds, in one worker at a time."""
-    # Imported in the worker's own thread: the database costs the parent 300 ms.
-    from ecrsim.blobs.base import BlobStoreError
-    from ecrsim.ecr.access.loading import forget_ended_sessions
-    from ecrsim.ecr.images.garbage import collect
-
-    while True:
-        time.sleep(runtime.config.gc_interval)
-        try:
-            with (runtime.data_dir / "gc.lock").open("w", encoding="ascii") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                collect(runtime)
-                forget_ended_sessions(runtime)
-        except BlobStoreError as error:
-            log.warning("no garbage is collected: %s", error)
-        except Exception:
-            log.exception("garbage collection failed")

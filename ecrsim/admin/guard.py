@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 
 from ecrsim.config import Config
 from ecrsim.core import origins
@@ -33,15 +33,15 @@ def reaches_beyond(view: View) -> View:
     return view
 
 
-def guard(pages: Flask, runtime: Runtime) -> None:
-    """Let nothing past that may not go."""
+def guard(pages: Blueprint, runtime: Runtime) -> None:
+    """Let nothing past that may not go, whichever blueprint would answer it."""
 
-    @pages.before_request
+    @pages.before_app_request
     def refuse() -> Response | None:
-        return _refused(pages, runtime) if request.path.startswith("/_ecrsim/") else _closed(runtime.config, "ecrsim")
+        return _refused(runtime) if request.path.startswith("/_ecrsim/") else _closed(runtime.config, "ecrsim")
 
 
-def _refused(pages: Flask, runtime: Runtime) -> Response | None:
+def _refused(runtime: Runtime) -> Response | None:
     """Why the request may not reach the admin surface; None when it may."""
     config = runtime.config
     is_health = request.path == HEALTH
@@ -52,7 +52,7 @@ def _refused(pages: Flask, runtime: Runtime) -> Response | None:
     names = (config.host, config.registry_host)
     if not origins.is_own_name(request.host, names):
         return refusal(403, origins.wrong_name(request.host, _SURFACE))
-    view = pages.view_functions.get(request.endpoint or "")
+    view = current_app.view_functions.get(request.endpoint or "")
     if is_health or not _is_token_wanted(config, beyond=getattr(view, "reaches_beyond", False)):
         return None
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()

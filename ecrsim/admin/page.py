@@ -33,7 +33,7 @@ _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 def pages_for_a_browser(runtime: Runtime, closed: Callable[[], str | None]) -> Blueprint:
     """`closed` says why this request may not see what the admin surface shows, or None."""
-    routes = Blueprint("page", __name__)
+    routes = Blueprint("page", __name__, template_folder="templates")
     routes.add_app_template_filter(_bytes, "bytes")
     routes.add_app_template_filter(_time, "time")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, jsonify
+from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from ecrsim import __version__
@@ -15,14 +15,13 @@ from ecrsim.admin.page import pages_for_a_browser
 from ecrsim.admin.time import time_routes
 from ecrsim.contract.operations import missing
 from ecrsim.core.errors import ServiceError
+from ecrsim.core.household import reset
 from ecrsim.core.runtime import Runtime
-from ecrsim.delivery.targets import load_targets
-from ecrsim.ecr.access.loading import load_principals
 
 
-def create_pages(runtime: Runtime) -> Flask:
-    """The Flask application for everything that is neither API nor registry."""
-    pages = Flask("ecrsim.admin", static_folder=None)
+def admin_pages(runtime: Runtime) -> list[Blueprint]:
+    """The admin surface and the front page; errors of all pages, and who may ask for one, are seen to here as well."""
+    pages = Blueprint("pages", __name__)
 
     guard(pages, runtime)
 
@@ -36,18 +35,12 @@ def create_pages(runtime: Runtime) -> Flask:
             notImplemented={service: len(missing(service)) for service in ("ecr", "ecr-public")},
         )
 
-    for routes in (access_routes, delivery_routes, event_routes, lifecycle_routes, time_routes):
-        pages.register_blueprint(routes(runtime))
-    pages.register_blueprint(pages_for_a_browser(runtime, lambda: hidden(runtime.config)))
-
     @pages.post("/_ecrsim/reset")
-    def reset() -> Response:
-        runtime.reset()
-        load_principals(runtime)
-        load_targets(runtime)
+    def forget() -> Response:
+        reset(runtime)
         return jsonify(status="ok")
 
-    @pages.errorhandler(HTTPException)
+    @pages.app_errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
         # Of the error's own response, which has Allow and Location where they are due.
         answer = Response(headers=error.get_response().headers)
@@ -55,13 +48,15 @@ def create_pages(runtime: Runtime) -> Flask:
         answer.status_code = error.code or 500
         return answer
 
-    @pages.errorhandler(UnicodeDecodeError)
+    @pages.app_errorhandler(UnicodeDecodeError)
     def refuse_bytes(_: UnicodeDecodeError) -> Response:
         # Whatever bytes stand in the request line arrive here; werkzeug decodes the query when it is asked for.
         return refusal(400, "The query is not UTF-8.")
 
-    @pages.errorhandler(ServiceError)
+    @pages.app_errorhandler(ServiceError)
     def fail(error: ServiceError) -> Response:
         return refusal(error.status, error.message)
 
-    return pages
+    routes = (access_routes, delivery_routes, event_routes, lifecycle_routes, time_routes)
+    browser = pages_for_a_browser(runtime, lambda: hidden(runtime.config))
+    return [pages, *(each(runtime) for each in routes), browser]

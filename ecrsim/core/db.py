@@ -39,6 +39,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
 from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.locks import Hold, hold
 from ecrsim.core.migrations import MIGRATIONS, SCHEMA_VERSION
 
 metadata = MetaData()
@@ -225,6 +226,23 @@ class Database:
         if self._path is None:
             raise ValueError("a database in memory has no files beside it")
         return self._path.with_name(f"{self._path.name}-{name}")
+
+    def hold(self, name: str, *, wait: bool = True) -> Hold | None:
+        """The right of this name, which one holder has among all processes over the database, until it is released.
+
+        Without `wait`, None when somebody else has it.
+        """
+        return hold(self.file(name), wait=wait)
+
+    @contextlib.contextmanager
+    def exclusive(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """The same for a block. Without `wait`, False when somebody else has it."""
+        held = self.hold(name, wait=wait)
+        try:
+            yield held is not None
+        finally:
+            if held is not None:
+                held.release()
 
     def close(self) -> None:
         while self._idle:

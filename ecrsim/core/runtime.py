@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -166,13 +165,8 @@ class Runtime:
             yield False
             return
         try:
-            with self.database.file("jobs").open("w", encoding="ascii") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                except BlockingIOError:
-                    yield False
-                else:
-                    yield True
+            with self.database.exclusive("jobs", wait=wait) as allowed:
+                yield allowed
         finally:
             self._running.release()
 

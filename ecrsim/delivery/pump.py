@@ -9,9 +9,7 @@ once, and so its count goes on after a restart.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +19,7 @@ from sqlalchemy import update
 
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.events import newest, oldest, page, prune
+from ecrsim.core.locks import Hold
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
 from ecrsim.delivery.eventbridge import envelope
@@ -65,7 +64,7 @@ class Pump:
     def __init__(self, runtime: Runtime, make_sink: MakeSink = sink_of) -> None:
         self._runtime = runtime
         self._make_sink = make_sink
-        self._lock: int | None = None
+        self._lock: Hold | None = None
         self._stopping = threading.Event()
         self._prune_at = 0.0
         self._awake = threading.Event()
@@ -112,14 +111,8 @@ class Pump:
     def _has_lock(self) -> bool:
         if self._lock is not None:
             return True
-        descriptor = os.open(self._runtime.data_dir / "delivery.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        self._lock = descriptor
-        return True
+        self._lock = self._runtime.database.hold("delivery", wait=False)
+        return self._lock is not None
 
     def _look(self) -> None:
         """Follow a change of the targets, and tell every courier how far the outbox is."""
@@ -174,7 +167,7 @@ class Pump:
         for courier in late:
             courier.join(threading.TIMEOUT_MAX)
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
 
 

@@ -20,6 +20,7 @@ TIERS = (
     ("ecr",),
     ("ecr_public", "delivery"),
     ("controlplane", "dataplane", "admin", "console"),
+    ("pages",),
     ("app",),
     ("door",),
     ("completion", "coverage", "doctor", "front", "logs", "remote", "storage", "testing", "tls"),
@@ -36,9 +37,19 @@ TIER = {name: height for height, names in enumerate(TIERS) for name in names}
 PLANE = TIER["controlplane"]
 
 #: Inside a capability, from the bottom to the top. Every noun that is not in the table is a part of the service.
-KINDS = {"tables": 0, "rules": 1, "events": 2, "service": 3, "reactions": 4, "additions": 4, "jobs": 5, "operations": 6}
+KINDS = {
+    "tables": 0,
+    "rules": 1,
+    "events": 2,
+    "service": 3,
+    "reactions": 4,
+    "additions": 4,
+    "jobs": 5,
+    "household": 5,
+    "operations": 6,
+}
 #: Only the loader imports them: they register themselves.
-DECLARING = {"operations", "reactions", "additions"}
+DECLARING = {"operations", "reactions", "additions", "household"}
 
 #: Decisions: values and `now` in, a decision out.
 PURE = {

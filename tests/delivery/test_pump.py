@@ -442,7 +442,7 @@ class TestTwo:
         pump = start(make_sink=Scripted(act))
         assert entered.wait(5)
         pump.stop()
-        with (tmp_path / "delivery.lock").open() as file, pytest.raises(BlockingIOError):
+        with runtime.database.file("delivery").open() as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         forever.set()
         wait_until(lambda: pump._lock is None)

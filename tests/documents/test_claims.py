@@ -34,7 +34,16 @@ def test_what_the_architecture_names_is_there(reference):
 
 
 def test_every_file_that_the_architecture_names_is_there():
-    kinds = {"additions.py", "events.py", "jobs.py", "operations.py", "reactions.py", "rules.py", "service.py"}
+    kinds = {
+        "additions.py",
+        "events.py",
+        "household.py",
+        "jobs.py",
+        "operations.py",
+        "reactions.py",
+        "rules.py",
+        "service.py",
+    }
     files = set(re.findall(r"`((?:\w+/)*\w+\.py)`", ARCHITECTURE)) - kinds
     assert [file for file in sorted(files) if not (ROOT / "ecrsim" / file).is_file()] == []
 

@@ -281,10 +281,10 @@ class Requests:
 def _pages() -> tuple[tuple[str, str], ...]:
     """Method and path of the pages that neither wait, nor forget everything, nor turn the clock."""
     from ecrsim import Ecrsim
-    from ecrsim.admin.routes import create_pages
+    from ecrsim.pages import compose
 
     with Ecrsim(socket=False) as sim:
-        rules = list(create_pages(sim.runtime).url_map.iter_rules())
+        rules = list(compose(sim.runtime).url_map.iter_rules())
     others = re.compile(r"/_ecrsim/(reset|clock/.*|jobs/run|targets.*|events/stream|principals)|/static/.*")
     found = {
         (method, rule.rule)

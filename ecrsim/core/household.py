@@ -1,0 +1,137 @@
+"""What a running ecrsim does besides answering: when it starts, when it is reset, time and again, and when it stops.
+
+A capability says so in its `household.py`; whoever runs an ecrsim (`serve`, `Ecrsim`, the admin surface) asks here and
+knows none of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from ecrsim.config import Config
+from ecrsim.core.errors import ServiceError
+from ecrsim.core.jobs import run_due
+from ecrsim.core.runtime import Runtime
+
+log = logging.getLogger("ecrsim.household")
+
+#: Seconds between two looks at what is due.
+_GLANCE = 0.2
+#: Seconds before jobs are tried again where nothing could be written.
+_PAUSE = 5
+
+Stop = Callable[[], None]
+Hook = Callable[[Runtime], Stop | None]
+Act = Callable[[Runtime], object]
+
+
+class Periodic(NamedTuple):
+    """Something that is done every so many seconds of real time; 0 is never."""
+
+    name: str
+    seconds: Callable[[Config], float]
+    act: Act
+
+
+_H = TypeVar("_H", bound=Hook)
+_A = TypeVar("_A", bound=Act)
+
+_at_start: list[Hook] = []
+_at_reset: list[Act] = []
+_periodic: list[Periodic] = []
+
+
+def at_start(hook: _H) -> _H:
+    """Declare what each process does once its database is open, before the first request, in the order of capabilities.
+
+    It may return what is to be called when ecrsim stops. An error keeps ecrsim from starting.
+    """
+    _at_start.append(hook)
+    return hook
+
+
+def at_reset(act: _A) -> _A:
+    """Declare what is done when everything was forgotten."""
+    _at_reset.append(act)
+    return act
+
+
+def every(seconds: Callable[[Config], float]) -> Callable[[_A], _A]:
+    """Declare what one process at a time does every so many seconds: `@every(lambda config: config.gc_interval)`.
+
+    An error is logged, and the next time comes all the same.
+    """
+
+    def register(act: _A) -> _A:
+        _periodic.append(Periodic(act.__name__.replace("_", "-"), seconds, act))
+        return act
+
+    return register
+
+
+def reset(runtime: Runtime) -> None:
+    """Forget every registry, and do what follows a reset."""
+    runtime.reset()
+    for act in _at_reset:
+        act(runtime)
+
+
+class Household:
+    """Starts and stops what belongs to one opened runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._stops: list[Stop] = []
+
+    def start(self) -> None:
+        """Do what is declared for the start. What one hook raises is raised, and what was begun is stopped again."""
+        try:
+            for hook in _at_start:
+                stop = hook(self._runtime)
+                if stop is not None:
+                    self._stops.append(stop)
+        except BaseException:
+            self.stop()
+            raise
+
+    def work(self) -> None:
+        """Run jobs and what is periodic in threads of this process, until the runtime is told to stop."""
+        config = self._runtime.config
+        for periodic in _periodic:
+            if periodic.seconds(config):
+                self._in_thread(periodic.name, self._repeat, periodic)
+        if config.jobs == "worker":
+            self._in_thread("jobs", self._run_jobs)
+
+    def stop(self) -> None:
+        """Stop what was started, the last first."""
+        while self._stops:
+            self._stops.pop()()
+
+    def _in_thread(self, name: str, run: Callable[..., None], *arguments: object) -> None:
+        threading.Thread(target=run, args=arguments, name=name, daemon=True).start()
+
+    def _repeat(self, periodic: Periodic) -> None:
+        runtime = self._runtime
+        while not runtime.stopping.wait(periodic.seconds(runtime.config)):
+            try:
+                with runtime.database.exclusive(periodic.name, wait=False) as alone:
+                    if alone:
+                        periodic.act(runtime)
+            except Exception:
+                log.exception("%s failed", periodic.name)
+
+    def _run_jobs(self) -> None:
+        """What is due is run by one process at a time, whichever sees it first."""
+        runtime = self._runtime
+        while not runtime.stopping.wait(_GLANCE):
+            try:
+                run_due(runtime, wait=False)
+            except ServiceError as error:
+                log.warning("jobs could not be run: %s", error.message)
+                runtime.stopping.wait(_PAUSE)
+            except Exception:
+                log.exception("jobs could not be run")

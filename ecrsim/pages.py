@@ -1,0 +1,20 @@
+"""All that is answered by Flask, as one application: what a browser or an admin asks for."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from ecrsim.admin.routes import admin_pages
+from ecrsim.core.runtime import Runtime
+
+#: What makes the blueprints of each part, in the order of registration. A console is one more line.
+PARTS = (admin_pages,)
+
+
+def compose(runtime: Runtime) -> Flask:
+    """The Flask application of a runtime."""
+    pages = Flask("ecrsim", static_folder=None)
+    for blueprints_of in PARTS:
+        for blueprint in blueprints_of(runtime):
+            pages.register_blueprint(blueprint)
+    return pages
