@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from ecrsim.contract.additions import added
 from ecrsim.contract.operations import operation
-from ecrsim.contract.shape import Entries
 from ecrsim.core import page
 from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.errors import (
-    ImageNotFoundException,
     ImageStorageClassUpdateNotSupportedException,
     InvalidParameterException,
 )
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import exclusions, listing, rules, service, storage
+from ecrsim.ecr.images import details, exclusions, listing, rules, service, storage
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.deletion import delete_by_id
 from ecrsim.ecr.images.pulls import record_pull, write_pulls
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository
-from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.service import repository_to_push
 
 ImageId = dict[str, str]
@@ -176,7 +170,11 @@ def describe_images(
     wanted = filter or {}
     tagged = _TAGGED.get(wanted.get("tagStatus", "ANY"))
     if image_ids is not None:
-        rows = [row for row in _named(call, repository, image_ids) if _passes(row, wanted.get("imageStatus"), tagged)]
+        rows = [
+            row
+            for row in details.named(call, repository, image_ids)
+            if details.passes(row, wanted.get("imageStatus"), tagged)
+        ]
         token = None
     else:
         status = wanted.get("imageStatus", "ACTIVE")
@@ -186,73 +184,7 @@ def describe_images(
         rows = listing.page_of_details(call, repository, status, tagged, after, limit + 1)
         token = page.encode(request, [rows[limit - 1][0]]) if len(rows) > limit else None
         rows = rows[:limit]
-    return {"imageDetails": _details(call, repository, rows), "nextToken": token}
-
-
-def _named(call: Call, repository: Repository, image_ids: list[ImageId]) -> list[Any]:
-    """The details of all named images, each once; one that is unknown fails the whole call."""
-    numbers = [_image(call, repository, image_id, "imageIds").id for image_id in image_ids]
-    return [listing.detail(call, repository, number) for number in dict.fromkeys(numbers)]
-
-
-def _image(call: Call, repository: Repository, image_id: ImageId, member: str) -> service.Image:
-    """The image that an id names, where one that is unknown is an error of the whole call."""
-    image, failure = service.find_image(call, repository, image_id)
-    if failure is rules.MISSING:
-        raise InvalidParameterException(
-            member=member, constraint="both tag and digest cannot be null"
-        )  # the sentence is inferred
-    if image is None:
-        raise ImageNotFoundException(**_place(repository, image_id))
-    return image
-
-
-def _place(repository: Repository, image_id: ImageId) -> dict[str, str]:
-    """What sentences about an image say of it; the half that was not asked for is the word null."""
-    return {
-        "image_digest": image_id.get("imageDigest", "null"),
-        "image_tag": image_id.get("imageTag", "null"),
-        "repository_name": repository.repository_name,
-        "registry_id": repository.registry_id,
-    }
-
-
-def _passes(row: Any, status: str | None, tagged: bool | None) -> bool:
-    image = dict(zip(listing.DETAIL, row, strict=True))
-    return status in (None, "ANY", image["image_status"]) and tagged in (None, bool(image["is_tagged"]))
-
-
-def _details(call: Call, repository: Repository, rows: list[Any]) -> Entries | list[Any]:
-    if not rows:
-        return []
-    numbers = [row[0] for row in rows]
-    tags = listing.tags_by_image(call, numbers)
-    more = {
-        number: orjson.dumps(members) for number, members in added(call, "DescribeImages", repository, numbers).items()
-    }
-    account, name = repository.registry_id, repository.repository_name
-
-    def describe(row: Any) -> dict[str, Any]:
-        image = dict(zip(listing.DETAIL, row[0], strict=True))
-        return {
-            "registryId": account,
-            "repositoryName": name,
-            "imageDigest": image["image_digest"],
-            "imageTags": list(row[1]) or None,
-            "imageSizeInBytes": image["image_size_in_bytes"],
-            "imagePushedAt": image["image_pushed_at"],
-            "imageManifestMediaType": image["image_manifest_media_type"],
-            "artifactMediaType": image["artifact_media_type"],
-            "lastRecordedPullTime": image["last_recorded_pull_time"],
-            "subjectManifestDigest": image["subject_manifest_digest"],
-            "imageStatus": image["image_status"],
-            "lastArchivedAt": image["last_archived_at"],
-            "lastActivatedAt": image["last_activated_at"],
-            **(orjson.loads(row[2]) if row[2] else {}),
-        }
-
-    entries = [(row, tuple(tags.get(row[0], ())), more.get(row[0])) for row in rows]
-    return Entries(entries, describe, ("DescribeImages", account, name))
+    return {"imageDetails": details.describe(call, repository, rows), "nextToken": token}
 
 
 @operation("ListImages", transaction="read")
@@ -323,11 +255,11 @@ def update_image_storage_class(
     """Archive the whole image at once, whatever tag names it, or begin to restore it."""
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
-    image = _image(call, repository, image_id, "imageId")
+    image = details.get_image(call, repository, image_id, "imageId")
     status = rules.storage_move(image.image_status, target_storage_class)
     if status is None:
         raise ImageStorageClassUpdateNotSupportedException(
-            **_place(repository, image_id),
+            **details.place_of(repository, image_id),
             image_status=image.image_status,
             target_storage_class=target_storage_class,
         )

@@ -154,6 +154,8 @@ def repository_uri(runtime: Runtime, registry: Registry, repository_name: str) -
 
 def registry_authority(runtime: Runtime, registry: Registry) -> str:
     """host[:port] of the registry, by the setting `registry_host`."""
+    if registry.kind == "public":
+        return f"{registry.host}/{public_alias(registry)}"
     style = runtime.config.registry_host
     if style == "localhost":
         return f"localhost:{runtime.port}"
@@ -168,9 +170,18 @@ def registry_authority(runtime: Runtime, registry: Registry) -> str:
 def _scope_prefix(runtime: Runtime, registry: Registry) -> str:
     """A name without account and region needs them in the path, unless they are the default ones."""
     config = runtime.config
-    if config.registry_host in ("domain", "aws") or registry[:2] == (config.account, config.region):
+    if (
+        registry.kind == "public"
+        or config.registry_host in ("domain", "aws")
+        or registry[:2] == (config.account, config.region)
+    ):
         return ""
     return f"/{registry.account}/{registry.region}"
+
+
+def public_alias(registry: Registry) -> str:
+    """The default alias of a public registry: a letter and seven letters or digits, the same each time (inferred)."""
+    return f"p{stable_uuid('alias', registry.account).replace('-', '')[:7]}"
 
 
 def proxy_endpoint(runtime: Runtime, registry: Registry) -> str:

@@ -1,0 +1,83 @@
+"""The details of images, as DescribeImages shows them; ECR and ECR Public describe them by the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ecrsim.contract.additions import added
+from ecrsim.contract.shape import Entries
+from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.images import listing, rules, service
+from ecrsim.ecr.repositories.tables import Repository
+
+
+def named(call: Call, repository: Repository, image_ids: Sequence[Mapping[str, str]]) -> list[Any]:
+    """The details of all named images, each once; one that is unknown fails the whole call."""
+    numbers = [get_image(call, repository, image_id, "imageIds").id for image_id in image_ids]
+    return [listing.detail(call, repository, number) for number in dict.fromkeys(numbers)]
+
+
+def get_image(call: Call, repository: Repository, image_id: Mapping[str, str], member: str) -> service.Image:
+    """The image that an id names, where one that is unknown is an error of the whole call."""
+    image, failure = service.find_image(call, repository, image_id)
+    if failure is rules.MISSING:
+        raise InvalidParameterException(
+            member=member, constraint="both tag and digest cannot be null"
+        )  # the sentence is inferred
+    if image is None:
+        raise ImageNotFoundException(**place_of(repository, image_id))
+    return image
+
+
+def place_of(repository: Repository, image_id: Mapping[str, str]) -> dict[str, str]:
+    """What sentences about an image say of it; the half that was not asked for is the word null."""
+    return {
+        "image_digest": image_id.get("imageDigest", "null"),
+        "image_tag": image_id.get("imageTag", "null"),
+        "repository_name": repository.repository_name,
+        "registry_id": repository.registry_id,
+    }
+
+
+def passes(row: Any, status: str | None, tagged: bool | None) -> bool:
+    """Whether a row of `listing.DETAIL` is of that status (ANY and None: all), and tagged or not (None: both)."""
+    image = dict(zip(listing.DETAIL, row, strict=True))
+    return status in (None, "ANY", image["image_status"]) and tagged in (None, bool(image["is_tagged"]))
+
+
+def describe(call: Call, repository: Repository, rows: list[Any]) -> Entries | list[Any]:
+    """Entries of DescribeImages, of rows of `listing.DETAIL`; what later capabilities add is asked for once."""
+    if not rows:
+        return []
+    numbers = [row[0] for row in rows]
+    tags = listing.tags_by_image(call, numbers)
+    more = {
+        number: orjson.dumps(members) for number, members in added(call, "DescribeImages", repository, numbers).items()
+    }
+    account, name = repository.registry_id, repository.repository_name
+
+    def entry(row: Any) -> dict[str, Any]:
+        image = dict(zip(listing.DETAIL, row[0], strict=True))
+        return {
+            "registryId": account,
+            "repositoryName": name,
+            "imageDigest": image["image_digest"],
+            "imageTags": list(row[1]) or None,
+            "imageSizeInBytes": image["image_size_in_bytes"],
+            "imagePushedAt": image["image_pushed_at"],
+            "imageManifestMediaType": image["image_manifest_media_type"],
+            "artifactMediaType": image["artifact_media_type"],
+            "lastRecordedPullTime": image["last_recorded_pull_time"],
+            "subjectManifestDigest": image["subject_manifest_digest"],
+            "imageStatus": image["image_status"],
+            "lastArchivedAt": image["last_archived_at"],
+            "lastActivatedAt": image["last_activated_at"],
+            **(orjson.loads(row[2]) if row[2] else {}),
+        }
+
+    entries = [(row, tuple(tags.get(row[0], ())), more.get(row[0])) for row in rows]
+    return Entries(entries, entry, ("DescribeImages", account, name))
