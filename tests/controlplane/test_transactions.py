@@ -41,6 +41,7 @@ BODIES = {
     "DescribeImages": APP,
     "DescribeRegistry": {},
     "DescribeRepositories": {},
+    "DescribeRepositoryCreationTemplates": {},
     "GetAccountSetting": {"name": "BLOB_MOUNTING"},
     "GetAuthorizationToken": {},
     "GetDownloadUrlForLayer": {**APP, "layerDigest": next(iter(IMAGE.blobs))},
@@ -66,6 +67,7 @@ def filled(sim, ecr):
     ecr.start_lifecycle_policy_preview(repositoryName="app")
     ecr.set_repository_policy(repositoryName="app", policyText=STATEMENT)
     ecr.put_registry_policy(policyText=REGISTRY_STATEMENT)
+    ecr.create_repository_creation_template(prefix="team", appliedFor=["REPLICATION"])
     for name in ("token", "download"):
         sim.runtime.secret(name)
     sim.runtime.batch.flush()

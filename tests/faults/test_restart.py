@@ -50,6 +50,7 @@ def fill(sim: Ecrsim) -> None:
         push(registry if number % 2 else api, "app", fixture, f"t{number}")
     client.put_account_setting(name="BLOB_MOUNTING", value="ENABLED")
     client.register_pull_time_update_exclusion(principalArn=EXCLUDED)
+    client.create_repository_creation_template(prefix="team", appliedFor=["REPLICATION"])
     upload_id = client.initiate_layer_upload(repositoryName="app")["uploadId"]
     registry.append("app", upload_id, 0, b"begun")
     registry.pull("app", "t0")
