@@ -24,7 +24,7 @@ FROM python:${PYTHON}-slim
 COPY --from=build /opt/ecrsim /opt/ecrsim
 # Owned before the VOLUME line, so that a new volume belongs to the user as well. A numeric USER satisfies runAsNonRoot.
 RUN useradd --system --uid 10001 --user-group --home-dir /data --no-create-home ecrsim \
-    && install --directory --owner=ecrsim --group=ecrsim /data
+    && install --directory --mode=0700 --owner=ecrsim --group=ecrsim /data
 USER 10001:10001
 WORKDIR /data
 # Variables rather than options of the command, so that `docker exec NAME ecrsim gc` and a command of one's own,

@@ -70,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     gc.add_argument("--grace", type=_seconds, metavar="DURATION", help=kept)
     store = commands.add_parser("store", help="the blob store", description="the blob store.", allow_abbrev=False)
     owned = store.add_subparsers(title="commands", required=True)
+    _add(owned, "forget-secrets", _forget_secrets, "forget access keys and targets whose key is lost", stored)
     _add(owned, "adopt", _adopt, "give the blob store to this database, whichever had it before", stored)
     ready = _add(commands, "wait", _wait, "wait until an ecrsim answers", ("host", "port"))
     longest = "how long at most: 30s, 2m, or a number of seconds (default: 30)"
@@ -234,6 +235,13 @@ def _gc(config: Config, options: argparse.Namespace) -> int:
         f"and {gone.uploads} unfinished uploads"
     )
     return 0
+
+
+def _forget_secrets(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 300 ms of database that `ecrsim env` does without.
+    from ecrsim.storage import forget_secrets
+
+    return forget_secrets(config, options)
 
 
 def _adopt(config: Config, options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The commands that look after what is stored: `ecrsim store adopt`."""
+"""The commands that look after what is stored: `ecrsim store adopt`, `ecrsim store forget-secrets`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from ecrsim.blobs import BlobStoreError
 from ecrsim.config import Config, with_values
 from ecrsim.core.clock import SECOND
-from ecrsim.core.db import SchemaMismatch
+from ecrsim.core.db import Database, SchemaMismatch
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.printable import printable
 from ecrsim.core.runtime import Runtime
@@ -53,6 +53,35 @@ def adopt(config: Config, _: argparse.Namespace) -> int:
         lines.append(f"the database {before}, which had it, is refused there now")
     lines.append(f"what {file} does not name is collected after {config.gc_grace} seconds")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+#: In this order: rules and places of targets go with them. What files have told is told anew at the next start.
+_FORGET = (
+    "DELETE FROM access_keys",
+    "DELETE FROM target_rules",
+    "DELETE FROM deliveries",
+    "DELETE FROM targets",
+    "DELETE FROM properties WHERE name LIKE 'secret:%' OR name LIKE '%:generation'",
+)
+
+
+def forget_secrets(config: Config, _: argparse.Namespace) -> int:
+    """Forget what was sealed with a key that is lost: access keys, sessions, targets; logins end as well."""
+    try:
+        with stored(config) as runtime:
+            if runtime.ownership.is_in_use():
+                raise StorageError(f"{config.database_file} is in use: stop the ecrsim that serves it first")
+            # Not through the runtime's own connections, which the lost key is asked for.
+            with closing(Database(f"sqlite:///{config.database_file}")) as database, database.write() as connection:
+                for statement in _FORGET:
+                    connection.exec_driver_sql(statement)
+    except StorageError as error:
+        return _fail(error)
+    sys.stdout.write(
+        "access keys, sessions and targets are forgotten; the next start makes a key where there is none, and reads "
+        "the files of --principals and --targets anew\n"
+    )
     return 0
 
 

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ecrsim.blobs import private
+
 #: Names of the certificate for clients that ask for none of their own (an IP address is never asked for).
 STANDARD_NAMES = ("localhost", "*.localhost", "host.docker.internal", "ecrsim")
 _ADDRESSES = ("127.0.0.1", "::1")
@@ -99,7 +101,7 @@ class Authority:
 
 
 def _make_authority(directory: Path, certificate_file: Path, key_file: Path, now: datetime.datetime) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
+    private.make_directory(directory)
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("ecrsim local authority")
     certificate = (
@@ -119,7 +121,8 @@ def _make_authority(directory: Path, certificate_file: Path, key_file: Path, now
         file.write(_private(key))
     # Written last and whole: its presence says that the key is there.
     partial = certificate_file.with_suffix(".partial")
-    partial.write_bytes(_pem(certificate))
+    with os.fdopen(private.open_file(partial), "wb") as file:
+        file.write(_pem(certificate))
     partial.replace(certificate_file)
 
 

@@ -175,7 +175,7 @@ class BlobStore(Protocol):
         """Remove the blob. Whether there was one."""
 
     def put(self, digest: str, data: bytes) -> None:
-        """Store bytes that are in memory already. Storing what is there renews its modification time.
+        """Store bytes that are in memory already. What is there under that name is replaced: it may be damaged.
 
         Raises DigestMismatch, and ValueError for a malformed digest.
         """
@@ -215,9 +215,10 @@ class BlobStore(Protocol):
     def commit(self, upload_id: str, digest: str, keep: bool = False) -> None:
         """Turn the session into the blob `digest`, at once and as a whole. Quick enough for an open transaction.
 
-        Where the blob is there already, it is kept, its modification time renewed and the session removed, so that
-        committing again does no harm. Call `digest_upload` first: it takes whatever time the digest costs. The digest
-        is held against the bytes once more here, which is free after that unless somebody appended in between.
+        A blob that is there already is replaced at once by these bytes, which are known to be right: it may be damaged.
+        Readers that have it open are not disturbed, and committing again does no harm. Call `digest_upload` first: it
+        takes whatever time the digest costs. The digest is held against the bytes once more here, which is free after
+        that unless somebody appended in between.
 
         `keep` leaves the session, where the store can, to be discarded once the transaction is through: when that
         fails, or the process dies before, the session can be committed again. It takes no more bytes (OffsetMismatch).

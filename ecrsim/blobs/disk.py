@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ecrsim.blobs import private
 from ecrsim.blobs.base import StoreUnwritable
 
 _UNWRITABLE = {
@@ -85,14 +86,14 @@ class Disk:
         """Make the directories, and the root that they are in, where they are missing."""
         with self.writing():
             for directory in directories:
-                directory.mkdir(parents=True, exist_ok=True)
+                private.make_directory(directory)
             self._flush_names(self.root)
 
     @contextlib.contextmanager
     def create(self, path: Path) -> Iterator[int]:
         """A new file, open for writing inside the block. FileExistsError when there is one."""
         with self.writing():
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, private.FILE)
         try:
             yield fd
         finally:
@@ -149,13 +150,16 @@ class Disk:
             try:
                 path.rename(target)
             except FileNotFoundError:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                private.make_directory(target.parent)
                 self._flush_names(*target.parents[1:3])
                 path.rename(target)
             self._flush_names(target.parent)
 
     def link(self, path: Path, target: Path) -> bool:
-        """As `install`, but the file keeps its old name as well. False where the file system gives no second one."""
+        """As `install`, but the file keeps its old name as well. False where the file system gives no second one.
+
+        What was at `target` is replaced at once: nobody finds it missing in between.
+        """
         with self.writing():
             os.utime(path)
             try:
@@ -171,22 +175,27 @@ class Disk:
         try:
             target.hardlink_to(path)
         except FileNotFoundError:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            private.make_directory(target.parent)
             self._flush_names(*target.parents[1:3])
             target.hardlink_to(path)
         except FileExistsError:
-            # What is there was not taken for the blob: it is damaged.
-            target.unlink()
-            target.hardlink_to(path)
+            aside = self._second_name(path)
+            try:
+                aside.rename(target)
+            finally:
+                # Two names of one file are left as they are by a rename.
+                self.forget(aside)
 
-    def renew(self, target: Path, size: int | None = None) -> bool:
-        """Give the file at `target` the current time. Whether there is one (of that size, if given).
+    def _second_name(self, path: Path) -> Path:
+        """Another name for a file, beside it. It is as locked as the file is, so that no sweep takes it."""
+        while True:
+            aside = path.with_name(f"put-{os.getpid()}-{next(self._numbers)}")
+            with contextlib.suppress(FileExistsError):
+                aside.hardlink_to(path)
+                return aside
 
-        A file of another size is damage, such as a power cut leaves behind: it counts as absent, and gets replaced.
-        """
-        status = status_of(target)
-        if status is None or (size is not None and status.st_size != size):
-            return False
+    def renew(self, target: Path) -> bool:
+        """Give the file at `target` the current time. Whether there is one."""
         try:
             with self.writing():
                 os.utime(target)

@@ -101,10 +101,8 @@ class FilesystemStore(BlobStore):
         computed = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
         if computed != digest:
             raise DigestMismatch({algorithm: computed})
-        target = self._place(algorithm, hexadecimal)
-        if not self._disk.renew(target, len(data)):
-            with self._disk.aside(self._uploads, data) as finished:
-                self._disk.install(finished, target)
+        with self._disk.aside(self._uploads, data) as finished:
+            self._disk.install(finished, self._place(algorithm, hexadecimal))
 
     # Upload sessions
 
@@ -156,13 +154,14 @@ class FilesystemStore(BlobStore):
         target = self._place(algorithm, hexadecimal)
         try:
             with self._session(upload_id) as fd:
-                computed, size = self._digest(fd, upload_id, algorithm)
+                computed, _ = self._digest(fd, upload_id, algorithm)
                 if computed != digest:
                     raise DigestMismatch({algorithm: computed})
                 path = self._uploads / upload_id
-                if not self._disk.renew(target, size) and not (keep and self._disk.link(path, target)):
+                # What is there already may be damaged; these bytes are known to be right.
+                if not (keep and self._disk.link(path, target)):
                     self._disk.install(path, target)
-                elif not keep:
+                    # A rename leaves both names of one file, as they are after a commit that kept the session.
                     self._disk.remove(path)
         except UploadNotFound:
             # A second attempt at a transaction whose first one got as far as this.

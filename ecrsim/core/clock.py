@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from ecrsim.blobs import private
+
 SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -56,7 +58,7 @@ class Clock:
     def share(self, file: Path) -> None:
         """From now on show what the file says, and say there what is set. What it said before is lost."""
         setting = self.setting
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = private.open_file(file)
         try:
             # Written, not only made so long: on a full disk, writing to a hole by the map would kill the process.
             os.pwrite(descriptor, self._word.tobytes(), 0)

@@ -38,9 +38,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
+from ecrsim.blobs import private
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.locks import Hold, hold
 from ecrsim.core.migrations import MIGRATIONS, SCHEMA_VERSION
+from ecrsim.core.sealing import KeyMismatch, Seal
 
 metadata = MetaData()
 
@@ -66,7 +68,7 @@ class MustWait(BaseException):
 
 
 class SchemaMismatch(Exception):
-    """The database is of a version that this release cannot read."""
+    """The database cannot be read: of another version, of another program, or sealed with a key that is not here."""
 
 
 class Json(TypeDecorator[Any]):
@@ -140,7 +142,8 @@ def _plain(table: Table, name: str) -> Any:
 class Database:
     """Connections to one database. `durability` "power" makes each commit wait for the disk, "process" does not."""
 
-    def __init__(self, url: str, durability: str = "process") -> None:
+    def __init__(self, url: str, durability: str = "process", seal: Seal | None = None) -> None:
+        self._seal = seal
         self._idle: deque[Connection] = deque()
         self._writer = threading.Lock()
         self._hasty = 0
@@ -155,7 +158,8 @@ class Database:
         self._lock_file: int | None = None
         event.listen(self._engine, "connect", self._on_connect)
 
-    def _on_connect(self, connection: sqlite3.Connection, _record: Any) -> None:
+    def _on_connect(self, connection: sqlite3.Connection, record: Any) -> None:
+        record.info["seal"] = self._seal
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA busy_timeout=30000")
@@ -170,8 +174,10 @@ class Database:
     def open(self) -> None:
         """Create or check the schema. SchemaMismatch; ServiceUnavailableException when it cannot be opened."""
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock_file = os.open(f"{self._path}-writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            private.make_directory(self._path.parent)
+            # SQLite gives its other files the mode of this one.
+            private.make_file(self._path)
+            self._lock_file = private.open_file(Path(f"{self._path}-writer"))
         try:
             with self._translated(), self._exclusive():
                 self._give(self._prepared())
@@ -187,21 +193,26 @@ class Database:
             if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal" and self._path is not None:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            self._prepare_schema(connection)
+            is_migrated = self._prepare_schema(connection)
             connection.exec_driver_sql("COMMIT")
+            if is_migrated:
+                _rewrite(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _prepare_schema(self, connection: Connection) -> None:
+    def _prepare_schema(self, connection: Connection) -> bool:
+        """Whether what was there had to be migrated."""
         present = _tables(connection)
         if not present:
             metadata.create_all(connection)
             connection.execute(insert(properties).values(name="schema_version", value=str(SCHEMA_VERSION)))
-            return
+            self._bind_seal(connection)
+            return False
+        self._bind_seal(connection)
         found = connection.execute(select(properties.c.value).where(properties.c.name == "schema_version")).scalar()
-        version = int(found or 0)
+        before = version = int(found or 0)
         while version in MIGRATIONS and version < SCHEMA_VERSION:
             for step in MIGRATIONS[version]:
                 if callable(step):
@@ -220,6 +231,14 @@ class Database:
         if metadata.tables.keys() - present:
             # New since then, or of a part of ecrsim that was not loaded by whoever made the database.
             metadata.create_all(connection)
+        return version != before
+
+    def _bind_seal(self, connection: Connection) -> None:
+        if self._seal is not None:
+            try:
+                self._seal.bind(connection)
+            except KeyMismatch as error:
+                raise SchemaMismatch(str(error)) from error
 
     def file(self, name: str) -> Path:
         """A file of this name beside the database, for what its processes share without a query."""
@@ -347,6 +366,13 @@ class Database:
 
 def _tables(connection: Connection) -> set[str]:
     return set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'").scalars())
+
+
+def _rewrite(connection: Connection) -> None:
+    """Leave nothing of what a migration took out in free pages and in the log. A full disk may keep it from that."""
+    with contextlib.suppress(DBAPIError):
+        connection.exec_driver_sql("VACUUM")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _check_owner(connection: Connection) -> None:

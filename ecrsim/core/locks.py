@@ -9,6 +9,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from ecrsim.blobs import private
+
 
 class Hold:
     """A lock that is held until `release`."""
@@ -22,7 +24,7 @@ class Hold:
 
 def hold(path: Path, *, wait: bool) -> Hold | None:
     """Lock the file, which is made where it is not there. None without `wait` when somebody else has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = private.open_file(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

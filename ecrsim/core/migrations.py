@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import orjson
 from sqlalchemy import Connection, inspect
 
+from ecrsim.core.sealing import seal_of
+
 Step = str | Callable[[Connection], None]
+
+#: Members of a target's settings that are secret, or may have a secret in them, as the URL of a webhook does.
+TARGET_SECRETS = ("secret", "secret_access_key", "url", "endpoint_url", "queue_url")
 
 #: Tables whose rows got the kind of their registry behind the other columns, and the column's name there.
 _MARKED = {"events": "kind", "jobs": "registry_kind", "audit": "kind"}
@@ -45,6 +51,29 @@ def _give_registries_a_kind(connection: Connection) -> None:
             connection.exec_driver_sql(f"DROP TABLE {table}_before")
 
 
+def _seal_secrets(connection: Connection) -> None:
+    """Secrets stood in the clear: of access keys, of targets, and the keys of ecrsim itself."""
+    seal, present = seal_of(connection), set(inspect(connection).get_table_names())
+    if "access_keys" in present:
+        for identity, secret in connection.exec_driver_sql("SELECT access_key_id, secret FROM access_keys").all():
+            connection.exec_driver_sql(
+                "UPDATE access_keys SET secret = ? WHERE access_key_id = ?",
+                (seal.sealed(secret, "access_keys", identity), identity),
+            )
+    if "targets" in present:
+        for name, settings in connection.exec_driver_sql("SELECT name, settings FROM targets").all():
+            sealed = seal.sealed_members(orjson.loads(settings), TARGET_SECRETS, "targets", name)
+            connection.exec_driver_sql(
+                "UPDATE targets SET settings = ? WHERE name = ?", (orjson.dumps(sealed).decode(), name)
+            )
+    for name, value in connection.exec_driver_sql(
+        "SELECT name, value FROM properties WHERE name IN ('secret:token', 'secret:download')"
+    ).all():
+        connection.exec_driver_sql(
+            "UPDATE properties SET value = ? WHERE name = ?", (seal.sealed(value, "properties", name), name)
+        )
+
+
 #: Raised by one whenever a table changes. A data directory of another version is migrated or refused.
-SCHEMA_VERSION = 3
-MIGRATIONS: dict[int, tuple[Step, ...]] = {1: (), 2: (_give_registries_a_kind,)}
+SCHEMA_VERSION = 4
+MIGRATIONS: dict[int, tuple[Step, ...]] = {1: (), 2: (_give_registries_a_kind,), 3: (_seal_secrets,)}

@@ -93,6 +93,14 @@ class Ownership:
     def close(self) -> None:
         self._in_use.end()
 
+    def is_in_use(self) -> bool:
+        """Whether anybody, here or elsewhere, has the store open."""
+        try:
+            with alone(self._root):
+                return False
+        except StoreMismatch:
+            return True
+
     def check(self) -> Identity:
         """To be called before bytes are deleted. StoreMismatch when the store is not, or not any more, this one's."""
         found = read_identity(self._root)

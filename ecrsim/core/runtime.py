@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
+from ecrsim.blobs import private
 from ecrsim.blobs.base import BlobStore, StoreUnwritable, UploadBusy
 from ecrsim.blobs.filesystem import FilesystemStore
 from ecrsim.config import Config
@@ -23,7 +25,11 @@ from ecrsim.core.clock import SECOND, Clock
 from ecrsim.core.db import Database, metadata, properties
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
+from ecrsim.core.sealing import NAME as SEAL_FILE
+from ecrsim.core.sealing import Seal
 from ecrsim.core.turning import configured, open_clock, turn
+
+log = logging.getLogger("ecrsim")
 
 #: Seconds that a job under way is given to come to a good place, when ecrsim stops.
 _PATIENCE = 5
@@ -118,10 +124,13 @@ class Runtime:
         self.clock = clock or Clock()
         self._temporary = tempfile.TemporaryDirectory(prefix="ecrsim-") if config.ephemeral else None
         self.data_dir = Path(self._temporary.name) if self._temporary else Path(config.data_dir)
-        self.database = Database(config.database_url or f"sqlite:///{self.data_dir / 'ecrsim.db'}", config.durability)
-        store = Path(config.blob_store) if config.blob_store else self.data_dir
-        self.blobs: BlobStore = FilesystemStore(store, durability=config.durability)
-        self.ownership = Ownership(self.database, config.database_file_in(self.data_dir), self.blobs, store)
+        self.seal = Seal(self.data_dir / SEAL_FILE)
+        self.database = Database(
+            config.database_url or f"sqlite:///{self.data_dir / 'ecrsim.db'}", config.durability, self.seal
+        )
+        self._store = Path(config.blob_store) if config.blob_store else self.data_dir
+        self.blobs: BlobStore = FilesystemStore(self._store, durability=config.durability)
+        self.ownership = Ownership(self.database, config.database_file_in(self.data_dir), self.blobs, self._store)
         self.batch = BatchingWriter(self.database)
         #: The ports that are really listened on, known once the server is up.
         self.port = config.port
@@ -139,14 +148,28 @@ class Runtime:
 
         `started`: one name for all workers of one start, so that the setting `clock` is obeyed once.
         """
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        private.make_directory(self.data_dir)
+        is_new = not self.config.database_file_in(self.data_dir).exists()
         self.database.open()
         try:
             self.ownership.open(self.clock.unturned() / SECOND)
         except BaseException:
             self.database.close()
             raise
+        # Only now it is known to be ecrsim's.
+        self._mend(is_new)
         open_clock(self.clock, self.database, self.config.clock, started)
+
+    def _mend(self, is_new: bool) -> None:
+        """Make a directory private that an earlier release, or its user, made for all to read."""
+        count = private.mend(self.data_dir, self._store, self.config.database_file_in(self.data_dir))
+        if count and not is_new:
+            log.warning(
+                "others on this machine could read %s: %d files and directories in it are their owner's alone now "
+                "(0700, 0600)",
+                self.data_dir,
+                count,
+            )
 
     def close(self) -> None:
         self.stopping.set()
@@ -195,13 +218,12 @@ class Runtime:
         """A key that all workers share and that outlives a restart."""
         found = self._secrets.get(name)
         if found is None:
+            # One of a release that kept them in the database is good for as long as that database is.
             query = select(properties.c.value).where(properties.c.name == f"secret:{name}")
-            with self.database.write() as connection:
-                text = connection.execute(query).scalar()
-                if text is None:
-                    text = ids.new_secret().hex()
-                    connection.execute(insert(properties).values(name=f"secret:{name}", value=text))
-            found = self._secrets[name] = bytes.fromhex(text)
+            with self.database.read() as connection:
+                sealed = connection.execute(query).scalar()
+            kept = None if sealed is None else bytes.fromhex(self.seal.opened(sealed, "properties", f"secret:{name}"))
+            found = self._secrets[name] = kept or self.seal.derived(name)
         return found
 
     def reset(self) -> None:

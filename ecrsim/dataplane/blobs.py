@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import BinaryIO
 
@@ -14,6 +15,8 @@ from ecrsim.dataplane.target import Target
 from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
 from ecrsim.ecr.repositories.tables import Repository
+
+log = logging.getLogger("ecrsim.blobs")
 
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
@@ -50,14 +53,18 @@ def get_blob(target: Target) -> Answer:
     size = _size(target, repository, digest)
     target.call.release()
     runtime = target.call.runtime
+    if runtime.blobs.stat(digest) != size:
+        log.error("blob %s is missing or has not its %d bytes: ecrsim fsck says what it means", digest, size)
+        raise _unknown(target, digest)
     if runtime.config.blob_redirect:
         lifetime = runtime.config.download_url_lifetime
         path = downloads.signed_path(runtime.secret("download"), digest, target.call.now, lifetime)
         return Answer(307, [("Location", target.request.origin + path), ("Content-Length", "0")])
     try:
-        return serve_blob(runtime.blobs.open(digest), digest, size, target.request.header("range"), _match(target))
+        file = runtime.blobs.open(digest)
     except BlobNotFound:
         raise _unknown(target, digest) from None
+    return serve_blob(file, digest, size, target.request.header("range"), _match(target))
 
 
 def _match(target: Target) -> str | None:

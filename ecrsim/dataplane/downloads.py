@@ -8,6 +8,7 @@ from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request
 from ecrsim.dataplane.blobs import serve_blob
 from ecrsim.ecr.layers import downloads
+from ecrsim.ecr.layers.service import recorded_size
 
 _DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>AccessDenied</Code><Message>Request has expired or its signature does not match</Message></Error>"""
@@ -32,7 +33,10 @@ def _download(runtime: Runtime, request: Request) -> Answer:
     if not downloads.verify(secret, digest, expires, signature, now):
         return _denied()
     size = runtime.blobs.stat(digest)
-    if size is None:
+    with runtime.database.read() as connection:
+        known = recorded_size(connection, digest)
+    # Without a row the layer was taken from its repository since; a URL that was given out is good until the blob goes.
+    if size is None or known not in (None, size):
         return _denied()
     try:
         file = runtime.blobs.open(digest)

@@ -85,7 +85,7 @@ def _mount(target: Target, repository: Repository, digest: str) -> bool:
     else:
         return False
     for source in sources:
-        size = service.layer_size(call, source, digest)
+        size = service.stored_size(call, source, digest)
         if size is None or not _same_encryption(source, repository):
             continue
         use = layer_use(call, source, digest)

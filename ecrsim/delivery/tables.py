@@ -13,7 +13,7 @@ targets = Table(
     # Its place in the document.
     Column("position", Integer, nullable=False),
     Column("type", Text, nullable=False),
-    # The members of its type, secrets as well.
+    # The members of its type; secrets and URLs are sealed (`core/sealing.py`).
     Column("settings", Json, nullable=False),
 )
 

@@ -22,6 +22,7 @@ from ecrsim.core.db import Prepared, properties
 from ecrsim.core.documents import obey_once
 from ecrsim.core.events import events, newest
 from ecrsim.core.runtime import Runtime
+from ecrsim.core.sealing import seal_of
 from ecrsim.delivery import pattern as event_pattern
 from ecrsim.delivery.reach import OutOfReach, Reach
 from ecrsim.delivery.tables import deliveries, target_rules, targets
@@ -31,6 +32,8 @@ _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+", re.ASCII)
 _SOURCE = re.compile(r"[A-Za-z0-9._/-]{1,256}", re.ASCII)
 _SECRETS = ("secret", "secret_access_key")
 _URLS = ("url", "endpoint_url", "queue_url")
+#: URLs as well: that of a webhook may have a token in it.
+_SEALED = (*_SECRETS, *_URLS)
 _AWS = {"endpoint_url", "region", "access_key_id", "secret_access_key"}
 #: By type: what a target must have, and what it may have.
 _MEMBERS: dict[str, tuple[set[str], set[str]]] = {
@@ -193,14 +196,19 @@ def _no_doubles(what: str, names: Iterable[str]) -> None:
 
 def replace_all(connection: Connection, document: Mapping[str, Any], reach: Reach) -> dict[str, int]:
     """Make the document's targets and rules the ones that hold. TargetsError. Returns how many of each there are."""
-    found = read(document, reach)
+    found, seal = read(document, reach), seal_of(connection)
     connection.execute(delete(targets))
     connection.execute(delete(target_rules))
     if found.targets:
         connection.execute(
             insert(targets),
             [
-                {"name": target.name, "position": position, "type": target.type, "settings": target.settings}
+                {
+                    "name": target.name,
+                    "position": position,
+                    "type": target.type,
+                    "settings": seal.sealed_members(target.settings, _SEALED, "targets", target.name),
+                }
                 for position, target in enumerate(found.targets)
             ],
         )
@@ -254,9 +262,13 @@ def known(connection: Connection) -> Document:
         .join(deliveries, deliveries.c.target == targets.c.name)
         .order_by(targets.c.position)
     )
+    seal = seal_of(connection)
     rules = connection.execute(select(target_rules).order_by(target_rules.c.position))
     return Document(
-        tuple(Target(*row[:3], False, row[3]) for row in connection.execute(query)),
+        tuple(
+            Target(name, kind, seal.opened_members(settings, _SEALED, "targets", name), False, incarnation)
+            for name, kind, settings, incarnation in connection.execute(query)
+        ),
         tuple(Rule(row.name, row.pattern, tuple(row.targets)) for row in rules),
     )
 
@@ -279,12 +291,17 @@ def state(connection: Connection) -> list[dict[str, Any]]:
 
     `pending` counts the events that it was not asked about yet, those that its rules do not choose included.
     """
+    seal = seal_of(connection)
     query = select(targets, deliveries).join(deliveries, deliveries.c.target == targets.c.name)
     return [
         {
             "name": row.name,
             "type": row.type,
-            **{member: _shown(member, value) for member, value in row.settings.items() if member not in _SECRETS},
+            **{
+                member: _shown(member, value)
+                for member, value in seal.opened_members(row.settings, _SEALED, "targets", row.name).items()
+                if member not in _SECRETS
+            },
             "sequence": row.sequence,
             "pending": _PENDING.first(connection, after=row.sequence)[0],
             "attempts": row.attempts,

@@ -17,6 +17,7 @@ from ecrsim.core.arn import partition
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import Prepared, properties
 from ecrsim.core.runtime import Call
+from ecrsim.core.sealing import seal_of
 from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, read
 from ecrsim.ecr.access.managed import managed_policy
 from ecrsim.ecr.access.tables import access_keys, identity_providers, principals
@@ -69,7 +70,8 @@ def find_key(connection: Connection, access_key_id: str) -> Key | None:
     row = _KEY.first(connection, access_key_id=access_key_id)
     if row is None:
         return None
-    return Key._make((*row[:5], _json(row[5]), _json(row[6]), row[7]))
+    secret = seal_of(connection).opened(row[1], "access_keys", access_key_id)
+    return Key._make((row[0], secret, *row[2:5], _json(row[5]), _json(row[6]), row[7]))
 
 
 def _json(text: str | None) -> Any:
@@ -141,7 +143,11 @@ def replace_all(connection: Connection, document: Mapping[str, Any], account: st
             connection.execute(insert(table), content)
     _end_keys(connection, [key["access_key_id"] for key in keys])
     if keys:
-        connection.execute(insert(access_keys), keys)
+        seal = seal_of(connection)
+        connection.execute(
+            insert(access_keys),
+            [key | {"secret": seal.sealed(key["secret"], "access_keys", key["access_key_id"])} for key in keys],
+        )
     renew_generation(connection)
     return {"users": len(_entries(document, "users")), "roles": len(rows) - len(_entries(document, "users")),
             "identity_providers": len(providers)}  # fmt: skip
@@ -309,7 +315,7 @@ def begin_session(
     call.connection.execute(
         insert(access_keys).values(
             access_key_id=session.access_key_id,
-            secret=session.secret,
+            secret=seal_of(call.connection).sealed(session.secret, "access_keys", session.access_key_id),
             owner=owner,
             session_token=token,
             session_arn=session_arn,

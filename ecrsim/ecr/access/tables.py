@@ -29,6 +29,7 @@ access_keys = Table(
     "access_keys",
     metadata,
     Column("access_key_id", String(128), primary_key=True),
+    # Sealed (`core/sealing.py`).
     Column("secret", Text, nullable=False),
     # The user or role that it is a key of; the root user's ARN for root.
     Column("owner", Text, nullable=False),

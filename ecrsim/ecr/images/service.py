@@ -24,7 +24,7 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events, quotas, rules
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.tables import image_layers, image_manifests, image_references, image_tags, images
-from ecrsim.ecr.layers.tables import layers
+from ecrsim.ecr.layers.service import stored_size
 from ecrsim.ecr.repositories.rules import is_immutable
 from ecrsim.ecr.repositories.tables import NAMED, Repository, repositories
 
@@ -65,11 +65,6 @@ _TAGS_OF = Prepared(
 )
 _SUBJECT_OF = Prepared(select(images.c.subject_manifest_digest).where(images.c.id == bindparam("image_id")))
 _MANIFEST = Prepared(select(image_manifests.c.manifest).where(image_manifests.c.image_id == bindparam("image_id")))
-_HAS_LAYER = Prepared(
-    select(layers.c.layer_digest).where(
-        layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest")
-    )
-)
 _SIZE_OF = Prepared(select(images.c.image_size_in_bytes).where(_OF_REPOSITORY, _HAS_DIGEST))
 _ANY = Prepared(select(images.c.id).where(_OF_REPOSITORY).limit(1))
 _COUNT_TAGS = Prepared(
@@ -290,11 +285,7 @@ def _already_exists(repository: Repository, image_digest: str, tag: str) -> Imag
 def _check_content(call: Call, repository: Repository, parsed: manifests.Manifest) -> int:
     """Layers and references must be there; a subject need not. Returns imageSizeInBytes."""
     place = {"repository_name": repository.repository_name, "registry_id": repository.registry_id}
-    missing = [
-        digest
-        for digest in parsed.required_layers
-        if _HAS_LAYER.first(call.connection, repository_id=repository.id, layer_digest=digest) is None
-    ]
+    missing = [digest for digest in parsed.required_layers if stored_size(call, repository, digest) is None]
     if missing and not call.runtime.config.sparse:
         raise LayersNotFoundException(digests=", ".join(missing), **place)
     if not parsed.is_index:

@@ -142,14 +142,14 @@ def complete_layer_upload(
     if matching is None:
         service.discard_upload(call, upload_id)
         raise InvalidLayerException
-    if service.layer_size(call, repository, matching) is not None:
-        service.promise_layer(call, repository, matching)
-        service.discard_upload(call, upload_id)
+    is_there = service.stored_size(call, repository, matching) is not None
+    call.release()
+    # A layer that is there is stored again all the same: its bytes may be damaged, and these are right.
+    service.complete_upload(call, repository, upload_id, matching, size)
+    if is_there:
         raise LayerAlreadyExistsException(
             layer_digest=matching, repository_name=repository_name, registry_id=registry.account
         )
-    call.release()
-    service.complete_upload(call, repository, upload_id, matching, size)
     return {
         "registryId": registry.account,
         "repositoryName": repository_name,
@@ -181,7 +181,7 @@ def get_download_url_for_layer(
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     place = {"layer_digest": layer_digest, "repository_name": repository_name, "registry_id": registry.account}
-    if service.layer_size(call, repository, layer_digest) is None:
+    if service.stored_size(call, repository, layer_digest) is None:
         raise LayersNotFoundException(
             f"The layer with digest '{layer_digest}' does not exist within the repository "
             f"with name '{repository_name}' in the registry with id '{registry.account}'"  # R

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -39,6 +39,9 @@ _LAYER_SIZE = Prepared(
         layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest")
     )
 )
+_RECORDED_SIZE = Prepared(
+    select(layers.c.layer_size).where(layers.c.layer_digest == bindparam("layer_digest")).limit(1)
+)
 _HOLDERS = Prepared(
     select(repositories)
     .join(layers, layers.c.repository_id == repositories.c.id)
@@ -57,12 +60,29 @@ def layer_size(call: Call, repository: Repository, layer_digest: str) -> int | N
     return row[0] if row else None
 
 
+def recorded_size(connection: Connection, layer_digest: str) -> int | None:
+    """The size that the layer has in whichever repository; None when none has it."""
+    row = _RECORDED_SIZE.first(connection, layer_digest=layer_digest)
+    return row[0] if row else None
+
+
+def stored_size(call: Call, repository: Repository, layer_digest: str) -> int | None:
+    """As `layer_size`, and None as well when the bytes are not there in that size: for whatever promises them."""
+    return _if_stored(call, layer_digest, layer_size(call, repository, layer_digest))
+
+
+def _if_stored(call: Call, layer_digest: str, size: int | None) -> int | None:
+    return size if size is not None and call.runtime.blobs.stat(layer_digest) == size else None
+
+
 def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int | None:
-    """As `layer_size`, for a pusher who will not upload what is there: the layer is kept for another grace period."""
+    """As `stored_size`, for a pusher who will not upload what is there: the layer is kept for another grace period."""
     row = _LAYER_SIZE.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
     if row is None:
         return None
     size, needed_at = row
+    if _if_stored(call, layer_digest, size) is None:
+        return None
     age, grace = call.now - needed_at, call.runtime.config.gc_grace * SECOND
     if age > grace // 2:
         # A collection may be near, in another process too. It finds the promise, or the pusher finds no layer.
