@@ -68,6 +68,8 @@ def make_parser() -> argparse.ArgumentParser:
     gc = _add(commands, "gc", _gc, "collect layers and uploads that nothing needs any more", stored)
     kept = "how long a layer stays after its last use: 1d, 12h, or a number of seconds"
     gc.add_argument("--grace", type=_seconds, metavar="DURATION", help=kept)
+    fsck = _add(commands, "fsck", _fsck, "read all that is stored, and say what is damaged", stored)
+    fsck.add_argument("--repair", action="store_true", help="move damaged layers aside, so that pushes bring them anew")
     store = commands.add_parser("store", help="the blob store", description="the blob store.", allow_abbrev=False)
     owned = store.add_subparsers(title="commands", required=True)
     _add(owned, "forget-secrets", _forget_secrets, "forget access keys and targets whose key is lost", stored)
@@ -235,6 +237,13 @@ def _gc(config: Config, options: argparse.Namespace) -> int:
         f"and {gone.uploads} unfinished uploads"
     )
     return 0
+
+
+def _fsck(config: Config, options: argparse.Namespace) -> int:
+    # Imported here: 300 ms of database that `ecrsim env` does without.
+    from ecrsim.storage import check
+
+    return check(config, options)
 
 
 def _forget_secrets(config: Config, options: argparse.Namespace) -> int:

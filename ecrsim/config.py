@@ -143,6 +143,15 @@ class Config:
     gc_interval: int = _knob(600, "seconds between two garbage collections while serving; 0: never", flag=False)
     gc_grace: int = _knob(24 * 3600, "seconds that a layer stays after its last use by an image or a push", flag=False)
 
+    scrub_rate: int = _knob(
+        4 * MIB,
+        "bytes per second at which the scrub reads layers in the background, to find damage; 0: never",
+        flag=False,
+    )
+    scrub_interval: int = _knob(
+        7 * 24 * 3600, "seconds from the end of one reading of all layers to the beginning of the next", flag=False
+    )
+
     # Quotas (ECR's own numbers)
     quota_repositories: int = _knob(100_000, "repositories per registry", flag=False)
     quota_images: int = _knob(100_000, "images per repository, archived ones not counted", flag=False)

@@ -30,6 +30,7 @@ from ecrsim.core.db import SchemaMismatch
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr import load_capabilities
+from ecrsim.ecr.images.scrub import report
 
 _GIB = 1 << 30
 
@@ -108,6 +109,8 @@ def _data(config: Config) -> Iterator[Finding]:
     directory = Path(config.data_dir)
     found = _openable(config, directory) if _is_there(config.database_file) else _makeable(directory)
     yield found
+    if found.verdict == "ok" and _is_there(config.database_file):
+        yield from _layers(config)
     if found.verdict == "ok":
         free = shutil.disk_usage(_nearest(Path(config.blob_store or directory))).free
         text = f"{free / _GIB:.1f} GiB are free for layers"
@@ -125,6 +128,18 @@ def _openable(config: Config, directory: Path) -> Finding:
     except DBAPIError as error:
         return Finding("FAIL", f"database {config.database_file}: {error.orig}")
     return Finding("ok", f"data directory {directory} can be read and written")
+
+
+def _layers(config: Config) -> Iterator[Finding]:
+    """What the scrub found."""
+    with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
+        runtime.open()
+        found = report(runtime)
+    wrong = found["missing"] + found["damaged"]
+    if wrong:
+        yield Finding("FAIL", f"{wrong} layers are missing or damaged; ecrsim fsck says what it means for which images")
+    elif found["checkedAt"]:
+        yield Finding("ok", f"all layers were read by {found['checkedAt']}, and are sound")
 
 
 def _makeable(directory: Path) -> Finding:

@@ -17,6 +17,7 @@ from ecrsim.contract.operations import missing
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.household import reset
 from ecrsim.core.runtime import Runtime
+from ecrsim.ecr.images.scrub import report
 
 
 def admin_pages(runtime: Runtime) -> list[Blueprint]:
@@ -27,8 +28,14 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
 
     @pages.get(HEALTH)
     def health() -> Response:
+        try:
+            found = report(runtime)
+        except ServiceError:
+            # It answers without them while the database is not to be had.
+            found = None
         return jsonify(
             status="ok",
+            layers=found,
             version=__version__,
             account=runtime.config.account,
             region=runtime.config.region,

@@ -174,6 +174,12 @@ class BlobStore(Protocol):
     def delete(self, digest: str) -> bool:
         """Remove the blob. Whether there was one."""
 
+    def set_aside(self, digest: str, blob: BinaryIO) -> bool:
+        """Move a blob that is wrong to where nobody takes it for one. A store of files keeps it there, for people.
+
+        False when `blob`, which is open, is not any more what lies under this digest: it was replaced or is gone.
+        """
+
     def put(self, digest: str, data: bytes) -> None:
         """Store bytes that are in memory already. What is there under that name is replaced: it may be damaged.
 

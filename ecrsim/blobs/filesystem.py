@@ -5,6 +5,8 @@
     │   └── sha256/                 the algorithm
     │       └── ab/                 the first two characters of the hex
     │           └── abcdef…         the blob: its bytes and nothing else
+    ├── damaged/
+    │   └── sha256-abcdef…          what was found to be another's bytes, kept for people
     └── uploads/
         ├── 5f0c…                   an upload session: its size is its offset
         └── put-<process>-<n>       bytes on their way into `blobs/` without a session
@@ -95,6 +97,14 @@ class FilesystemStore(BlobStore):
     def delete(self, digest: str) -> bool:
         parts = split_digest(digest)
         return parts is not None and self._disk.remove(self._place(*parts))
+
+    def set_aside(self, digest: str, blob: BinaryIO) -> bool:
+        algorithm, hexadecimal = digest_to_store(digest)
+        place, status = self._place(algorithm, hexadecimal), self._status(digest)
+        if status is None or not os.path.samestat(status, os.fstat(blob.fileno())):
+            return False
+        self._disk.install(place, self._disk.root / "damaged" / f"{algorithm}-{hexadecimal}")
+        return True
 
     def put(self, digest: str, data: bytes) -> None:
         algorithm, hexadecimal = digest_to_store(digest)

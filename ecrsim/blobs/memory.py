@@ -67,6 +67,15 @@ class MemoryStore(BlobStore):
         with self._lock:
             return self._blobs.pop(digest, None) is not None
 
+    def set_aside(self, digest: str, blob: BinaryIO) -> bool:
+        blob.seek(0)
+        with self._lock:
+            found = self._blobs.get(digest)
+            if found is None or found.data != blob.read():
+                return False
+            del self._blobs[digest]
+            return True
+
     def put(self, digest: str, data: bytes) -> None:
         algorithm, _ = digest_to_store(digest)
         computed = _digest(algorithm, data)

@@ -15,6 +15,7 @@ from ecrsim.delivery.fact import Fact, instant
 IMAGE_ACTION = "ECR Image Action"
 REFERRER_ACTION = "ECR Referrer Action"
 API_CALL = "AWS API Call via CloudTrail"
+LAYER_DAMAGED = "ecrsim Layer Damaged"
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
 
 Detail = dict[str, Any]
@@ -82,6 +83,16 @@ def _api_call(event: Fact) -> tuple[str, str, Detail]:
     return API_CALL, _source(event), cloudtrail.record(event)
 
 
+def _layer_damaged(event: Fact) -> tuple[str, str, Detail]:
+    """Ecrsim's own: ECR has no such event, since it loses no layer."""
+    detail = {
+        "repository-name": event.repository_name,
+        "layer-digest": event.facts["layer_digest"],
+        "problem": event.facts["problem"],
+    }
+    return LAYER_DAMAGED, "ecrsim", detail
+
+
 def _service_event(event: Fact) -> tuple[str, str, Detail]:
     return SERVICE_EVENT, _source(event), cloudtrail.record(event)
 
@@ -94,6 +105,7 @@ _SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
     "ApiCalled": _api_call,
     "LifecyclePolicyExecuted": _service_event,
     "LifecyclePolicyPreviewed": _service_event,
+    "LayerDamaged": _layer_damaged,
 }
 
 

@@ -28,7 +28,7 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import rules
-from ecrsim.ecr.layers.tables import layer_uploads, layers
+from ecrsim.ecr.layers.tables import layer_faults, layer_uploads, layers
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
 
 #: A row of `layer_uploads`.
@@ -42,6 +42,7 @@ _LAYER_SIZE = Prepared(
 _RECORDED_SIZE = Prepared(
     select(layers.c.layer_size).where(layers.c.layer_digest == bindparam("layer_digest")).limit(1)
 )
+_MENDED = Prepared(delete(layer_faults).where(layer_faults.c.layer_digest == bindparam("layer_digest")))
 _HOLDERS = Prepared(
     select(repositories)
     .join(layers, layers.c.repository_id == repositories.c.id)
@@ -207,6 +208,7 @@ def complete_upload(call: Call, repository: Repository, upload_id: str, layer_di
             # Kept until the row is sure: who dies or finds the disk full in between has lost no byte.
             blobs.commit(upload_id, layer_digest, keep=True)
             add_layer(call, repository.id, layer_digest, size)
+            _MENDED.run(call.connection, layer_digest=layer_digest)
     except UploadNotFound:
         raise upload_not_found(repository, upload_id) from None
     except DigestMismatch:

@@ -22,6 +22,16 @@ layers = Table(
     sqlite_with_rowid=False,
 )
 Index("layers_by_digest", layers.c.layer_digest)
+
+# Layers whose bytes were found missing or wrong, until they are pushed again. `found_at` is in real time.
+layer_faults = Table(
+    "layer_faults",
+    metadata,
+    Column("layer_digest", String, primary_key=True),
+    Column("problem", String(10), nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
 blob_names.add(layers.c.layer_digest)
 
 layer_uploads = Table(

@@ -1,0 +1,124 @@
+"""Whether the bytes of a layer are what its digest says, and what is remembered of those that are not.
+
+A file of the right size may still hold the wrong bytes: disks lose some. Whoever finds that moves the file aside, into
+`damaged/` of the store. The layer is then unknown, as `service.stored_size` has it, a client that asks for it pushes it
+again, and nothing is lost that was not lost before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from ecrsim.blobs.base import CHUNK, BlobNotFound
+from ecrsim.core.db import Prepared
+from ecrsim.core.facts import record
+from ecrsim.core.runtime import Runtime, root_caller
+from ecrsim.ecr.layers.events import LayerDamaged
+from ecrsim.ecr.layers.tables import layer_faults, layers
+from ecrsim.ecr.repositories.tables import Repository, repositories
+
+#: Each with what it means.
+PROBLEMS = {
+    "missing": "its file is gone",
+    "damaged": "its bytes have another digest",
+    "unreadable": "its file cannot be read",
+}
+
+_HOLDERS = Prepared(
+    select(repositories)
+    .join(layers, layers.c.repository_id == repositories.c.id)
+    .where(layers.c.layer_digest == bindparam("layer_digest"))
+    .order_by(repositories.c.id)
+)
+
+#: What opening a file costs, in bytes read.
+_OPENING = 4096
+
+#: Called with the bytes that were read; may wait, and raises to give up.
+Pace = Callable[[int], None]
+
+
+class Fault(NamedTuple):
+    """`found_at` in epoch milliseconds, of the real time."""
+
+    layer_digest: str
+    problem: str
+    found_at: int
+
+
+def at_once(_: int) -> None:
+    """As fast as the disk is."""
+
+
+def problem_of(blob: BinaryIO, digest: str, pace: Pace = at_once) -> str | None:
+    """Read an open blob from its start and say what is wrong with it."""
+    algorithm, _, wanted = digest.partition(":")
+    computed = hashlib.new(algorithm)
+    try:
+        blob.seek(0)
+        pace(_OPENING)
+        while chunk := blob.read(CHUNK):
+            computed.update(chunk)
+            pace(len(chunk))
+    except OSError:
+        return "unreadable"
+    return None if computed.hexdigest() == wanted else "damaged"
+
+
+def examine(runtime: Runtime, digest: str, pace: Pace = at_once, *, aside: bool) -> str | None:
+    """What is wrong with the blob; None when it is sound. With `aside`, one that is wrong is moved away, and noted."""
+    try:
+        blob = runtime.blobs.open(digest)
+    except BlobNotFound:
+        problem: str | None = "missing"
+        if aside and not _note(runtime, digest, "missing", None):
+            problem = None
+    except OSError:
+        problem = "unreadable"
+    else:
+        with blob:
+            problem = problem_of(blob, digest, pace)
+            # Once more: memory errs as well, and what is moved away is pulled no more.
+            if problem is not None and aside:
+                problem = problem_of(blob, digest)
+                if problem is not None and not _note(runtime, digest, problem, blob):
+                    problem = None
+    return problem
+
+
+def _note(runtime: Runtime, digest: str, problem: str, blob: BinaryIO | None) -> bool:
+    """Move the blob away, remember the fault and tell of it. False when a push has put another file there meanwhile."""
+    with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call, call.writing():
+        runtime.ownership.check()
+        if blob is None:
+            if runtime.blobs.stat(digest) is not None:
+                return False
+        elif not runtime.blobs.set_aside(digest, blob):
+            return False
+        known = select(layer_faults.c.layer_digest).where(layer_faults.c.layer_digest == digest)
+        if call.connection.execute(known).first() is None:
+            found_at = runtime.clock.unturned()
+            call.connection.execute(
+                insert(layer_faults).values(layer_digest=digest, problem=problem, found_at=found_at)
+            )
+            for row in _HOLDERS.all(call.connection, layer_digest=digest):
+                record(call, LayerDamaged(Repository.of(row), digest, problem))
+    return True
+
+
+def forget(connection: Connection, digests: list[str]) -> None:
+    """They were found sound, or pushed again."""
+    connection.execute(delete(layer_faults).where(layer_faults.c.layer_digest.in_(digests)))
+
+
+def faults(runtime: Runtime, limit: int = 1000) -> list[Fault]:
+    """What was found and is still so: neither pushed again since, nor given up by every repository."""
+    named = select(layers.c.layer_digest).where(layers.c.layer_digest == layer_faults.c.layer_digest).exists()
+    query = select(layer_faults).where(named).order_by(layer_faults.c.layer_digest).limit(limit)
+    with runtime.database.read() as connection:
+        found = [Fault(*row) for row in connection.execute(query)]
+    return [fault for fault in found if runtime.blobs.stat(fault.layer_digest) is None]
