@@ -6,11 +6,16 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from ecrsim.blobs import private
 from ecrsim.config import Config
 from ecrsim.core.admintoken import FILE as TOKEN_FILE
 
 #: What ecrsim keeps in the data directory begins so; no target writes to it.
-_OWN = ("ecrsim", "blobs", "uploads", "tls", "gc.lock", TOKEN_FILE, f".{TOKEN_FILE}")
+_OWN = (
+    *private.TREES,
+    *("ecrsim", "store.json", "secret.key", "gc.lock", "delivery.lock", "scrub.lock"),
+    *(TOKEN_FILE, f".{TOKEN_FILE}"),
+)
 
 
 class OutOfReach(ValueError):

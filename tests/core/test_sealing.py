@@ -15,6 +15,7 @@ from ecrsim.core import db
 from ecrsim.core.db import SchemaMismatch
 from ecrsim.core.sealing import KeyMismatch, Seal
 from ecrsim.delivery import targets
+from ecrsim.delivery.reach import Reach
 from ecrsim.ecr.access import directory
 from ecrsim.testing import call_application
 
@@ -43,7 +44,7 @@ def data(tmp_path: Path) -> Path:
     found = tmp_path / "data"
     with opened(found) as sim, sim.runtime.database.write() as connection:
         directory.replace_all(connection, PRINCIPALS, "000000000000", "us-east-1")
-        targets.replace_all(connection, TARGETS)
+        targets.replace_all(connection, TARGETS, Reach.of(sim.runtime.config, sim.runtime.data_dir))
     return found
 
 
