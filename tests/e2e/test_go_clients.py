@@ -166,12 +166,15 @@ def test_regctl_pushes_copies_and_deletes(regctl, server, create_repository, tmp
     regctl("image", "copy", f"{server.registry}/{source}:v1", f"{server.registry}/{target}:v1")
     assert regctl("tag", "ls", f"{server.registry}/{target}").split() == ["v1"]
 
+    regctl("image", "copy", f"{server.registry}/{source}:v1", f"{server.registry}/{target}:v2")
     regctl("tag", "delete", f"{server.registry}/{target}:v1")
     [detail] = described(server, target)
-    assert detail["imageDigest"] == image.digest
-    assert "imageTags" not in detail
-    regctl("manifest", "delete", f"{server.registry}/{target}@{image.digest}")
+    assert (detail["imageDigest"], detail["imageTags"]) == (image.digest, ["v2"])
+    # The image goes with its last tag, as by BatchDeleteImage.
+    regctl("tag", "delete", f"{server.registry}/{target}:v2")
     assert described(server, target) == []
+    regctl("manifest", "delete", f"{server.registry}/{source}@{image.digest}")
+    assert described(server, source) == []
 
 
 def test_regctl_puts_and_reads_a_blob_in_chunks(regctl, server, create_repository):
