@@ -22,6 +22,7 @@ from ecrsim import Ecrsim
 from ecrsim.core.db import SCHEMA_VERSION, SchemaMismatch
 from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.targets import replace_all
+from ecrsim.ecr.layers.tables import layer_faults
 from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
 from ecrsim.testing import call_application
 from tests.ecr.lifecycle.policies import policy, rule
@@ -82,6 +83,9 @@ def everything(sim: Ecrsim) -> None:
         repository_id = connection.execute(select(lifecycle_policies.c.repository_id)).scalar_one()
         of_repository = {"repository_id": repository_id}
         connection.execute(insert(lifecycle_runs).values(**of_repository, policy_version=1, planned_at=0))
+        connection.execute(
+            insert(layer_faults).values(layer_digest=digest_of(b"nowhere"), problem="missing", found_at=0)
+        )
         # Of an image that is gone: nothing will be done.
         action = {
             "position": 0,
