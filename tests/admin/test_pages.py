@@ -18,6 +18,8 @@ def test_health_tells_what_runs_here(ask):
         "version": __version__,
         "account": "123456789012",
         "region": "eu-west-1",
+        # Nothing was read yet, and nothing is known to be wrong.
+        "layers": {"checkedAt": None, "missing": 0, "damaged": 0},
         "notImplemented": {name: len(missing(name)) for name in ("ecr", "ecr-public")},
     }
 
