@@ -197,8 +197,8 @@ def _duration(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-#: Addresses that a client on the same machine reaches as localhost.
-_HERE = ("127.0.0.1", "0.0.0.0", "::1", "::")  # noqa: S104
+#: Addresses that a client on the same machine reaches as localhost; of ::1 alone that is not sure.
+_HERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104
 
 
 def _env(config: Config, _: argparse.Namespace) -> int:

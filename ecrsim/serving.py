@@ -73,7 +73,7 @@ def serve(config: Config) -> int:
 def _serve(config: Config, ours: Connection, theirs: Connection, table: Path) -> int:
     server = Server(
         "ecrsim",
-        address=config.host,
+        address=_address(config.host),
         port=config.port,
         interface=Interfaces.RSGI,
         loop=Loops.asyncio,
@@ -131,6 +131,12 @@ def _allow_open_files(connections: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _address(host: str) -> str:
+    """The address of a name such as localhost, which granian does not look up. IPv4 where there are both."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
 def _port_to_use(host: str, port: int, option: str = "--port") -> int:

@@ -23,6 +23,7 @@ from ecrsim.core.arn import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.coverage import markdown, total
 from ecrsim.ecr.repositories.service import proxy_endpoint, repository_uri
+from ecrsim.pages import compose
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "docs/configuration.md", "docs/coverage.md", "docs/fidelity.md")
@@ -140,6 +141,46 @@ def _source(name: str) -> str:
     return (ROOT / "ecrsim" / name).read_text("utf-8")
 
 
+# --- the admin surface and the data directory -------------------------------------------------------------------------
+
+
+def admin() -> str:
+    """Every route below /_ecrsim/, with the first sentence of its function."""
+    pages = compose(Runtime(Config(data_dir="unused")))
+    rows = []
+    for rule in sorted(pages.url_map.iter_rules(), key=lambda rule: rule.rule):
+        if not rule.rule.startswith("/_ecrsim/"):
+            continue
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            text = (pages.view_functions[rule.endpoint].__doc__ or "").strip().partition("\n")[0]
+            rows.append(f"| `{method} {rule.rule}` | {text.replace('|', chr(92) + '|')} |")
+    return "\n".join(["| request | what it does |", "| --- | --- |", *rows])
+
+
+#: What lies in a data directory. A test looks whether anything else does.
+FILES = {
+    ("ecrsim.db", "ecrsim.db-wal", "ecrsim.db-shm"): (
+        "the database; `--database-url sqlite:////elsewhere/ecr.db` moves it, and all that begin with its name"
+    ),
+    (
+        *("ecrsim.db-writer", "ecrsim.db-jobs", "ecrsim.db-delivery", "ecrsim.db-collect-garbage"),
+        "ecrsim.db-forget-ended-sessions",
+    ): "empty; the workers take turns by them at what only one may do at a time",
+    ("ecrsim.db-clock",): "how the clock goes, for all workers",
+    ("blobs/", "uploads/"): "layers by digest, and uploads under way; `--blob-store` moves both",
+    ("store.json",): "whose the blobs are ([operations](operations.md)); `--blob-store` moves it as well",
+    ("damaged/",): "layers whose bytes were found to be wrong, kept for you; beside `blobs/`",
+    ("secret.key",): "the key of the secrets in the database; a backup has to have it ([operations](operations.md))",
+    ("admin-token",): "the token of the admin surface, readable by you alone",
+    ("tls/",): "the certificate authority; its key is readable by you alone",
+}
+
+
+def files() -> str:
+    rows = [f"| {', '.join(f'`{name}`' for name in names)} | {text} |" for names, text in FILES.items()]
+    return "\n".join(["| path | what it is |", "| --- | --- |", *rows])
+
+
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
@@ -175,8 +216,10 @@ def _options(parser: argparse.ArgumentParser) -> str:
 # --- the documents ----------------------------------------------------------------------------------------------------
 
 PARTS: dict[str, Callable[[], str]] = {
+    "admin": admin,
     "commands": commands,
     "coverage": markdown,
+    "files": files,
     "moto": moto,
     "registry": registry,
     "sentences": sentences,

@@ -28,6 +28,7 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
 
     @pages.get(HEALTH)
     def health() -> Response:
+        """Answer 200 with version, account and region when ecrsim can work; also where the rest is switched off."""
         try:
             found = report(runtime)
         except ServiceError:
@@ -44,6 +45,7 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
 
     @pages.post("/_ecrsim/reset")
     def forget() -> Response:
+        """Forget every repository, image, upload and setting, and turn the clock back; logins stay valid."""
         reset(runtime)
         return jsonify(status="ok")
 

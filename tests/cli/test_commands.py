@@ -101,6 +101,7 @@ def test_env_prints_what_a_shell_needs(run):
         ("::", "http://localhost:5100"),
         ("192.0.2.7", "http://192.0.2.7:5100"),
         ("2001:db8::7", "http://[2001:db8::7]:5100"),
+        ("::1", "http://[::1]:5100"),
     ],
 )
 def test_env_names_the_address_that_is_listened_on(host, url, run):

@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
+from ecrsim import Ecrsim
 from ecrsim.config import Config
+from ecrsim.core.clock import utc_now
+from ecrsim.tls import Authority
 from tests.documents.markdown import DOCUMENTS, ROOT, read
 
 SCRIPT = ROOT / "scripts" / "generated_docs.py"
@@ -67,3 +70,25 @@ def test_the_lists_of_what_is_inferred_are_not_empty(script):
     assert "| `UploadNotFoundException` | The upload with id '{upload_id}'" in script.sentences()
     assert "| `LayersNotFoundException` | 404 | `BLOB_UPLOAD_UNKNOWN` | status |" in script.statuses()
     assert "`RepositoryNotFoundException`" not in script.sentences() + script.statuses()
+
+
+def test_the_admin_surface_is_described_route_by_route(script):
+    rows = script.admin().splitlines()[2:]
+    assert "| `POST /_ecrsim/reset` | Forget every repository" in "\n".join(rows)
+    assert [row for row in rows if re.search(r"\| *\|$", row)] == []
+
+
+def test_every_file_of_a_data_directory_is_described(script, tmp_path):
+    with Ecrsim(data_dir=tmp_path, jobs="worker") as sim:
+        sim.push("app", "v1")
+        sim.advance(days=1)
+        sim.reset()
+        Authority(tmp_path / "tls", utc_now())
+    described = {name.rstrip("/") for names in script.FILES for name in names}
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found - described == set()
+    # What is not there is a lock of `ecrsim serve`, is made when it is needed, or goes at a clean stop.
+    assert described - found <= {name for name in described if name.startswith("ecrsim.db-")} | {
+        "admin-token",
+        "damaged",
+    }
