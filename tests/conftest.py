@@ -8,7 +8,7 @@ functions of the same names in `tests/answers.py`. The marks `slow`, `crash` and
 runs with `--all` only.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ _E2E = Path(__file__).parent / "e2e"
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What a test printed or logged, as text that pytest-xdist can send: without lone surrogates."""
     report = yield
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]

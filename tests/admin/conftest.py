@@ -1,6 +1,6 @@
 """An ecrsim with settings of the test's choice, and requests to it as a browser or a program would send them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,9 +9,9 @@ from ecrsim.testing import Response, call_application
 
 
 @pytest.fixture
-def ask() -> Callable[..., Response]:
+def ask() -> Iterator[Callable[..., Response]]:
     """`ask("GET", "/_ecrsim/health", {"Origin": ...}, host="ecrsim.test", admin=False)`; the keywords are settings."""
-    running = []
+    running: list[Ecrsim] = []
 
     def ask(method, path, headers=None, host="localhost:5100", **settings):
         if not running:

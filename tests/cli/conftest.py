@@ -10,7 +10,7 @@ from ecrsim.config import Config, variable
 
 
 class Finished(NamedTuple):
-    status: int
+    status: str | int | None
     out: str
     err: str
 
@@ -27,6 +27,7 @@ def clean_environment(monkeypatch, tmp_path):
 @pytest.fixture
 def run(capsys) -> Callable[..., Finished]:
     def run(*arguments: str) -> Finished:
+        status: str | int | None
         try:
             status = main(arguments)
         except SystemExit as stopped:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ecrsim.contract.models import SERVICES, Operation, Shape, service
@@ -175,12 +175,14 @@ def _voice(place: Place) -> str:
 
 def _violations(shape: Shape, voice: str) -> Iterator[tuple[Any, str]]:
     """Wrong values, and the constraint as the given voice puts it."""
+    make: Callable[[int], Any]
     if shape.type in ("integer", "long"):
         measure, make = "value", int
     elif shape.type == "blob":
         measure, make = "length", lambda size: base64.b64encode(bytes(size)).decode()
     elif shape.member is not None:
-        measure, make = "length", lambda size: [example(shape.member)] * size
+        entry = example(shape.member)
+        measure, make = "length", lambda size: [entry] * size
     else:
         # No ARN is as short as some bounds; the length is looked at first.
         measure, make = "length", lambda size: text if len(text := text_of(shape, size)) == size else "a" * size

@@ -63,9 +63,7 @@ def image_in_other(world: World) -> None:
     world.values.update(base=BASE)
 
 
-def both(
-    id: str, source: str, strict: tuple[Exchange, ...], lenient: tuple[Exchange, ...], **given: object
-) -> list[Row]:
+def both(id: str, source: str, strict: tuple[Exchange, ...], lenient: tuple[Exchange, ...], **given: Any) -> list[Row]:
     """A row for each profile."""
     return [
         row(f"{id}, as ECR", source, *strict, strict_ecr=True, **given),

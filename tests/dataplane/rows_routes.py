@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import methodcaller
 
 from tests.dataplane.wire import LAYER, World, ask, row
 from tests.planes.catalogue import FIXTURES
@@ -142,7 +143,7 @@ ROWS = (
             ask(f"GET /v2/{name}/tags/list", 200, {"name": name, "tags": ["v1"]}),
             ask(f"GET /v2/{name}/referrers/{{layer}}", 200),
             ask(f"DELETE /v2/{name}/manifests/v1", 202),
-            given=lambda world, name=name: world.repository(name),
+            given=methodcaller("repository", name),
         )
         for name in NAMES
     ),

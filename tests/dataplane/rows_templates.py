@@ -6,6 +6,7 @@ Which request makes it is not documented: the first that writes (inferred).
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from tests.dataplane.wire import LAYER, UUID, Exchange, World, ask, row
 from tests.planes.catalogue import FIXTURES, Fixture
@@ -17,7 +18,7 @@ INDEX = FIXTURES["empty-index"]
 IMAGE = FIXTURES["oci-image"]
 
 
-def template(world: World, **members: object) -> None:
+def template(world: World, **members: Any) -> None:
     world.api("CreateRepositoryCreationTemplate", prefix="prod", **{"appliedFor": ["CREATE_ON_PUSH"], **members})
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from tests.dataplane.wire import LAYER, LONG, OTHER_LAYER, UUID, Exchange, World, ask, row
+from tests.dataplane.wire import LAYER, LONG, OTHER_LAYER, UUID, Exchange, Headers, World, ask, row
 
 SESSION = re.compile(f"/v2/app/blobs/uploads/{UUID}")
 BLOB = {"Location": "/v2/app/blobs/{layer}", "Docker-Content-Digest": "{layer}", "Content-Length": "0"}
-OPENED = {
+OPENED: Headers = {
     "Location": SESSION,
     "Docker-Upload-UUID": re.compile(UUID),
     "Range": "0-0",
@@ -30,7 +30,7 @@ def chunk(status: int, span: str, body: bytes, *, code: str | None = None, **hea
 
 def stands_at(last: int) -> Exchange:
     """The session's own word on how far it is."""
-    headers = {"Range": f"0-{last}", "Location": "{upload}", "Docker-Upload-UUID": re.compile(UUID)}
+    headers: Headers = {"Range": f"0-{last}", "Location": "{upload}", "Docker-Upload-UUID": re.compile(UUID)}
     return ask("GET {upload}", 204, b"", headers=headers)
 
 

@@ -134,6 +134,8 @@ class World:
         self.api("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
 
 
+#: Headers of an answer: exact, by a pattern, or None where one may not be.
+Headers = Mapping[str, str | re.Pattern[str] | None]
 #: What an answer has to be: an OCI error code, exact bytes, a JSON document, or a judge that says what is wrong.
 Body = str | bytes | dict[str, Any] | Callable[[Response], None] | None
 
@@ -143,7 +145,7 @@ class Exchange(NamedTuple):
 
     request: str
     status: int
-    headers: Mapping[str, str | re.Pattern[str] | None]
+    headers: Headers
     answers: Body
     send: Mapping[str, str]
     body: bytes
@@ -157,7 +159,7 @@ def ask(
     *,
     body: bytes = b"",
     send: Mapping[str, str] | None = None,
-    headers: Mapping[str, str | re.Pattern[str] | None] | None = None,
+    headers: Headers | None = None,
     keep: Mapping[str, str] | None = None,
 ) -> Exchange:
     """`send`: headers of the request. `headers`: of the answer; None where one may not be. `keep`: value → header."""

@@ -7,7 +7,7 @@ import hashlib
 import http.client
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 ACCOUNT = "000000000000"
@@ -79,7 +79,7 @@ class Client:
         try:
             self._connection.request(method, path, body or None, dict(headers or {}), encode_chunked=chunked)
             response = self._connection.getresponse()
-            answer = Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, cast("Mapping[str, str]", response.headers), response.read())
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Gone(f"{method} {path}: {error!r}") from error

@@ -6,6 +6,7 @@ effect or not, but not half of it: what is found must be the state before it or 
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -158,7 +159,7 @@ class Ledger:
             body = self._pieces(data)
             self._attempt(
                 self.book.with_layer(data),
-                lambda p=path, b=body, h=headers: self._client.registry("POST", p, b, h),
+                functools.partial(self._client.registry, "POST", path, body, headers),
                 201,
             )
         return blobs

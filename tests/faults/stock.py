@@ -44,7 +44,7 @@ class Run(NamedTuple):
     def after(self) -> list[Image]:
         """The images that must be there, whatever happened in between."""
         actions = {decision.image.id: decision.action for decision in self.decisions}
-        archived = {"storage_class": "ARCHIVE", "last_archived_at": self.due}
+        archived: dict[str, Any] = {"storage_class": "ARCHIVE", "last_archived_at": self.due}
         return [
             image._replace(**archived) if image.id in actions else image
             for image in self.before

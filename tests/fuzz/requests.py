@@ -289,7 +289,7 @@ def _pages() -> tuple[tuple[str, str], ...]:
     found = {
         (method, rule.rule)
         for rule in rules
-        for method in (rule.methods or ()) - {"OPTIONS"}
+        for method in set(rule.methods or ()) - {"OPTIONS"}
         if not others.fullmatch(rule.rule) and not (rule.rule == "/_ecrsim/clock" and method == "PUT")
     }
     return (*sorted(found), ("PUT", "/_ecrsim/principals"), ("PUT", "/_ecrsim/targets"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -169,7 +170,7 @@ class Values:
             "PartSize": lambda: self.pick([0, 0, 0, 1, 6, 7, 99_999]),
             "TagKey": lambda: self.pick(["team", "a:b", "aws:x", "é"]),
             "TagValue": lambda: self.pick(["", "red", "x" * 256]),
-            **{name: lambda values=values: self.pick(values) for name, values in ACCOUNT_SETTINGS.items()},
+            **{name: functools.partial(self.pick, values) for name, values in ACCOUNT_SETTINGS.items()},
         }
 
     def happens(self, percent: int) -> bool:

@@ -203,7 +203,7 @@ class World:
                     self._forget(repository, image_id.get("imageDigest") or image_id["imageTag"])
 
     def _follow_api(self, operation: str, members: Any, answer: Any) -> None:
-        name = members.get("repositoryName") if isinstance(members, dict) else None
+        name = str(members.get("repositoryName")) if isinstance(members, dict) else ""
         if operation == "CreateRepository":
             name = answer["repository"]["repositoryName"]
             self.known.add(self.known.repositories, name)

@@ -12,7 +12,7 @@ from ecrsim.config import Config, variable
 
 
 class Finished(NamedTuple):
-    status: int
+    status: str | int | None
     out: str
     err: str
 
@@ -27,6 +27,7 @@ def simulate(capsys, monkeypatch, tmp_path) -> Callable[..., Finished]:
 
     def run(*arguments: object, stdin: bytes = b"") -> Finished:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        status: str | int | None
         try:
             status = main(["lifecycle", "simulate", *map(str, arguments)])
         except SystemExit as stopped:

@@ -49,7 +49,8 @@ def foresee(images, policy, start, days, pushes=(), runs_per_day=1):
 
 
 def _stock(images):
-    count, size = Counter(), Counter()
+    count: Counter[bool] = Counter()
+    size: Counter[bool] = Counter()
     for image in images:
         is_archived = image.storage_class == "ARCHIVE"
         count[is_archived] += 1

@@ -42,7 +42,7 @@ def ask(stack, waits):
         stack.callback(upstreams.close)
         addresses = Addresses({"registry.test": url, **(entries or {})}, network=network)
         found = upstreams.registry("registry.test", addresses, credentials)
-        found.stopping = stopping
+        found.stopping = stopping  # type: ignore[attr-defined]  # for the test alone
         return found
 
     return find
