@@ -54,8 +54,9 @@ class Book:
         return twin
 
     def without_tag(self, tag: str) -> Book:
+        """After its deletion: an image goes with its last tag."""
         twin = self.copy()
-        twin.images = {each: tags - {tag} for each, tags in self.images.items()}
+        twin.images = {each: tags - {tag} for each, tags in self.images.items() if tags != {tag}}
         return twin
 
     def with_layer(self, data: bytes) -> Book:
