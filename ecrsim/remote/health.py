@@ -8,8 +8,8 @@ import time
 from ecrsim.config import Config
 from ecrsim.remote import RemoteError, address, ask
 
-#: Seconds between two questions, and the most that one of them takes.
-_PAUSE, _PATIENCE = 0.1, 3
+#: Seconds between two questions, and the least and the most that one of them may take.
+_PAUSE, _LEAST, _PATIENCE = 0.1, 1, 3
 
 
 def wait(config: Config, options: argparse.Namespace) -> int:
@@ -23,7 +23,7 @@ def wait(config: Config, options: argparse.Namespace) -> int:
     while True:
         left = deadline - time.monotonic()
         try:
-            found = ask(config, "GET", "/_ecrsim/health", timeout=min(max(left, _PAUSE), _PATIENCE))
+            found = ask(config, "GET", "/_ecrsim/health", timeout=min(max(left, _LEAST), _PATIENCE))
             print(f"ecrsim {found['version']} answers on {address(config)}")
         except RemoteError as error:
             if time.monotonic() + _PAUSE > deadline:
