@@ -23,6 +23,11 @@ from ecrsim.ecr.access.wildcards import matches
 IDENTITY_ONLY = frozenset({"ecr:getauthorizationtoken", "ecr-public:getauthorizationtoken"})
 
 
+#: What root of a registry's own account may do whatever the registry's policy says: it could never be mended otherwise.
+#: AWS documents this of the policies of S3 buckets; for ECR it is inferred.
+ROOT_KEEPS = frozenset({"ecr:getregistrypolicy", "ecr:putregistrypolicy", "ecr:deleteregistrypolicy"})
+
+
 class Principal(NamedTuple):
     """Who asks.
 
@@ -135,8 +140,10 @@ def decide(request: Request, policies: Policies) -> Decision:
 
 def explicit_denies(request: Request, policies: Policies) -> Iterator[tuple[Document, Statement]]:
     """Every statement that denies the request."""
+    owner = request.principal.is_root and request.principal.account == request.account
+    spared = Kind.REGISTRY if owner and request.action.lower() in ROOT_KEEPS else None
     for document in policies.all():
-        for statement in document.statements:
+        for statement in () if document.kind is spared else document.statements:
             if not statement.allows and _applies(statement, request, is_bound=policies.boundary is not None):
                 yield document, statement
 

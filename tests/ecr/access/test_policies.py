@@ -267,6 +267,24 @@ class TestRegistryPolicy:
         ecr.put_registry_policy(policyText=json.dumps(pull))
         assert foreigner.list_images(**ask)["imageIds"] == []
 
+    @pytest.mark.inferred
+    @pytest.mark.parametrize(
+        "principal", ["*", {"AWS": "*"}, {"AWS": ACCOUNT}, {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}]
+    )
+    def test_the_owners_root_takes_back_one_that_denies_everyone_everything(self, sim, ecr, client, principal):
+        """Inferred: AWS documents it of the policies of S3 buckets."""
+        know(sim, {"users": [user("dev", document(statement("ecr:*")))]})
+        locked = json.dumps(document(statement("ecr:*", effect="Deny", Principal=principal)))
+        ecr.put_registry_policy(policyText=locked)
+        assert refusal(ecr.describe_repositories).code == "AccessDeniedException"
+        assert refusal(ecr.put_account_setting, name="BLOB_MOUNTING", value="ENABLED").code == "AccessDeniedException"
+        for change in ("get_registry_policy", "delete_registry_policy"):
+            assert refusal(getattr(client_of(sim, "dev"), change)).code == "AccessDeniedException"
+        assert json.loads(ecr.get_registry_policy()["policyText"]) == json.loads(locked)
+        ecr.put_registry_policy(policyText=locked)
+        ecr.delete_registry_policy()
+        assert ecr.describe_repositories()["repositories"] == []
+
     def test_each_registry_and_region_has_its_own(self, ecr, client):
         ecr.put_registry_policy(policyText=json.dumps(REGISTRY))
         assert refusal(client(region="eu-west-1").get_registry_policy) == no_registry_policy()
