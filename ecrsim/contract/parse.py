@@ -33,6 +33,9 @@ Checker = Callable[[Any], Any]
 #: Levels of nesting that a body may have, those of ignored members included. The models need 6.
 MAX_DEPTH = 64
 
+#: Commas and opening brackets that a body may have: each may begin a value, of up to 64 bytes in memory.
+_MANY = 1 << 20
+
 #: Shapes that the service checks itself, and the leaf it names. R recorded, I inferred from their age and kind.
 SERVICE_CHECKED = {
     "RepositoryName": "repositoryName",  # R, in a list too
@@ -89,6 +92,8 @@ def parse(operation: Operation, body: bytes, service_checks: ServiceChecks = ())
 def _document(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
+    if len(body) > _MANY and sum(body.count(mark) for mark in (b",", b"[", b"{")) > _MANY:
+        raise SerializationException(f"The request body has more than {_MANY} values.")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:

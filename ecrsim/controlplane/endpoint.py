@@ -31,6 +31,10 @@ from ecrsim.ecr.access.trail import called
 
 log = logging.getLogger("ecrsim.api")
 
+#: Operations that bring a manifest or a part of a layer. The bodies of all others have so many bytes at most: what they
+#: say costs up to thirty times as much once it is read.
+_LARGE = frozenset({"PutImage", "UploadLayerPart"})
+_SMALL_BODY = 1 << 20
 CONTENT_TYPE = "application/x-amz-json-1.1"
 #: What the front end says to any other type, also to that of JSON 1.0 (recorded).
 _OTHER_TYPE = b"<UnknownOperationException/>\n"
@@ -51,9 +55,14 @@ def look(runtime: Runtime, request: Request) -> Work:
     except ServiceError as error:
         return Work("loop", 0, partial(_refusal, error))
     declared = declaration_of(operation)
-    return Work(
-        declared.runs if declared else "loop", runtime.config.max_body, partial(_answer_of, runtime, request, operation)
-    )
+    takes = _limit(runtime, operation)
+    return Work(declared.runs if declared else "loop", takes, partial(_answer_of, runtime, request, operation))
+
+
+def _limit(runtime: Runtime, operation: Operation) -> int:
+    """Bytes of a body."""
+    longest = runtime.config.max_body
+    return longest if operation.name in _LARGE else min(longest, _SMALL_BODY)
 
 
 def refuse(error: RequestRefused) -> Answer:
@@ -98,9 +107,10 @@ def _answer(status: int, content_type: str, request_id: str, body: bytes) -> Ans
 
 
 def _perform(runtime: Runtime, request: Request, operation: Operation, request_id: str) -> bytes:
-    content = request.read(runtime.config.max_body)
+    limit = _limit(runtime, operation)
+    content = request.read(limit)
     if content is None:
-        raise RequestEntityTooLargeException(f"The request body is longer than {runtime.config.max_body} bytes.")  # I
+        raise RequestEntityTooLargeException(f"The request body is longer than {limit} bytes.")  # I
     with runtime.call(root_caller(runtime.config.account, runtime.config.region), request_id, request.origin) as call:
         declared = declaration_of(operation)
         with audit.kept(call, f"{operation.service}:{declared.action if declared else operation.name}"):

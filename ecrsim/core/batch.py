@@ -20,6 +20,9 @@ from ecrsim.core.errors import ServiceError
 
 log = logging.getLogger("ecrsim.batch")
 
+#: Notes of one kind that are kept while they cannot be written; the newest are.
+_MOST = 50_000
+
 #: Writes the notes of one kind: key → value.
 Applier = Callable[[Connection, dict[Hashable, Any]], None]
 
@@ -85,7 +88,8 @@ class BatchingWriter:
     def _keep(self, notes: dict[Applier, dict[Hashable, Any]]) -> None:
         with self._lock:
             for applier, values in notes.items():
-                self._notes[applier] = values | self._notes.get(applier, {})
+                kept = values | self._notes.get(applier, {})
+                self._notes[applier] = dict(list(kept.items())[-_MOST:])
             self._flush_in(25 * self._delay)
 
     def _flush_quietly(self) -> None:

@@ -15,6 +15,9 @@ import orjson
 
 from ecrsim.core.errors import InvalidParameterException
 
+#: Characters of a token: its key holds a name of 256 and a tag of 300 at most.
+_LONGEST = 4096
+
 
 def _fingerprint(request: tuple[Any, ...]) -> int:
     return zlib.crc32(orjson.dumps(request))
@@ -33,6 +36,8 @@ def decode(request: tuple[Any, ...], token: str | None, first: list[Any]) -> lis
     if token is None:
         return first
     try:
+        if len(token) > _LONGEST:
+            raise ValueError("no token of ours is so long")
         fingerprint, key = orjson.loads(base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, TypeError):
         fingerprint, key = None, None

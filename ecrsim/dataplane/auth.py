@@ -25,6 +25,8 @@ _PREFIX = re.compile(r"(?P<account>\d{12})/(?P<region>[a-z]{2,}(?:-[a-z0-9]+)+)/
 
 #: Tokens that were checked, by header: the seal of one is checked once, its expiry each time.
 _CHECKED_LIMIT = 4096
+#: Characters of a header that is remembered: one token can be written at any length.
+_LONGEST_REMEMBERED = 2048
 
 
 class Unauthorized(Exception):
@@ -47,9 +49,10 @@ class Tokens:
             return token
         found = check_token(self._runtime, header, now)
         if isinstance(found, Token):
-            if len(self._checked) >= _CHECKED_LIMIT:
-                self._checked.clear()
-            self._checked[header or ""] = found
+            if header and len(header) <= _LONGEST_REMEMBERED:
+                if len(self._checked) >= _CHECKED_LIMIT:
+                    self._checked.clear()
+                self._checked[header] = found
             return found
         if found is Refusal.EXPIRED:
             raise RegistryError(

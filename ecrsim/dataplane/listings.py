@@ -55,15 +55,15 @@ def list_referrers(target: Target) -> Answer:
     after = target.request.parameter("after") or "0"
     number = whole(after) or 0
     types = [wanted] if wanted else None
-    rows = listing.page_of_referrers(target.call, repository, subject, types, "ACTIVE", number, MAX_PAGE + 1)
+    rows, has_more = listing.page_of_referrers(target.call, repository, subject, types, "ACTIVE", number, MAX_PAGE)
     headers: Headers = [("Content-Type", OCI_INDEX)]
     if wanted:
         headers.append(("OCI-Filters-Applied", "artifactType"))
-    if len(rows) > MAX_PAGE:
-        query = {"after": rows[MAX_PAGE - 1].id} | ({"artifactType": wanted} if wanted else {})
+    if has_more:
+        query = {"after": rows[-1].id} | ({"artifactType": wanted} if wanted else {})
         headers.append(_link(target.url(f"referrers/{subject}", query)))
     descriptors = []
-    for row in rows[:MAX_PAGE]:
+    for row in rows:
         descriptor = {
             "mediaType": row.image_manifest_media_type,
             "digest": row.image_digest,

@@ -25,6 +25,8 @@ _LARGEST_NUMBER = 5.0e9
 
 #: So many branches may come of `$or`: more is a mistake in a pattern that people wrote.
 _MOST_BRANCHES = 1_000
+#: And so many fields may all branches have together: each field that follows copies them.
+_MOST_FIELDS = 10_000
 
 
 class PatternError(ValueError):
@@ -100,6 +102,8 @@ def _object(pattern: dict[str, Any], path: Path, branches: list[_Branch], *, ins
         elif isinstance(value, list):
             # Of two patterns for one field the last one counts (documented).
             field = _field(value, _place(here))
+            if len(branches) * (len(branches[0]) + 1) > _MOST_FIELDS:
+                raise PatternError(f"A pattern has more than {_MOST_FIELDS} fields in all combinations", _place(here))
             branches = [{**branch, here: field} for branch in branches]
         else:
             raise PatternError(f'"{name}" must be an object or an array', _place(here))

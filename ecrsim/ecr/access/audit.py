@@ -23,6 +23,8 @@ COLUMNS = (
 )  # fmt: skip
 #: The reason of what everybody may do: no policy needs to name it.
 NEEDS_NOTHING = "allowed to everyone"
+#: Characters of a text of a row; ARNs have fewer.
+_LONGEST = 512
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:.*/)?([^/]+)")
 _INSERT = prepared_insert(audit, *COLUMNS[1:])
 _PAGE = Prepared(
@@ -63,7 +65,12 @@ def kept(call: Call, action: str) -> Iterator[None]:
             end = (call.request_id, caller.source_ip, error)
             for number, (registry, *decision) in enumerate(call.decisions):
                 row = (*begin, registry.account, registry.region, *decision, *end, registry.kind)
-                call.runtime.batch.note(_write, (call.request_id, number), (limit, row))
+                call.runtime.batch.note(_write, (call.request_id, number), (limit, tuple(map(_cut, row))))
+
+
+def _cut(value: Any) -> Any:
+    """Rows are counted, not weighed: none may be long. Paths and access keys come from outside."""
+    return value if not isinstance(value, str) or len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
 
 
 def settle(runtime: Runtime) -> None:

@@ -49,7 +49,8 @@ _RESOURCE_TAGS = Prepared(
 _SCOPE_V1 = {"ecr:createrepository", "ecr:replicateimage", "ecr:batchimportupstreamimage"}
 #: What a principal may do when nobody knows it any more: nothing.
 _NOTHING: tuple[Document, ...] = ()
-_MAX_REMEMBERED = 10_000
+#: Decisions and identities, each of some hundred bytes, and documents, of up to a megabyte once they are read.
+_MAX_REMEMBERED, _MAX_DOCUMENTS = 10_000, 500
 
 
 class Identity(NamedTuple):
@@ -128,7 +129,7 @@ def decision_of(
         request = request._replace(context=_context(call, caller, identity, registry, repository_name, context))
     decision = decide(request, policies)
     if not depends:
-        if len(known.decisions) > _MAX_REMEMBERED:
+        if len(known.decisions) >= _MAX_REMEMBERED:
             known.decisions.clear()
         known.decisions[key] = decision
     return request, decision
@@ -168,6 +169,8 @@ def _document(known: Memory, kind: Kind, row: Any) -> Document | None:
     text = row[0]
     found = known.documents.get((kind, text))
     if found is None:
+        if len(known.documents) >= _MAX_DOCUMENTS:
+            known.documents.clear()
         # As an object, whose white space does not count: ECR rewrites a policy to more than one may send.
         found = known.documents[kind, text] = read(parse(text), kind, kind.value)
     return found
@@ -181,6 +184,8 @@ def identity_of(call: Call, known: Memory, caller: Caller) -> Identity:
     key = (caller.principal, caller.access_key)
     found = known.identities.get(key)
     if found is None:
+        if len(known.identities) >= _MAX_REMEMBERED:
+            known.identities.clear()
         found = known.identities[key] = _identity(call, caller)
     return found
 

@@ -24,6 +24,8 @@ TOLERANCE = 15
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
+#: Characters of a region; the other parts of a scope are compared before.
+_LONGEST_REGION = 64
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _SEPARATOR = re.compile(r"[,\s]+")
 _DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
@@ -304,6 +306,9 @@ def _same(given: str, right: str) -> bool:
 
 
 def _wrong_signature(signed: Signed, parts: Parts, key: Key) -> Refusal | None:
+    # Each name costs as much as its header is long, and the key that is derived of the scope is remembered.
+    if len(set(signed.signed_headers)) < len(signed.signed_headers) or len(signed.region) > _LONGEST_REGION:
+        return MISMATCH
     canonical = _canonical(signed, parts)
     if canonical is None:
         return MISMATCH

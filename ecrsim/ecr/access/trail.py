@@ -13,6 +13,8 @@ from ecrsim.core.runtime import Call
 
 #: Bytes that CloudTrail keeps of parameters or elements (documented).
 _LONGEST = 100 * 1024
+#: The same of a user agent.
+_LONGEST_AGENT = 1024
 
 
 def called(
@@ -47,7 +49,7 @@ def called(
         "account": caller.account,
         "access_key": caller.access_key,
         "source_ip": caller.source_ip,
-        "user_agent": user_agent or "",
+        "user_agent": (user_agent or "")[:_LONGEST_AGENT],
         "request_id": call.request_id,
         "plane": plane or caller.plane,
     }

@@ -12,6 +12,9 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.repositories.tables import Repository
 
+#: Characters of annotations and types that a page of referrers holds, but for its first: one manifest may have 4 MiB.
+REFERRERS_BYTES = 4 * 1024 * 1024
+
 #: The columns of an ImageDetail, in the order of `DETAIL`.
 DETAIL = (
     "id",
@@ -133,8 +136,12 @@ def page_of_referrers(
     status: str,
     after: int,
     limit: int,
-) -> list[Any]:
-    """Images whose manifest names `subject`, oldest first."""
+) -> tuple[list[Any], bool]:
+    """Images whose manifest names `subject`, oldest first, and whether there are more of them.
+
+    At most `limit`, and fewer where their annotations and types are long: a manifest may consist of them.
+    """
+    shown = func.coalesce(func.length(images.c.annotations), 0) + func.coalesce(func.length(images.c.artifact_type), 0)
     query = (
         select(
             images.c.id,
@@ -144,6 +151,7 @@ def page_of_referrers(
             images.c.artifact_type,
             images.c.annotations,
             images.c.image_status,
+            shown.label("shown"),
         )
         .where(
             images.c.repository_id == repository.id,
@@ -152,10 +160,18 @@ def page_of_referrers(
             images.c.id > after,
         )
         .order_by(images.c.id)
-        .limit(limit)
+        .limit(limit + 1)
     )
     if status != "ANY":
         query = query.where(images.c.image_status == status)
     if artifact_types:
         query = query.where(images.c.artifact_type.in_(artifact_types))
-    return list(call.connection.execute(query))
+    found: list[Any] = []
+    size = 0
+    with call.connection.execute(query) as rows:
+        for row in rows:
+            size += row.shown
+            if found and (len(found) == limit or size > REFERRERS_BYTES):
+                return found, True
+            found.append(row)
+    return found, False

@@ -10,6 +10,7 @@ from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.errors import (
     ImageStorageClassUpdateNotSupportedException,
     InvalidParameterException,
+    LimitExceededException,
 )
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import details, exclusions, listing, rules, service, storage
@@ -21,6 +22,9 @@ from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.templates.service import repository_to_push
 
 ImageId = dict[str, str]
+
+#: Characters of manifests that BatchGetImage answers with, those that are given once for each tag counted each time.
+_MOST_BYTES = 64 * 1024 * 1024
 
 #: What the service checks in its own voice where one image is named, and the model lacks. Recorded for DescribeImages
 #: and DescribeImageScanFindings; inferred for UpdateImageStorageClass, StartImageScan and the statuses of replication
@@ -79,6 +83,7 @@ def batch_get_image(
     repository = get_repository(call, registry, repository_name)
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
     failures = []
+    size = 0
     for image_id in image_ids:
         image, failure = service.find_image(call, repository, image_id)
         if image is not None and image.image_status != "ACTIVE":
@@ -94,6 +99,9 @@ def batch_get_image(
             tags: list[str | None] = [image_id["imageTag"]]
         else:
             tags = [*service.tags_of(call, image)] or [None]
+        size += len(manifest) * len(tags)
+        if size > _MOST_BYTES:
+            raise LimitExceededException(f"The manifests have more than {_MOST_BYTES} bytes together")  # I
         for tag in tags:
             found[image.image_digest, tag] = {
                 "registryId": registry.account,
@@ -231,7 +239,7 @@ def list_image_referrers(
     request = ("ListImageReferrers", *registry, repository.id, subject, types, status)
     limit = max_results or 20
     (after,) = page.decode(request, next_token, [0])
-    rows = listing.page_of_referrers(call, repository, subject, types, status, after, limit + 1)
+    rows, has_more = listing.page_of_referrers(call, repository, subject, types, status, after, limit)
     return {
         "referrers": [
             {
@@ -242,9 +250,9 @@ def list_image_referrers(
                 "annotations": row.annotations,
                 "artifactStatus": row.image_status,
             }
-            for row in rows[:limit]
+            for row in rows
         ],
-        "nextToken": page.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None,
+        "nextToken": page.encode(request, [rows[-1].id]) if has_more else None,
     }
 
 
