@@ -10,7 +10,7 @@ import orjson
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
-from ecrsim.admin.arguments import json_answer, number
+from ecrsim.admin.arguments import number
 from ecrsim.core import events
 from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Runtime
@@ -19,6 +19,8 @@ from ecrsim.delivery.pattern import PatternError
 from ecrsim.delivery.selection import Selection, page
 
 _MAX_PAGE = 1000
+#: Bytes after which a page ends, and events that are read at once: each may have 200 KiB.
+_PAGE_BYTES, _AT_ONCE = 16 * 1024 * 1024, 50
 #: Events that a stream reads at once.
 _BATCH = 500
 #: Seconds between two looks at the outbox, and looks after which a silent stream says that it lives.
@@ -40,9 +42,14 @@ def event_routes(runtime: Runtime) -> Blueprint:
         after, limit = number("after", 0), min(max(number("limit", 100), 1), _MAX_PAGE)
         if request.accept_mimetypes.best == "text/event-stream":
             return stream_from(selection, after)
-        found, after = page(runtime.database, selection, after, limit)
-        entries = [{"sequence": entry.sequence, "event": entry.envelope} for entry in found]
-        return json_answer({"events": entries, "next": after})
+        entries: list[bytes] = []
+        while len(entries) < limit and sum(map(len, entries)) < _PAGE_BYTES:
+            wanted = min(_AT_ONCE, limit - len(entries))
+            found, after = page(runtime.database, selection, after, wanted)
+            entries += (orjson.dumps({"sequence": entry.sequence, "event": entry.envelope}) for entry in found)
+            if len(found) < wanted:
+                break
+        return Response(b'{"events":[%s],"next":%d}' % (b",".join(entries), after), mimetype="application/json")
 
     @routes.get("/events/stream")
     def stream_events() -> Response:

@@ -68,7 +68,7 @@ def _present(config: Config, filters: dict[str, str], after: int | None) -> Iter
         found = ask(config, "GET", f"/_ecrsim/events?{query}")
         for entry in found["events"]:
             yield entry["sequence"], entry["event"]
-        if len(found["events"]) < _PAGE:
+        if found["next"] == after:
             return
         after = found["next"]
 

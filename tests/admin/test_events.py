@@ -55,6 +55,17 @@ def test_pages_go_on_where_the_one_before_ended(pushed):
     assert get(pushed, f"?after={after}") == {"events": [], "next": after}
 
 
+def test_a_page_ends_after_so_many_bytes_as_well(pushed, monkeypatch):
+    everything = get(pushed)["events"]
+    monkeypatch.setattr(routes, "_AT_ONCE", 1)
+    monkeypatch.setattr(routes, "_PAGE_BYTES", 2_000)
+    found, pages, after = [], 0, 0
+    while entries := (page := get(pushed, f"?after={after}"))["events"]:
+        found, pages, after = found + entries, pages + 1, page["next"]
+    assert found == everything
+    assert 1 < pages <= len(everything)
+
+
 @pytest.mark.parametrize(
     ("query", "count"),
     [
