@@ -66,15 +66,12 @@ def _refused(runtime: Runtime) -> Response | None:
 def _is_token_wanted(config: Config, *, beyond: bool) -> bool:
     if config.admin_token or config.auth == "strict":
         return True
-    return beyond and not _is_local(config)
+    return beyond and not _is_local()
 
 
-def _is_local(config: Config) -> bool:
+def _is_local() -> bool:
     """Whether the one who asks is on this machine: by the connection; headers can only speak against it."""
     if any(name in request.headers for name in _SIGNS_OF_PROXIES):
-        return False
-    # The relay of HTTPS connects from loopback for whoever it listens to.
-    if config.wants_tls and not is_loopback(config.host):
         return False
     return is_loopback(request.remote_addr or "127.0.0.1")
 

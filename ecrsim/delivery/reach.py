@@ -23,27 +23,27 @@ class OutOfReach(ValueError):
 
 
 class Reach(NamedTuple):
-    """`directory`: where files may be. `data_dir`: where ecrsim keeps its own. `link_local`: call such addresses."""
+    """`directory`: where files may be. `data_dir` and `others` hold what is ecrsim's own. `link_local`: call such."""
 
     directory: Path
     data_dir: Path
     link_local: bool = False
+    others: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, config: Config, data_dir: Path) -> Reach:
         directory = Path(config.target_dir) if config.target_dir else data_dir
-        return cls(directory, data_dir, config.allow_link_local)
+        others = (Path(config.blob_store or data_dir), config.database_file_in(data_dir).parent)
+        return cls(directory, data_dir, config.allow_link_local, others)
 
     def file(self, path: str) -> Path:
         """The file of a target, wherever links lead. OutOfReach when it is elsewhere, or one of ecrsim's own."""
-        root, own = Path(os.path.realpath(self.directory)), Path(os.path.realpath(self.data_dir))
+        root = Path(os.path.realpath(self.directory))
         found = Path(os.path.realpath(self.directory / Path(path).expanduser()))
         if found == root or not found.is_relative_to(root):
             raise OutOfReach(f"path leads out of {self.directory}: files of targets are there (target_dir)")
-        if (
-            found.is_relative_to(own)
-            and found.relative_to(own).parts[:1]
-            and found.relative_to(own).parts[0].startswith(_OWN)
-        ):
-            raise OutOfReach("path is a file of ecrsim's own")
+        for folder in (self.data_dir, *self.others):
+            own = Path(os.path.realpath(folder))
+            if found != own and found.is_relative_to(own) and found.relative_to(own).parts[0].startswith(_OWN):
+                raise OutOfReach("path is a file of ecrsim's own")
         return found

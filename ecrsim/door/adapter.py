@@ -15,6 +15,7 @@ from granian._granian import RSGIProtocolError as ProtocolError
 
 from ecrsim.app import Application
 from ecrsim.core.db import MustWait
+from ecrsim.core.peer import is_loopback
 from ecrsim.core.web import PATIENCE, SMALL, Answer, Feed, FilePart, Headers, Request, RequestRefused
 from ecrsim.door.crew import Crew
 from ecrsim.door.incoming import Incoming, follow
@@ -86,8 +87,11 @@ class Door:
             for name, value in items:
                 headers[name] = f"{headers[name]},{value}" if name in headers else value
         host, _, port = scope.client.rpartition(":")
-        behind = self._relayed.find(int(port)) if self._relayed is not None and host == "127.0.0.1" else None
-        peer, via = (host.strip("[]"), "http") if behind is None else behind
+        host = host.strip("[]")
+        # The relay connects from the address that the server listens on, or from loopback where that is every address.
+        is_own = host == self._config.host or is_loopback(host)
+        behind = self._relayed.find(int(port)) if self._relayed is not None and is_own else None
+        peer, via = (host, "http") if behind is None else behind
         return Request(
             scope.method,
             scope.path,

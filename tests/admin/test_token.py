@@ -49,9 +49,8 @@ def sims():
     with (
         Ecrsim(socket=False) as free,
         Ecrsim(socket=False, auth="strict") as strict,
-        Ecrsim(socket=False, tls=True, host="0.0.0.0") as relayed,  # noqa: S104 - nothing listens
     ):
-        yield {"open": free, "strict": strict, "relayed": relayed}
+        yield {"open": free, "strict": strict}
 
 
 @pytest.mark.parametrize("row", [*WITHIN, *BEYOND], ids=lambda row: f"{row[0]} {row[1]}")
@@ -73,10 +72,6 @@ class TestEach:
         # A header makes nobody a neighbour of himself; one that a proxy writes takes trust away.
         assert asked(sim, row, PROXIED, peer=NEIGHBOUR) == beyond
         assert asked(sim, row, PROXIED) == beyond
-
-    def test_behind_the_relay_of_https_nobody_is_known_to_be_local(self, sims, row):
-        assert asked(sims["relayed"], row) == (401 if row in BEYOND else 200)
-        assert asked(sims["relayed"], row, bearer(sims["relayed"])) == 200
 
 
 def test_every_route_is_one_of_these(sims):
@@ -101,7 +96,7 @@ def test_every_route_is_one_of_these(sims):
     assert set(rules) == known
 
 
-@pytest.mark.parametrize("mode", ["open", "strict", "relayed"])
+@pytest.mark.parametrize("mode", ["open", "strict"])
 def test_health_is_open_and_says_nothing_secret(sims, mode):
     sim = sims[mode]
     answer = call_application(sim.app, "GET", "http://localhost/_ecrsim/health", peer=NEIGHBOUR)

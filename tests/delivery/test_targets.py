@@ -100,6 +100,7 @@ class TestReading:
                     "./uploads/x",
                     "tls/ca.key",
                     "admin-token",
+                    "store.json",
                 )
             ),
             *(
