@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ecrsim.core.addresses import is_forbidden
 from ecrsim.core.upstream.failures import UpstreamInvalid, UpstreamNotAllowed
 
 _PORTS = {"http": 80, "https": 443}
@@ -113,5 +114,7 @@ class Addresses:
                 f"the upstream {name} was not contacted: ecrsim uses no network unless it is told to. Say where it is "
                 f"with --upstream {name}=URL, or allow the network with --upstream-network"
             )
+        if is_forbidden(origin.host):
+            raise UpstreamNotAllowed(f"the upstream {name} was not contacted: it is a link-local or metadata address")
         if origin.scheme != "https":
             raise UpstreamNotAllowed(f"the upstream {name} was not contacted: outside of this machine only https is")

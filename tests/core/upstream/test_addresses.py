@@ -60,6 +60,8 @@ ALLOWED = {
     "anything else, with the network": ("https://cdn.test/x", True, "https://cdn.test/x"),
     "http, with the network": ("http://cdn.test/x", True, UpstreamNotAllowed),
     "the metadata of a cloud": ("http://169.254.169.254/latest", True, UpstreamNotAllowed),
+    "the metadata of a cloud, by https": ("https://169.254.169.254/latest", True, UpstreamNotAllowed),
+    "the same of IPv6": ("https://[fd00:ec2::254]/latest", True, UpstreamNotAllowed),
     "a name that begins like loopback": ("http://127.0.0.1.evil.test/", False, UpstreamNotAllowed),
     "loopback as a user": ("http://127.0.0.1@evil.test/", False, UpstreamInvalid),
     "loopback as a user, by backslash": ("http://evil.test\\@127.0.0.1/", False, UpstreamInvalid),
