@@ -14,6 +14,7 @@ PARTS = (admin_pages,)
 def compose(runtime: Runtime) -> Flask:
     """The Flask application of a runtime."""
     pages = Flask("ecrsim", static_folder=None)
+    pages.config["MAX_CONTENT_LENGTH"] = runtime.config.max_body
     for blueprints_of in PARTS:
         for blueprint in blueprints_of(runtime):
             pages.register_blueprint(blueprint)

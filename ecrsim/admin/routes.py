@@ -24,7 +24,6 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
     """The admin surface and the front page; errors of all pages, and who may ask for one, are seen to here as well."""
     pages = Blueprint("pages", __name__)
 
-    pages.config["MAX_CONTENT_LENGTH"] = runtime.config.max_body
     guard(pages, runtime)
 
     @pages.get(HEALTH)

@@ -204,7 +204,7 @@ def audited(server, principal):
     decisions, after = {}, 0
     while True:
         url = f"{server.url}/_ecrsim/audit?limit=1000&after={after}"
-        page = requests.get(url, timeout=20).json()
+        page = requests.get(url, headers={"Authorization": f"Bearer {server.admin_token}"}, timeout=20).json()
         for record in page["records"]:
             if record["principal"] == principal:
                 decisions.setdefault((record["plane"], record["action"]), set()).add(record["decision"])
