@@ -214,7 +214,8 @@ def audited(server, principal):
 
 
 def ecrsim(server, *arguments):
-    command = [sys.executable, "-m", "ecrsim", *arguments, "--port", str(server.port)]
+    place = ["--port", str(server.port), "--data-dir", str(server.folder / "data")]
+    command = [sys.executable, "-m", "ecrsim", *arguments, *place]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
