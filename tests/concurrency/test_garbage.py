@@ -25,8 +25,9 @@ from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import Response, build_image, call_application
 from tests.aging import age
 from tests.concurrency.conftest import at_once
-from tests.faults.client import Client, digest_of, manifest_of
+from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving, clean_environment, run_gc
+from tests.pushing import digest_of
 
 #: The command itself, over and over until its standard input ends, without the start of a process each time.
 LOOP = """

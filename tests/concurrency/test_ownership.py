@@ -19,9 +19,9 @@ from ecrsim.cli import main
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import build_image
 from tests.aging import age
-from tests.faults.client import Client, digest_of, manifest_of
+from tests.faults.client import Client, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
-from tests.pushing import push
+from tests.pushing import digest_of, push
 
 IMAGE = build_image(b"a layer of the first", config=b"{}")
 DIGESTS = set(IMAGE.blobs)

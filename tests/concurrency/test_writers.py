@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.concurrency.conftest import at_once
-from tests.faults.client import Answer, Client, digest_of, manifest_of
+from tests.faults.client import Answer, Client, manifest_of
 from tests.faults.serving import Serving
+from tests.pushing import digest_of
 
 MANY = 8
 CONFIG = b'{"architecture":"amd64","os":"linux"}'

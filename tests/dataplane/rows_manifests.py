@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from tests.dataplane.wire import VALUES, Exchange, World, ask, row
-from tests.planes.catalogue import ACCEPTED, FIXTURES, Fixture, digest_of
+from tests.planes.catalogue import ACCEPTED, FIXTURES, Fixture
+from tests.pushing import digest_of
 
 IMAGE = FIXTURES["oci-image"]
 ARM = FIXTURES["oci-image-arm64"]

@@ -16,8 +16,9 @@ import pytest
 
 from ecrsim import Ecrsim
 from tests.dataplane.wire import VALUES
-from tests.faults.client import Client, digest_of
+from tests.faults.client import Client
 from tests.faults.serving import Serving
+from tests.pushing import digest_of
 
 LAYER = bytes(range(256)) * 4096  # 1 MiB
 

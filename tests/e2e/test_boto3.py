@@ -1,28 +1,10 @@
-"""boto3 on the socket: paginators, waiters, accounts and regions."""
+"""boto3 on the socket: paginators, waiters, accounts and regions. What is on pages: tests/ecr/*/test_pages.py."""
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from tests.e2e import images
-
-
-def upload(ecr, repository, content):
-    session = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
-    ecr.upload_layer_part(
-        repositoryName=repository,
-        uploadId=session,
-        partFirstByte=0,
-        partLastByte=len(content) - 1,
-        layerPartBlob=content,
-    )
-    ecr.complete_layer_upload(repositoryName=repository, uploadId=session, layerDigests=[images.digest(content)])
-
-
-def push(ecr, repository, image, *tags):
-    for content in (image.config, image.layer):
-        upload(ecr, repository, content)
-    for tag in tags:
-        ecr.put_image(repositoryName=repository, imageManifest=image.manifest.decode(), imageTag=tag)
+from tests.pushing import numbered, push
 
 
 @pytest.fixture
@@ -30,34 +12,8 @@ def repository(server, create_repository):
     """A repository with seven images, each with a tag."""
     name = create_repository("pages")
     for number in range(7):
-        push(server.client(), name, images.build_image(f"image {number}"), f"v{number}")
+        push(server.client(), name, numbered(number), f"v{number}")
     return name
-
-
-@pytest.mark.parametrize("operation", ["describe_images", "list_images"])
-def test_images_are_read_page_by_page(server, repository, operation):
-    paginator = server.client().get_paginator(operation)
-    pages = list(paginator.paginate(repositoryName=repository, PaginationConfig={"PageSize": 3}))
-    members = [page["imageDetails" if operation == "describe_images" else "imageIds"] for page in pages]
-    assert [len(page) for page in members] == [3, 3, 1]
-    tags = [entry["imageTags"][0] if "imageTags" in entry else entry["imageTag"] for page in members for entry in page]
-    assert sorted(tags) == [f"v{number}" for number in range(7)]
-
-
-def test_repositories_are_read_page_by_page(launch):
-    server = launch()
-    ecr = server.client()
-    names = [f"paged/{number:02}" for number in range(12)]
-    for name in names:
-        ecr.create_repository(repositoryName=name)
-    paginator = ecr.get_paginator("describe_repositories")
-    pages = list(paginator.paginate(PaginationConfig={"PageSize": 5}))
-    assert [len(page["repositories"]) for page in pages] == [5, 5, 2]
-    assert sorted(entry["repositoryName"] for page in pages for entry in page["repositories"]) == names
-    resumed = paginator.paginate(PaginationConfig={"MaxItems": 4, "PageSize": 2}).build_full_result()
-    rest = paginator.paginate(PaginationConfig={"StartingToken": resumed["NextToken"]}).build_full_result()
-    assert len(resumed["repositories"]) == 4
-    assert len(rest["repositories"]) == 8
 
 
 def test_every_paginator_reaches_its_operation(server, repository):

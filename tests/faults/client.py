@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
+
+from tests.pushing import digest_of
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -34,10 +35,6 @@ class Answer(NamedTuple):
             return ""
         document = self.json()
         return str(document["errors"][0]["code"] if "errors" in document else document["__type"].rpartition("#")[2])
-
-
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def manifest_of(config: bytes, *layers: bytes, **members: Any) -> bytes:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tests.faults.client import OCI_MANIFEST, REGION, Answer, Client, Gone, digest_of, manifest_of
+from tests.faults.client import OCI_MANIFEST, REGION, Answer, Client, Gone, manifest_of
+from tests.pushing import digest_of
 
 SHARED = "shared"
 PIECE = 16 * 1024

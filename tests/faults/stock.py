@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from ecrsim.ecr.lifecycle.engine import Decision, Image, plan
 from ecrsim.ecr.lifecycle.policy import read
 from tests.ecr.lifecycle.policies import policy, rule
-from tests.faults.client import OCI_MANIFEST, Client, digest_of, manifest_of
+from tests.faults.client import OCI_MANIFEST, Client, manifest_of
+from tests.pushing import digest_of
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 #: Images that are pushed share a layer with their neighbours, which may be kept when they are not.

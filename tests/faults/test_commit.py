@@ -20,8 +20,8 @@ from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import Response, call_application
 from tests.aging import age
-from tests.faults.client import digest_of
 from tests.faults.serving import clean_environment
+from tests.pushing import digest_of
 
 LAYER = b"a layer of some bytes"
 DIGEST = digest_of(LAYER)

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.client import Client, digest_of
+from tests.faults.client import Client
 from tests.faults.ledger import SHARED, Ledger
 from tests.faults.serving import Serving
+from tests.pushing import digest_of
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS") or 10)
 SEED = int(os.environ.get("CRASH_SEED") or 20260101)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.client import Answer, Client, digest_of, manifest_of
+from tests.faults.client import Answer, Client, manifest_of
 from tests.faults.serving import NotServing, Serving
 from tests.faults.test_crash import check_files
+from tests.pushing import digest_of
 
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"the first layer" * 100
 MANIFEST = manifest_of(CONFIG, LAYER)

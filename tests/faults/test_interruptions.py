@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.client import Client, digest_of
+from tests.faults.client import Client
 from tests.faults.serving import Serving, run_gc
+from tests.pushing import digest_of
 
 DATA = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = digest_of(DATA)

@@ -26,11 +26,12 @@ from ecrsim.ecr.layers.tables import layer_faults
 from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
 from ecrsim.testing import call_application
 from tests.ecr.lifecycle.policies import policy, rule
-from tests.faults.client import ACCOUNT, Client, digest_of, manifest_of
+from tests.faults.client import ACCOUNT, Client, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
 from tests.planes.catalogue import ACCEPTED
 from tests.planes.pushing import ApiPlane, RegistryPlane, push, rows
 from tests.principals import document, know, user
+from tests.pushing import digest_of
 
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"a layer"
 EXCLUDED = f"arn:aws:iam::{ACCOUNT}:role/scanner"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.faults.client import Client, digest_of, manifest_of
+from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving
+from tests.pushing import digest_of
 
 LAYER, CONFIG = b"a layer that a disk will lose", b"{}"
 

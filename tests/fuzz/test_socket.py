@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.client import Client, digest_of, manifest_of
+from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving
 from tests.fuzz.budget import RAW, SEED
 from tests.fuzz.raw import STRANGE, Bytes, Spoken, exchange
+from tests.pushing import digest_of
 
 REQUESTS = max(RAW, len(STRANGE))
 PATIENCE = 30

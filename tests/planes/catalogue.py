@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.pushing import digest_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "manifests"
 
@@ -39,10 +40,6 @@ class Fixture(NamedTuple):
     def told_type(self) -> str | None:
         """The media type, where the body does not say it."""
         return None if "mediaType" in self.document else self.media_type
-
-
-def digest_of(data: bytes, algorithm: str = "sha256") -> str:
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def blob_file(digest: str) -> Path:

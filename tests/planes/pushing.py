@@ -18,7 +18,8 @@ from ecrsim import Ecrsim
 from ecrsim.core import events
 from ecrsim.core.db import metadata
 from ecrsim.testing import Response, call_application
-from tests.planes.catalogue import Fixture, digest_of
+from tests.planes.catalogue import Fixture
+from tests.pushing import digest_of
 
 ACCOUNT = "000000000000"
 #: 2026-01-02T03:04:05.678Z

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.planes.catalogue import ACCEPTED, FIXTURES, FOLDER, Fixture, blob_file, digest_of
+from tests.planes.catalogue import ACCEPTED, FIXTURES, FOLDER, Fixture, blob_file
+from tests.pushing import digest_of
 
 everything = pytest.mark.parametrize("fixture", FIXTURES.values(), ids=FIXTURES)
 

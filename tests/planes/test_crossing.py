@@ -8,9 +8,10 @@ import pytest
 
 from ecrsim.core.clock import DAY, HOUR, SECOND
 from ecrsim.testing import call_application
-from tests.planes.catalogue import FIXTURES, digest_of
+from tests.planes.catalogue import FIXTURES
 from tests.planes.conftest import Planes
 from tests.planes.pushing import INSTANT, ApiPlane, Refused, client, push
+from tests.pushing import digest_of
 
 IMAGE = FIXTURES["oci-image"]
 OTHER = FIXTURES["oci-image-arm64"]

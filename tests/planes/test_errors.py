@@ -20,9 +20,10 @@ from ecrsim.core.errors import (
 )
 from ecrsim.dataplane.errors import _TABLE
 from ecrsim.ecr.images.manifest import NotAnImage
-from tests.planes.catalogue import FIXTURES, REFUSED, digest_of
+from tests.planes.catalogue import FIXTURES, REFUSED
 from tests.planes.conftest import Planes
 from tests.planes.pushing import Plane, Refused, client, push, rows
+from tests.pushing import digest_of
 
 IMAGE = FIXTURES["oci-image"]
 OTHER = FIXTURES["oci-image-arm64"]

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.planes.catalogue import ACCEPTED, FIXTURES, Fixture, digest_of, with_needs
+from tests.planes.catalogue import ACCEPTED, FIXTURES, Fixture, with_needs
 from tests.planes.conftest import Planes
 from tests.planes.pushing import MAY_DIFFER, Plane, Refused, client, push, rows
+from tests.pushing import digest_of
 
 every_fixture = pytest.mark.parametrize("fixture", ACCEPTED, ids=lambda each: each.name)
 

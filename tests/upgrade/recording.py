@@ -18,7 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.faults.client import Answer, Client, digest_of, manifest_of
+from tests.faults.client import Answer, Client, manifest_of
+from tests.pushing import digest_of
 
 #: The clock stands still, so that no lifecycle policy runs and no token expires before the test has read everything.
 CLOCK = "frozen@2026-01-02T03:04:05Z"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ecrsim import Ecrsim
-from tests.faults.client import Client, digest_of
+from tests.faults.client import Client
+from tests.pushing import digest_of
 from tests.upgrade.recording import ACCOUNT, BEGUN, CLOCK, CONFIG, LAYER, REST
 
 RELEASES = sorted((Path(__file__).parents[2] / "fixtures" / "releases").glob("*.tar.gz"))

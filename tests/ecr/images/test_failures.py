@@ -48,6 +48,12 @@ def call(request, ecr):
     return lambda *image_ids: getattr(ecr, request.param)(repositoryName="app", imageIds=list(image_ids))
 
 
+@pytest.mark.parametrize("operation", ["PutImage", "ListImages", "BatchDeleteImage", "BatchGetImage"])
+def test_an_unknown_repository_comes_before_what_is_wrong_with_the_rest(sim, operation):
+    answer = post(sim, operation, {"repositoryName": "none", "imageManifest": "{", "imageIds": [{}]})
+    assert (answer.status, answer.json()["__type"]) == (400, "RepositoryNotFoundException")
+
+
 @pytest.mark.recorded
 @pytest.mark.parametrize(("image_id", "code_and_reason"), FAILURES)
 def test_one_id(ecr, call, image_id, code_and_reason):

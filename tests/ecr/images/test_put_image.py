@@ -405,3 +405,9 @@ class TestQuotas:
         ]
         put(ecr, "app", numbered(1), "v1")
         put(ecr, "app", numbered(0), "v3")
+
+
+def test_the_digest_of_an_image_is_that_of_its_manifest_and_not_of_its_layers(ecr, repository):
+    one, other = build_image(annotations={"a": "1"}), build_image(annotations={"a": "2"})
+    assert one.blobs == other.blobs
+    assert [push(ecr, "app", each) for each in (one, other)] == [digest_of(each.manifest) for each in (one, other)]

@@ -176,6 +176,9 @@ class TestPushes:
             ("MUTABLE_WITH_EXCLUSION", ["v*.0"], "v1.0", False),
             ("MUTABLE_WITH_EXCLUSION", ["v*.0"], "v1x0", True),
             ("MUTABLE_WITH_EXCLUSION", ["v*.0"], "latest", True),
+            # As a regular expression it would match the first as well.
+            ("MUTABLE_WITH_EXCLUSION", ["v1.*"], "v1x0", True),
+            ("MUTABLE_WITH_EXCLUSION", ["v1.*"], "v1.0", False),
         ],
     )
     def test_a_tag_that_is_pushed_to_another_image(self, ecr, mode, filters, tag, moves):

@@ -237,6 +237,7 @@ class TestPages:
 
         assert [name for page in pages for name in names(page)] == seven
         assert {len(page["repositories"]) for page in pages[:-1]} <= {size}
+        assert {name for page in pages for name in page} <= {"repositories", "nextToken", "ResponseMetadata"}
         assert "nextToken" not in pages[-1]
 
     @pytest.mark.documented
