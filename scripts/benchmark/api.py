@@ -1,10 +1,11 @@
-"""The JSON API rows: eight clients against one core of each server.
+"""The JSON API rows: eight clients against one core of each server, and against two.
 
 moto and ministack ignore maxResults and answer DescribeImages with all images of the repository; they keep everything
 in memory only. Both stay as they are: this is what a user of theirs waits for.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from benchmark.figures import BenchError, Comparison, Figure, Goal, Row, best_of
 from benchmark.images import ImageSet
@@ -14,19 +15,33 @@ from benchmark.run import Run
 from benchmark.targets import ECRSIM, MINISTACK, MOTO
 from benchmark.wire import Api, api_request
 
+Cores = tuple[int, ...]
+
 CLIENTS = 8
 REPOSITORIES = 100
 IMAGES = "bench/r000"
-ROWS = ("describe-repositories", "describe-images", "batch-get-image", "get-authorization-token", "put-image")
+NAMES = ("describe-repositories", "describe-images", "batch-get-image", "get-authorization-token", "put-image")
+TWO_CORES = "-two-cores"
+ROWS = (*NAMES, *(name + TWO_CORES for name in NAMES))
 LABELS = (ECRSIM, MINISTACK, MOTO)
 
 
 def measure(run: Run, wanted: Sequence[str]) -> list[Row]:
-    if not set(ROWS) & set(wanted):
-        return []
+    one = [name for name in NAMES if name in wanted]
+    two = [name for name in NAMES if name + TWO_CORES in wanted]
+    rows = _measure(run, one, run.one_core, run.load_beside_one) if one else []
+    if two:
+        rows += [
+            replace(row, name=row.name + TWO_CORES, what=f"{row.what}, on two cores")
+            for row in _measure(run, two, run.two_cores, run.load_beside_two)
+        ]
+    return rows
+
+
+def _measure(run: Run, wanted: Sequence[str], cores: Cores, load: Cores) -> list[Row]:
     servers: dict[str, Server] = {}
     with stopping(servers):
-        reasons = run.start(LABELS, run.one_core, servers)
+        reasons = run.start(LABELS, cores, servers)
         images = ImageSet(10)
         for label, server in servers.items():
             run.say(f"{label}: {REPOSITORIES} repositories, {run.plan.images} images")
@@ -34,17 +49,19 @@ def measure(run: Run, wanted: Sequence[str]) -> list[Row]:
                 _fill(run, images, server.port)
             except BenchError as error:
                 reasons[label] = f"cannot be filled: {error}"
-        rows = [_read_row(run, row, servers, reasons) for row in _reads(run) if row[0] in wanted]
+        rows = [_read_row(run, row, servers, reasons, load) for row in _reads(run) if row[0] in wanted]
         if "put-image" in wanted:
-            rows.append(_put_row(run, images, servers, reasons))
+            rows.append(_put_row(run, images, servers, reasons, load))
     run.clear()
     return rows
 
 
-def fill_images(run: Run, images: ImageSet, port: int, repository: str, numbers: range) -> Outcome:
+def fill_images(
+    run: Run, images: ImageSet, port: int, repository: str, numbers: range, load: Cores | None = None
+) -> Outcome:
     """PutImage for each number, by eight clients."""
     requests = [api_request("PutImage", images.put_image(repository, number)) for number in numbers]
-    return run_load(port, requests, CLIENTS, None, run.load_beside_one)
+    return run_load(port, requests, CLIENTS, None, run.load_beside_one if load is None else load)
 
 
 def _fill(run: Run, images: ImageSet, port: int) -> None:
@@ -93,21 +110,21 @@ def _reads(run: Run) -> list[_ReadRow]:
             f"DescribeImages, page of 100 from {run.plan.images:,}",
             [api_request("DescribeImages", page)],
             page_of_images,
-            _against(3, 30),
+            _against(5, 30),
         ),
         (
             "batch-get-image",
             "BatchGetImage by tag",
             [api_request("BatchGetImage", members) for members in by_tag],
             one_image,
-            _against(2),
+            _against(3),
         ),
         (
             "get-authorization-token",
             "GetAuthorizationToken",
             [api_request("GetAuthorizationToken", {})],
             token,
-            _against(2),
+            _against(3),
         ),
     ]
 
@@ -119,7 +136,7 @@ def _against(ministack: float, moto: float | None = None) -> tuple[Comparison, .
     )
 
 
-def _read_row(run: Run, row: _ReadRow, servers: dict[str, Server], reasons: dict[str, str]) -> Row:
+def _read_row(run: Run, row: _ReadRow, servers: dict[str, Server], reasons: dict[str, str], load: Cores) -> Row:
     name, what, requests, check, comparisons = row
     checked: set[str] = set()
 
@@ -131,13 +148,13 @@ def _read_row(run: Run, row: _ReadRow, servers: dict[str, Server], reasons: dict
                 raise BenchError("the first answer has not the content that it should have")
             api.close()
             checked.add(label)
-        return _figure(run_load(port, requests, CLIENTS, run.plan.seconds, run.load_beside_one))
+        return _figure(run_load(port, requests, CLIENTS, run.plan.seconds, load))
 
     run.say(what)
     return Row(name, what, "/s", best_of(run.plan.trials, LABELS, sample, "more", reasons), comparisons)
 
 
-def _put_row(run: Run, images: ImageSet, servers: dict[str, Server], reasons: dict[str, str]) -> Row:
+def _put_row(run: Run, images: ImageSet, servers: dict[str, Server], reasons: dict[str, str], load: Cores) -> Row:
     """PutImage into a repository that is new in each trial, because the peers slow down with the images in it."""
     count = run.plan.put_images
 
@@ -145,7 +162,7 @@ def _put_row(run: Run, images: ImageSet, servers: dict[str, Server], reasons: di
         port = servers[label].port
         api = Api(port)
         images.create_repository(api, "bench/put")
-        outcome = fill_images(run, images, port, "bench/put", range(count))
+        outcome = fill_images(run, images, port, "bench/put", range(count), load)
         found = api.call("BatchGetImage", repositoryName="bench/put", imageIds=[{"imageTag": f"v{count - 1}"}])[
             "images"
         ]

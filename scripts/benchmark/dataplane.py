@@ -87,10 +87,10 @@ def _blob_rows(plane: _Plane, wanted: Sequence[str]) -> list[Row]:
     rows = []
     if "blob-push-whole" in wanted:
         what = f"blob push {blob}, one PUT"
-        rows.append(plane.row("blob-push-whole", what, "MB/s", pushing(Registry.push_whole), 2))
+        rows.append(plane.row("blob-push-whole", what, "MB/s", pushing(Registry.push_whole), 2.5))
     if "blob-push-chunked" in wanted:
         what = f"blob push {blob}, chunked PATCH"
-        rows.append(plane.row("blob-push-chunked", what, "MB/s", pushing(Registry.push_chunked), 2))
+        rows.append(plane.row("blob-push-chunked", what, "MB/s", pushing(Registry.push_chunked), 1.2))
     if "blob-pull" in wanted:
         rows.append(plane.row("blob-pull", f"blob pull {blob}", "MB/s", pulling, 1))
     return rows

@@ -143,6 +143,10 @@ class Registry:
             raise BenchError(f"GET of a manifest answered {answer.status}: {content[:200].decode(errors='replace')}")
         return content
 
+    def begun_upload(self, size: int) -> bytes:
+        """The head of a PATCH of `size` bytes to a new session."""
+        return self._head("PATCH", self._begin(), {"Content-Length": str(size)})
+
     def _begin(self) -> str:
         with socket.create_connection((HOST, self.port), timeout=60) as connection:
             path = f"/v2/{self.repository}/blobs/uploads/"
