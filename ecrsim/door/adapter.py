@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
@@ -28,6 +29,9 @@ log = logging.getLogger("ecrsim.door")
 
 #: Seconds that a file stays open for the server to open it too, and how many do; it takes a millisecond.
 _HELD_FOR, _HELD = 30.0, 4096
+#: Where a process finds its open files; on systems without it, a blob is opened by its name.
+_FILES = "/proc/self/fd"
+_HAS_FILES = Path(_FILES).is_dir()
 _FAILED = b"An internal error has occurred.\n"
 
 
@@ -169,7 +173,8 @@ class Door:
             protocol.response_empty(status, headers)
             return
         # The end is the byte after the last one.
-        path, end = f"/proc/self/fd/{part.file.fileno()}", part.first + part.length
+        path = f"{_FILES}/{part.file.fileno()}" if _HAS_FILES else part.file.name
+        end = part.first + part.length
         protocol.response_file_range(status, headers, path, part.first, end)
         now = self._loop.time()
         self._files.append((now, part.file))
