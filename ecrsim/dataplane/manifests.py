@@ -14,7 +14,7 @@ from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible,
 from ecrsim.dataplane.target import Target
 from ecrsim.ecr.access.trail import called
 from ecrsim.ecr.images import rules, service
-from ecrsim.ecr.images.deletion import delete_by_id
+from ecrsim.ecr.images.deletion import delete_by_id, delete_tag
 from ecrsim.ecr.images.pulls import record_pull
 
 #: ECR's limit of a manifest, and the size that the specification asks registries to take.
@@ -122,7 +122,10 @@ def _on_trail(target: Target, operation: str, request: Members, response: Member
 
 
 def delete_manifest(target: Target) -> Answer:
-    """By digest: the image and its tags. By tag: the tag, and the image with its last one, as BatchDeleteImage (I)."""
+    """By digest: the image and its tags. By tag: the tag, and the image with its last one, as BatchDeleteImage (I).
+
+    An image that an index lists stays. Its last tag goes by the specification, and stays by ECR's rule.
+    """
     reference = _reference(target)
     repository = target.repository()
     image_tag = None if ":" in reference else reference
@@ -132,8 +135,9 @@ def delete_manifest(target: Target) -> Answer:
         if image is None:
             raise manifest_unknown()
         indexes = service.indexes_listing(target.call, repository, image.image_digest)
-        failure = delete_by_id(target.call, repository, image, image_tag, indexes).failure
-        if failure is not None:
+        if image_tag and indexes and target.profile.untag_listed:
+            delete_tag(target.call, repository, image, image_tag)
+        elif failure := delete_by_id(target.call, repository, image, image_tag, indexes).failure:
             raise RegistryError(405, "UNSUPPORTED", failure.reason)
         image_id = {"imageTag": image_tag} if image_tag else {"imageDigest": reference}
         _on_trail(target, "BatchDeleteImage", {"imageIds": [image_id]}, {"failures": []})

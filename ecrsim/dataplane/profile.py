@@ -31,6 +31,8 @@ class Profile(NamedTuple):
     mount_anything: bool = True
     #: ECR has no deletion of layers.
     delete_blobs: bool = True
+    #: The last tag of an image that an index lists: BatchDeleteImage refuses it; the specification lets any tag go.
+    untag_listed: bool = True
     #: Of HEAD for a manifest whose reference can be no tag; ECR's was seen, the released conformance suite wants 404.
     malformed_tag_status: int = 404
 
@@ -47,6 +49,7 @@ ECR = Profile(
     lenient_content=False,
     mount_anything=False,
     delete_blobs=False,
+    untag_listed=False,
     malformed_tag_status=400,
 )
 

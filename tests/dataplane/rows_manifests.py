@@ -506,15 +506,24 @@ ROWS = (
     ),
     row(
         "of the last tag of an image that an index lists",
+        "OCI end-9",
+        ask("DELETE /v2/app/manifests/child", 202),
+        ask("HEAD /v2/app/manifests/child", 404),
+        gives("{docker-schema2}", DOCKER),
+        given=lambda world: (world.image("docker-list", "v1"), world.tag(DOCKER, "child")),
+    ),
+    row(
+        "of the last tag of an image that an index lists, strictly",
         "ECR inferred: as BatchDeleteImage, which refuses it",
         ask("DELETE /v2/app/manifests/child", 202),
         ask("DELETE /v2/app/manifests/other", 405, "UNSUPPORTED"),
-        gives("other", DOCKER),
+        ask("HEAD /v2/app/manifests/other", 200),
         given=lambda world: (
             world.image("docker-list", "v1"),
             world.tag(DOCKER, "child"),
             world.tag(DOCKER, "other"),
         ),
+        strict_ecr=True,
     ),
     row(
         "of a digest that is none",
