@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ecrsim import __version__
-from ecrsim.config import Config, ConfigError, load, strange_variables
+from ecrsim.config import Config, ConfigError, Texts, load, strange_variables
 from ecrsim.core.admintoken import made_token
 from ecrsim.core.printable import printable
 from ecrsim.exports import exports
@@ -149,6 +149,8 @@ def _add(
         text = knob.metadata["help"].replace("%", "%%")
         if types[knob.name] is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=text)
+        elif types[knob.name] is Texts:
+            parser.add_argument(flag, action="append", metavar="NAME=URL", default=default, help=text)
         else:
             shown = f" (default: {knob.default})" if knob.default not in ("", None) else ""
             parser.add_argument(

@@ -13,11 +13,23 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from ecrsim.spelling import hint, nearest
+from ecrsim.values import ConfigError, Texts, is_account, is_clock, parse, require, variable, whole_of
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Texts",
+    "is_account",
+    "load",
+    "parse_lines",
+    "strange_variables",
+    "variable",
+    "with_values",
+]
 
 MIB = 1024 * 1024
 
@@ -25,7 +37,14 @@ MIB = 1024 * 1024
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _ORIGIN = re.compile(rf"\*|https?://{_AUTHORITY.pattern}")
 #: Settings that are places on the disk, in which a leading `~` is the user's home.
-_PATHS = ("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets", "target_dir")
+_PATHS = (
+    *("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets", "target_dir"),
+    *("upstream_ca", "secrets"),
+)
+#: `registry-1.docker.io=http://127.0.0.1:5001`: a host, perhaps with a port, and the URL below which `/v2/` is.
+_UPSTREAM = re.compile(rf"{_AUTHORITY.pattern}=https?://{_AUTHORITY.pattern}(?:/[A-Za-z0-9._~/-]*)?")
+#: Settings that have a variable without a prefix as well.
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
 #: Settings that are seconds end so; the most of them is a century, beyond which no clock can show their end.
@@ -35,10 +54,6 @@ _LONGEST = 100 * 366 * 24 * 3600
 _MOST = 1 << 50
 #: What Kubernetes and docker's links set for a service that is called ecrsim; none of them is a setting.
 _OF_A_SERVICE = re.compile(r"ECRSIM_(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+|NAME|ENV_\w+)")
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be. The text names it and says what would do."""
 
 
 def _knob(default: Any, help: str, *, choices: tuple[str, ...] = (), flag: bool = True) -> Any:
@@ -136,6 +151,26 @@ class Config:
     blob_redirect: bool = _knob(False, "answer a blob GET with 307 to a signed URL, as ECR does, instead of the bytes")
     record_every_pull: bool = _knob(False, "move lastRecordedPullTime at each pull; ECR moves it once in 24 hours")
 
+    # Other registries, as upstreams
+    upstream: Texts = _knob(  # noqa: RUF009 - a tuple cannot change
+        Texts(),
+        "NAME=URL: where the registry of that name is asked, as in registry-1.docker.io=http://127.0.0.1:5001; may be "
+        "repeated",
+    )
+    upstream_network: bool = _knob(
+        False,
+        "ask registries that have no address here at their own, by https; without it ecrsim contacts this machine and "
+        "what --upstream names, and nothing else",
+    )
+    upstream_ca: str = _knob("", "certificates (PEM) to trust of upstreams besides the system's")
+    secrets: str = _knob("", "file of the credentials for upstreams (TOML or JSON), by name or ARN of the secret")
+    secretsmanager_endpoint: str = _knob(
+        "", "URL of the Secrets Manager that has the credentials for upstreams: moto's, LocalStack's, or AWS's own"
+    )
+    http_proxy: str = _knob("", "proxy for upstreams by http (default: the usual variable of that name)", flag=False)
+    https_proxy: str = _knob("", "proxy for upstreams by https (default: the usual variable of that name)", flag=False)
+    no_proxy: str = _knob("", "hosts that no proxy is asked for (default: the usual variable)", flag=False)
+
     # Lifetimes
     token_lifetime: int = _knob(12 * 3600, "seconds that an authorization token is good for", flag=False)
     download_url_lifetime: int = _knob(3600, "seconds that a URL of GetDownloadUrlForLayer is good for", flag=False)
@@ -162,6 +197,7 @@ class Config:
     quota_layer_part_min: int = _knob(5 * MIB, "bytes of a layer part, the last excepted", flag=False)
     quota_resource_tags: int = _knob(50, "resource tags per repository", flag=False)
     quota_templates: int = _knob(1_000, "creation templates per registry; ECR's number is not known", flag=False)
+    quota_cache_rules: int = _knob(50, "pull-through cache rules per registry", flag=False)
     quota_pull_time_exclusions: int = _knob(100, "pull-time update exclusions per registry", flag=False)
 
     # The HTTP edge
@@ -195,40 +231,44 @@ class Config:
         for knob in fields(self):
             kind = _TYPES[knob.type]
             # A bool is an int for Python, and not for who sets a port.
-            _require(type(getattr(self, knob.name)) is kind, knob.name, f"of type {kind.__name__}")
-        _require(is_account(self.account), "account", "12 digits")
-        _require(re.fullmatch(r"[a-z]{2,}(-[a-z0-9]+)+", self.region), "region", "a region's name, such as us-east-1")
-        _require(0 <= self.port <= 65535, "port", "a port number, 0 to 65535")
-        _require(0 <= self.tls_port <= 65535, "tls_port", "a port number, 0 to 65535")
-        _require(self.workers >= 1, "workers", "1 or more")
+            require(type(getattr(self, knob.name)) is kind, knob.name, f"of type {kind.__name__}")
+        require(is_account(self.account), "account", "12 digits")
+        require(re.fullmatch(r"[a-z]{2,}(-[a-z0-9]+)+", self.region), "region", "a region's name, such as us-east-1")
+        require(0 <= self.port <= 65535, "port", "a port number, 0 to 65535")
+        require(0 <= self.tls_port <= 65535, "tls_port", "a port number, 0 to 65535")
+        require(self.workers >= 1, "workers", "1 or more")
         for name in ("threads", "connections", "header_timeout", "body_grace", "body_rate", "write_timeout"):
-            _require(getattr(self, name) >= 1, name, "1 or more")
-        _require(_is_clock(self.clock), "clock", "real, frozen or frozen@TIME, such as frozen@2026-01-31T12:00:00Z")
-        _require(self.lifecycle_interval >= 1, "lifecycle_interval", "1 or more")
-        _require(bool(self.tls_cert) == bool(self.tls_key), "tls_cert", "given together with tls_key")
-        _require(
+            require(getattr(self, name) >= 1, name, "1 or more")
+        require(is_clock(self.clock), "clock", "real, frozen or frozen@TIME, such as frozen@2026-01-31T12:00:00Z")
+        require(self.lifecycle_interval >= 1, "lifecycle_interval", "1 or more")
+        require(bool(self.tls_cert) == bool(self.tls_key), "tls_cert", "given together with tls_key")
+        require(
             not self.database_url or re.fullmatch(r"sqlite:///[^:?].*", self.database_url),
             "database_url",
             "sqlite:///PATH (other databases are not built yet)",
         )
-        _require("://" not in self.blob_store, "blob_store", "a directory (other stores are not built yet)")
-        _require(
+        require("://" not in self.blob_store, "blob_store", "a directory (other stores are not built yet)")
+        require(
             _AUTHORITY.fullmatch(self.registry_host),
             "registry_host",
             "localhost, domain, aws or a host[:port], without a scheme or a path",
         )
-        _require(
+        require(
             all(_ORIGIN.fullmatch(each.strip()) for each in self.cors_origins.split(",") if each.strip()),
             "cors_origins",
             "origins such as http://localhost:3000, with commas between them, or *",
         )
+        endpoint = self.secretsmanager_endpoint
+        require(not endpoint or re.match(r"https?://[^/]", endpoint), "secretsmanager_endpoint", "a URL")
+        for entry in self.upstream:
+            require(_UPSTREAM.fullmatch(entry), "upstream", f"NAME=URL with the URL of a registry, not {entry}")
         for knob in fields(self):
             value, choices = getattr(self, knob.name), knob.metadata["choices"]
-            _require(not choices or value in choices, knob.name, " or ".join(choices))
+            require(not choices or value in choices, knob.name, " or ".join(choices))
             if type(value) is int:
-                _require(value >= 0, knob.name, "0 or more")
+                require(value >= 0, knob.name, "0 or more")
                 most = _LONGEST if knob.name.endswith(_SPANS) else _MOST
-                _require(value <= most, knob.name, f"{most} or less")
+                require(value <= most, knob.name, f"{most} or less")
 
     @property
     def preview_seconds(self) -> int:
@@ -254,33 +294,8 @@ class Config:
         return Path(given) if given else data_dir / "ecrsim.db"
 
 
-def is_account(text: Any) -> bool:
-    """Whether it is the text of an account's number: 12 digits."""
-    return isinstance(text, str) and re.fullmatch(r"[0-9]{12}", text) is not None
-
-
-def _is_clock(text: str) -> bool:
-    mode, at, moment = text.partition("@")
-    if not at:
-        return mode in ("", "real", "frozen")
-    try:
-        return mode == "frozen" and 1970 <= datetime.fromisoformat(moment).year <= 9998
-    except ValueError:
-        return False
-
-
-def _require(truth: Any, name: str, wanted: str) -> None:
-    if not truth:
-        raise ConfigError(f"{name.replace('_', '-')} must be {wanted}")
-
-
 #: By their names in the class above: annotations are texts there.
-_TYPES: Mapping[Any, type] = {"bool": bool, "int": int, "str": str}
-
-
-def variable(name: str) -> str:
-    """`data_dir` → `ECRSIM_DATA_DIR`."""
-    return f"ECRSIM_{name.upper()}"
+_TYPES: Mapping[Any, type] = {"bool": bool, "int": int, "str": str, "Texts": Texts}
 
 
 def load(
@@ -297,8 +312,11 @@ def load(
     for knob in fields(Config):
         text = environ.get(variable(knob.name))
         if text:
-            values[knob.name] = _parse(knob.name, types[knob.name], text)
-    values.update({name: value for name, value in given.items() if value is not None})
+            values[knob.name] = parse(knob.name, types[knob.name], text)
+    values.update({name: whole_of(types[name], value) for name, value in given.items() if value is not None})
+    for name in _PROXIES:
+        # In lower case first, as other programs have it.
+        values[name] = values.get(name) or environ.get(name) or environ.get(name.upper()) or ""
     values["data_dir"] = values.get("data_dir") or default_data_dir(environ)
     for name in _PATHS:
         path = values.get(name)
@@ -320,7 +338,7 @@ def parse_lines(lines: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"a setting is written as name = value, not {line}")
         if name not in types:
             raise ConfigError(f"there is no setting named {key}{hint(name, types)}")
-        values[name] = _parse(name, types[name], text, key)
+        values[name] = parse(name, types[name], text, key)
     return values
 
 
@@ -359,30 +377,10 @@ def _from_file(file: str) -> dict[str, Any]:
         name = key.replace("-", "_")
         if name not in types:
             raise ConfigError(f"{file}: there is no setting named {key}{hint(name, types)}")
-        if type(value) is not types[name]:
+        values[name] = whole_of(types[name], value)
+        if type(values[name]) is not types[name]:
             raise ConfigError(f"{file}: {key} must be of type {types[name].__name__}")
-        values[name] = value
     return values
-
-
-def _parse(name: str, kind: type, text: str, where: str | None = None) -> Any:
-    """The value that a text means. `where` it stands, as messages name it; by default its variable."""
-    where = where or variable(name)
-    if kind is bool:
-        lowered = text.strip().lower()
-        if lowered in ("1", "true", "yes", "on"):
-            return True
-        if lowered in ("0", "false", "no", "off"):
-            return False
-        raise ConfigError(f"{where} must be true or false, not {text}")
-    if kind is int:
-        try:
-            return int(text)
-        except ValueError:
-            why = "; Kubernetes sets it for a service named ecrsim: set enableServiceLinks: false in the pod"
-            kubernetes = why if text.startswith("tcp://") else ""
-            raise ConfigError(f"{where} must be a whole number, not {text}{kubernetes}") from None
-    return text
 
 
 def with_values(config: Config, **values: Any) -> Config:

@@ -76,7 +76,7 @@ def _default(knob: Field[Any]) -> str:
     value: Any = knob.default
     if get_type_hints(Config)[knob.name] is bool:
         return "on" if value else "off"
-    if value == "":
+    if value in ("", ()):
         return "-"
     if knob.metadata["help"].startswith("bytes"):
         return f"`{value}` ({value // _MIB:,} MiB)"

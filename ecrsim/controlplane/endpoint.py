@@ -23,6 +23,7 @@ from ecrsim.core.errors import (
     ServerException,
     ServiceError,
 )
+from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.runtime import Call, Runtime, root_caller
 from ecrsim.core.web import Answer, Request, RequestRefused, Work
 from ecrsim.ecr.access import audit
@@ -111,7 +112,14 @@ def _perform(runtime: Runtime, request: Request, operation: Operation, request_i
     content = request.read(limit)
     if content is None:
         raise RequestEntityTooLargeException(f"The request body is longer than {limit} bytes.")  # I
+    return persistently(runtime, partial(_attempt, runtime, request, operation, request_id, content))
+
+
+def _attempt(
+    runtime: Runtime, request: Request, operation: Operation, request_id: str, content: bytes, fetched: Fetched
+) -> bytes:
     with runtime.call(root_caller(runtime.config.account, runtime.config.region), request_id, request.origin) as call:
+        call.lookups["fetched"] = fetched
         declared = declaration_of(operation)
         with audit.kept(call, f"{operation.service}:{declared.action if declared else operation.name}"):
             call.caller = authenticate(call, request, content, operation.service)

@@ -66,6 +66,9 @@ class MustWait(BaseException):
     Not an Exception: nobody on the way answers for it. What the work did so far is undone.
     """
 
+    #: Where it is to be done (`core/web.py: Runs`).
+    runs = "writer"
+
 
 class SchemaMismatch(Exception):
     """The database cannot be read: of another version, of another program, or sealed with a key that is not here."""

@@ -7,105 +7,41 @@ real service, D documented, I inferred (see docs/fidelity.md).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from ecrsim.core.protocol_errors import (
+    AccessDeniedException,
+    ExpiredTokenException,
+    IncompleteSignatureException,
+    InvalidSignatureException,
+    MissingAuthenticationTokenException,
+    NotImplementedException,
+    RequestEntityTooLargeException,
+    RequestHeaderFieldsTooLargeException,
+    RequestTimeoutException,
+    SerializationException,
+    ServerException,
+    ServiceError,
+    ServiceUnavailableException,
+    UnknownOperationException,
+    UnrecognizedClientException,
+)
 
-
-class ServiceError(Exception):
-    """An answer that is an error. `members` are the error shape's members besides the message."""
-
-    status: ClassVar[int] = 400
-    template: ClassVar[str] = ""
-    #: Template values that are members of the error shape as well, in wire names.
-    extra_members: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, message: str | None = None, **values: Any) -> None:
-        self.message = message if message is not None else self.template.format(**values)
-        self.members = {name: values[name] for name in self.extra_members if values.get(name) is not None}
-        super().__init__(self.message)
-
-    @property
-    def code(self) -> str:
-        """The wire name of the error: `RepositoryNotFoundException`."""
-        return type(self).__name__
-
-
-class ServerException(ServiceError):
-    """The one fault of the model."""
-
-    status = 500
-
-
-# --- Protocol errors: what the AWS front end answers before an operation is reached -----------------------------------
-
-
-class UnknownOperationException(ServiceError):
-    """The target header names no operation of the service."""
-
-
-class SerializationException(ServiceError):
-    """The body is not JSON, or a member has the wrong JSON type."""
-
-
-class RequestEntityTooLargeException(ServiceError):
-    """The body is over the limit of the front end."""
-
-    status = 413
-
-
-class RequestTimeoutException(ServiceError):
-    """ecrsim's own: the body came too slowly."""
-
-    status = 408
-
-
-class RequestHeaderFieldsTooLargeException(ServiceError):
-    """ecrsim's own: the headers are over the limit of the front end."""
-
-    status = 431
-
-
-class NotImplementedException(ServiceError):
-    """ecrsim's own: the operation exists in the model and is not built yet."""
-
-    status = 501
-    template = "ecrsim does not implement the operation {operation} yet."
-
-
-class ServiceUnavailableException(ServiceError):
-    """ecrsim's own: the disk is full or read-only, or the database cannot be written. Nothing was stored."""
-
-    status = 503
-
-
-class MissingAuthenticationTokenException(ServiceError):
-    """No signature on a request that needs one."""
-
-    template = "Missing Authentication Token"  # R
-
-
-class IncompleteSignatureException(ServiceError):
-    """The Authorization header is there and cannot be read."""
-
-
-class UnrecognizedClientException(ServiceError):
-    """The access key is unknown."""
-
-    template = "The security token included in the request is invalid."  # R
-
-
-class InvalidSignatureException(ServiceError):
-    """The signature is not what the holder of the key would have made, or is of another time."""
-
-
-class ExpiredTokenException(ServiceError):
-    """The key is a session's, and the session has ended."""
-
-    template = "The security token included in the request is expired"  # R
-
-
-class AccessDeniedException(ServiceError):
-    """The principal may not do that; the sentence says which policy decided (`ecr/access/policy.py`)."""
-
+__all__ = [
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "IncompleteSignatureException",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "NotImplementedException",
+    "RequestEntityTooLargeException",
+    "RequestHeaderFieldsTooLargeException",
+    "RequestTimeoutException",
+    "SerializationException",
+    "ServerException",
+    "ServiceError",
+    "ServiceUnavailableException",
+    "UnknownOperationException",
+    "UnrecognizedClientException",
+]
 
 # --- Shared by many operations ----------------------------------------------------------------------------------------
 
@@ -220,6 +156,54 @@ class TemplateNotFoundException(ServiceError):
     """The registry has no creation template with that prefix."""
 
     template = "The template with prefix '{prefix}' does not exist in the registry with id '{registry_id}'"  # I
+
+
+class PullThroughCacheRuleAlreadyExistsException(ServiceError):
+    """The registry has a rule for that prefix."""
+
+    template = (
+        "A pull through cache rule with repository prefix '{prefix}' already exists "
+        "in the registry with id '{registry_id}'"  # I
+    )
+
+
+class PullThroughCacheRuleNotFoundException(ServiceError):
+    """The registry has no rule for that prefix."""
+
+    template = (
+        "The pull through cache rule with repository prefix '{prefix}' does not exist "
+        "in the registry with id '{registry_id}'"  # I
+    )
+
+
+class UnsupportedUpstreamRegistryException(ServiceError):
+    """ECR knows no upstream at that URL, or wants credentials for it."""
+
+
+class SecretNotFoundException(ServiceError):
+    """There is no secret with that ARN."""
+
+    template = "The secret with ARN '{arn}' does not exist"  # I
+
+
+class UnableToAccessSecretException(ServiceError):
+    """The secret is there and cannot be used."""
+
+    template = "The secret with ARN '{arn}' cannot be accessed: {reason}"  # I
+
+
+class UnableToDecryptSecretValueException(ServiceError):
+    """The secret's key does not open it."""
+
+    template = "The secret with ARN '{arn}' cannot be decrypted"  # I
+
+
+class UnableToGetUpstreamImageException(ServiceError):
+    """The upstream of a pull-through cache gave no image; the text says why."""
+
+
+class UnableToListUpstreamImageReferrersException(ServiceError):
+    """The upstream of a pull-through cache gave no list of referrers; the text says why."""
 
 
 class ExclusionAlreadyExistsException(ServiceError):

@@ -28,6 +28,8 @@ from ecrsim.core.ownership import Ownership
 from ecrsim.core.sealing import NAME as SEAL_FILE
 from ecrsim.core.sealing import Seal
 from ecrsim.core.turning import configured, open_clock, turn
+from ecrsim.core.upstream.registry import Upstreams
+from ecrsim.core.upstream.wire import Settings
 
 log = logging.getLogger("ecrsim")
 
@@ -116,12 +118,18 @@ class Call:
                 self._connection = None
 
 
+def _upstream_settings(config: Config) -> Settings:
+    return Settings(config.upstream_ca, config.http_proxy, config.https_proxy, config.no_proxy)
+
+
 class Runtime:
     """Config, clock, database and bytes of one ecrsim. Several live in one process without knowing of each other."""
 
     def __init__(self, config: Config, clock: Clock | None = None, *, stopping: threading.Event | None = None) -> None:
         self.config = config
         self.clock = clock or Clock()
+        #: Set when ecrsim is told to stop, for answers that would go on for ever.
+        self.stopping = stopping or threading.Event()
         self._temporary = tempfile.TemporaryDirectory(prefix="ecrsim-") if config.ephemeral else None
         self.data_dir = Path(self._temporary.name) if self._temporary else Path(config.data_dir)
         self.seal = Seal(self.data_dir / SEAL_FILE)
@@ -136,12 +144,12 @@ class Runtime:
         self.port = config.port
         self.tls_port = config.tls_port
         self._secrets: dict[str, bytes] = {}
+        #: Other registries that this ecrsim asks.
+        self.upstreams = Upstreams(_upstream_settings(config), self.stopping.wait)
         #: What capabilities remember for this runtime, by capability; lost at a reset.
         self.memory: dict[str, object] = {}
         # Held by the thread that runs jobs (`exclusively`).
         self._running = threading.Lock()
-        #: Set when ecrsim is told to stop, for answers that would go on for ever.
-        self.stopping = stopping or threading.Event()
 
     def open(self, started: str = "") -> None:
         """Make or check the data directory. SchemaMismatch, StoreMismatch, ServiceUnavailableException, OSError.
@@ -175,6 +183,7 @@ class Runtime:
         self.stopping.set()
         if self._running.acquire(timeout=_PATIENCE):
             self._running.release()
+        self.upstreams.close()
         self.batch.close()
         self.ownership.close()
         self.database.close()

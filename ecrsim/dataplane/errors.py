@@ -6,6 +6,7 @@ import orjson
 
 from ecrsim.core import errors
 from ecrsim.core.errors import ServiceError
+from ecrsim.core.misses import Unfetched
 from ecrsim.core.web import Answer, Headers
 from ecrsim.ecr.images.manifest import NotAnImage
 
@@ -52,6 +53,25 @@ def render(error: RegistryError) -> Answer:
 
 def manifest_unknown() -> RegistryError:
     return RegistryError(404, "MANIFEST_UNKNOWN", "Requested image not found")  # R
+
+
+#: Why an upstream gave nothing → status, code. Recorded are the first two, the others are inferred.
+_UNFETCHED = {
+    "denied": (403, "DENIED"),
+    "busy": (429, "TOOMANYREQUESTS"),
+    "unavailable": (503, "UNAVAILABLE"),
+    "invalid": (502, "UNAVAILABLE"),
+    "unreached": (403, "DENIED"),
+}
+
+
+def not_fetched(unfetched: Unfetched) -> RegistryError:
+    """What a puller is told when there is nothing here, and the upstream gave nothing."""
+    if unfetched.kind == "missing":
+        return manifest_unknown()
+    headers = [] if unfetched.retry_after is None else [("Retry-After", str(max(1, round(unfetched.retry_after))))]
+    status, code = _UNFETCHED[unfetched.kind]
+    return RegistryError(status, code, unfetched.error.message, headers)
 
 
 def inaccessible() -> RegistryError:

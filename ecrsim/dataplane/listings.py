@@ -6,6 +6,7 @@ import orjson
 
 from ecrsim.core import page
 from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core.misses import Wanted, ask_first
 from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, Headers
 from ecrsim.dataplane.errors import RegistryError
@@ -49,8 +50,9 @@ def list_repositories(target: Target) -> Answer:
 
 def list_referrers(target: Target) -> Answer:
     """An index, the empty one for a subject that nobody names or that is not there: never 404."""
-    repository = target.repository()
     subject = target.digest()
+    ask_first(target.call, Wanted(target.registry, target.repository_name, "referrers", subject))
+    repository = target.repository()
     wanted = target.request.parameter("artifactType")
     after = target.request.parameter("after") or "0"
     number = whole(after) or 0

@@ -9,8 +9,9 @@ import orjson
 
 from ecrsim.core.digest import is_oci_digest
 from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core.misses import Wanted, ask_first, why_not
 from ecrsim.core.web import Answer
-from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible, manifest_unknown
+from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible, manifest_unknown, not_fetched
 from ecrsim.dataplane.target import Target
 from ecrsim.ecr.access.trail import called
 from ecrsim.ecr.images import rules, service
@@ -26,8 +27,13 @@ Members = dict[str, Any]
 
 def get_manifest(target: Target) -> Answer:
     """By tag or digest: the bytes as they came. A GET counts as a pull, a HEAD does not."""
-    pulled = service.pull(target.call, target.registry, target.repository_name, _reference(target))
+    reference = _reference(target)
+    wanted = Wanted(target.registry, target.repository_name, "image", reference)
+    ask_first(target.call, wanted)
+    pulled = service.pull(target.call, target.registry, target.repository_name, reference)
     if pulled is None:
+        if (unfetched := why_not(target.call, wanted)) is not None:
+            raise not_fetched(unfetched)
         target.repository()
         raise manifest_unknown()
     image, manifest = pulled

@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 from ecrsim.core import ids
 from ecrsim.core.arn import Registry
 from ecrsim.core.errors import ServiceError
+from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request, RequestRefused, Runs, Steps, Work
 from ecrsim.dataplane import blobs, errors, listings, manifests, uploads
@@ -162,11 +163,15 @@ class DataPlane:
         if found.route.runs == "bytes":
             return self._steps(request, found)
         try:
-            with self._target(request, found) as target:
-                answer = cast(Answer, found.route.handle(target))
+            answer = persistently(self._runtime, partial(self._attempt, request, found))
         except Exception as error:  # noqa: BLE001 - every one has an answer
             return self._error(request, error)
         return _finished(request, answer)
+
+    def _attempt(self, request: Request, found: Found, fetched: Fetched) -> Answer:
+        with self._target(request, found) as target:
+            target.call.lookups["fetched"] = fetched
+            return cast(Answer, found.route.handle(target))
 
     def _steps(self, request: Request, found: Found) -> Steps:
         try:

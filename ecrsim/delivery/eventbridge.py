@@ -16,6 +16,7 @@ IMAGE_ACTION = "ECR Image Action"
 REFERRER_ACTION = "ECR Referrer Action"
 API_CALL = "AWS API Call via CloudTrail"
 LAYER_DAMAGED = "ecrsim Layer Damaged"
+CACHE_ACTION = "ECR Pull Through Cache Action"
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
 
 Detail = dict[str, Any]
@@ -36,7 +37,9 @@ def envelope(event: Fact) -> dict[str, Any]:
         "account": event.registry_id,
         "time": instant(event.at),
         "region": event.region,
-        "resources": [],
+        "resources": [event.registry.arn(event.repository_name)]
+        if event.type in _NAMES and event.repository_name
+        else [],
         "detail": detail,
     }
 
@@ -79,6 +82,23 @@ def _storage_class(target: str) -> Callable[[Fact], tuple[str, str, Detail]]:
     return shape
 
 
+def _cache_action(event: Fact) -> tuple[str, str, Detail]:
+    """An image that came through a cache, or did not. Of a failure the values of code and reason are inferred."""
+    facts = event.facts
+    detail = {
+        "rule-version": "1",
+        "sync-status": "FAILED" if facts["failure_code"] else "SUCCESS",
+        "ecr-repository-prefix": facts["ecr_repository_prefix"],
+        "repository-name": event.repository_name,
+        "upstream-registry-url": facts["upstream_registry_url"],
+        "image-tag": facts["image_tag"],
+        "image-digest": facts["image_digest"],
+        "failure-code": facts["failure_code"],
+        "failure-reason": facts["failure_reason"],
+    }
+    return CACHE_ACTION, _source(event), {name: value for name, value in detail.items() if value is not None}
+
+
 def _api_call(event: Fact) -> tuple[str, str, Detail]:
     return API_CALL, _source(event), cloudtrail.record(event)
 
@@ -102,11 +122,14 @@ _SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
     "ImageDeleted": _tag_action("DELETE"),
     "ImageArchived": _storage_class("ARCHIVE"),
     "ImageRestored": _storage_class("STANDARD"),
+    "CacheSynced": _cache_action,
     "ApiCalled": _api_call,
     "LifecyclePolicyExecuted": _service_event,
     "LifecyclePolicyPreviewed": _service_event,
     "LayerDamaged": _layer_damaged,
 }
+#: Types whose events name the repository as their resource (documented).
+_NAMES = frozenset({"CacheSynced"})
 
 
 def _source(event: Fact) -> str:

@@ -120,10 +120,10 @@ class Door:
         if runs == "loop":
             try:
                 answer = work.perform()
-            except MustWait:
+            except MustWait as elsewhere:
                 if content is not None:
                     request.holds(content)  # again from its beginning
-                answer = await self._writer.run(work.perform)
+                answer = await self._crews[elsewhere.runs].run(work.perform)
         else:
             answer = await self._crews[runs].run(work.perform)
         if isinstance(answer, Answer):

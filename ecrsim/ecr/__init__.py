@@ -6,7 +6,17 @@ import importlib
 import importlib.util
 
 #: A capability may use the ones before it; it is named here and nowhere else. A name with dots is a package elsewhere.
-CAPABILITIES = ["registries", "repositories", "layers", "images", "access", "lifecycle", "templates", "scanning"]
+CAPABILITIES = [
+    "registries",
+    "repositories",
+    "layers",
+    "images",
+    "access",
+    "lifecycle",
+    "templates",
+    "pullthrough",
+    "scanning",
+]
 #: The modules in which a capability declares itself; it has those that it needs.
 DECLARING = ("operations", "reactions", "jobs", "additions", "household")
 

@@ -56,10 +56,15 @@ class Upstreams:
         self._wire = Wire(settings, wait)
         self._logins = Logins(self._wire)
 
-    def registry(self, name: str, addresses: Addresses, credentials: Credentials | None = None) -> UpstreamRegistry:
-        """The upstream of this name. UpstreamNotAllowed; nothing is contacted yet."""
+    def registry(
+        self, name: str, addresses: Addresses, credentials: Credentials | None = None, namespace: str = ""
+    ) -> UpstreamRegistry:
+        """The upstream of this name. UpstreamNotAllowed; nothing is contacted yet.
+
+        `namespace` is sent as the parameter `ns`, by which a mirror knows whose name it is asked by.
+        """
         base = addresses.base(name)
-        return UpstreamRegistry(self._wire, self._logins.of(base, credentials), addresses, base)
+        return UpstreamRegistry(self._wire, self._logins.of(base, credentials), addresses, base, namespace)
 
     def close(self) -> None:
         self._wire.close()
@@ -68,11 +73,12 @@ class Upstreams:
 class UpstreamRegistry:
     """One upstream. Every verb raises UpstreamError and nothing else that the upstream is to blame for."""
 
-    def __init__(self, wire: Wire, login: Login, addresses: Addresses, base: str) -> None:
+    def __init__(self, wire: Wire, login: Login, addresses: Addresses, base: str, namespace: str = "") -> None:
         self._wire = wire
         self._login = login
         self._addresses = addresses
         self._base = base
+        self._namespace = namespace
 
     @property
     def _host(self) -> str:
@@ -220,6 +226,8 @@ class UpstreamRegistry:
         """A reply of 2xx, after logging in where that is asked for."""
         scope = f"repository:{repository}:pull" if repository else ""
         url = f"{self._base}{path}"
+        if self._namespace and "?" not in path:
+            url = f"{url}?ns={self._namespace}"
         with contextlib.ExitStack() as stack:
             authorization = self._login.known(scope)
             reply = stack.enter_context(self._wire.send(method, url, self._addresses, headers, authorization))

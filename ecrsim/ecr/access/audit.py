@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.db import MustWait, Prepared, prepared_insert
+from ecrsim.core.misses import Miss
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access.tables import audit
 
@@ -49,13 +50,13 @@ def kept(call: Call, action: str) -> Iterator[None]:
     error: str | None = None
     try:
         yield
+    except (Miss, MustWait):
+        call.decisions.clear()  # they are made again
+        raise
     except Exception as failure:
         error = getattr(failure, "code", "ServerException")
         if not call.decisions:
             record(call, action, "*", call.caller.registry, is_allowed=False, reason="refused before it was decided")
-        raise
-    except MustWait:
-        call.decisions.clear()  # they are made again
         raise
     finally:
         limit = call.runtime.config.audit_limit

@@ -13,7 +13,7 @@ from ecrsim.core.errors import (
     LimitExceededException,
 )
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import details, exclusions, listing, rules, service, storage
+from ecrsim.ecr.images import details, exclusions, fetching, listing, rules, service, storage
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.deletion import delete_by_id
 from ecrsim.ecr.images.pulls import record_pull, write_pulls
@@ -80,7 +80,7 @@ def batch_get_image(
 ) -> dict[str, Any]:
     """Manifests; by digest one entry for each tag of the image. A success counts as a pull."""
     registry = registry_of(call, registry_id)
-    repository = get_repository(call, registry, repository_name)
+    repository = fetching.repository_of(call, registry, repository_name, image_ids)
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
     failures = []
     size = 0
@@ -91,7 +91,7 @@ def batch_get_image(
         elif image is not None and not _is_accepted(image.image_manifest_media_type, accepted_media_types):
             failure = rules.NOT_FOUND
         if image is None or failure is not None:
-            failures.append(_failure(image_id, failure or rules.NOT_FOUND))
+            failures.append(_failure(image_id, fetching.why(call, registry, repository_name, image_id, failure)))
             continue
         record_pull(call, registry, image)
         manifest = service.manifest_of(call, image).decode()
@@ -232,8 +232,9 @@ def list_image_referrers(
 ) -> dict[str, Any]:
     """Artifacts whose manifest names the subject. An unknown subject has none and is no error (inferred)."""
     registry = registry_of(call, registry_id)
-    repository = get_repository(call, registry, repository_name)
     subject = subject_id["imageDigest"]
+    fetching.referrers(call, registry, repository_name, subject)
+    repository = get_repository(call, registry, repository_name)
     wanted = filter or {}
     types, status = wanted.get("artifactTypes") or None, wanted.get("artifactStatus", "ACTIVE")
     request = ("ListImageReferrers", *registry, repository.id, subject, types, status)

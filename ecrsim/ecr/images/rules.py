@@ -51,6 +51,16 @@ MISMATCH = Failure(
 INACCESSIBLE = Failure("ImageInaccessible", "The requested image is in an inaccessible state. Please restore if needed")
 
 
+#: Why an upstream gave nothing (`core/misses.py`) → the code of the failure (documented in the model).
+UNFETCHED = {
+    "denied": "UpstreamAccessDenied",
+    "unreached": "UpstreamAccessDenied",
+    "busy": "UpstreamTooManyRequests",
+    "unavailable": "UpstreamUnavailable",
+    "invalid": "UpstreamUnavailable",
+}
+
+
 def referenced_by(index_digests: Sequence[str]) -> Failure:
     return Failure(
         "ImageReferencedByManifestList",

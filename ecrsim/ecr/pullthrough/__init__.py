@@ -1,0 +1,1 @@
+"""Pull-through cache: images of other registries, fetched when they are first asked for and served from then on."""

@@ -1,0 +1,120 @@
+"""Verbs on the rules of a cache, and on when upstreams were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from ecrsim.core.arn import Registry
+from ecrsim.core.belonging import of_registry, values_of
+from ecrsim.core.db import Prepared
+from ecrsim.core.errors import (
+    LimitExceededException,
+    PullThroughCacheRuleAlreadyExistsException,
+    PullThroughCacheRuleNotFoundException,
+)
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.access.authorization import memory
+from ecrsim.ecr.access.directory import changed
+from ecrsim.ecr.pullthrough.rules import Rule
+from ecrsim.ecr.pullthrough.tables import pull_through_cache_rules, upstream_checks
+
+_COLUMNS = [pull_through_cache_rules.c[name] for name in Rule._fields]
+_OF = of_registry(pull_through_cache_rules)
+_ALL = Prepared(select(*_COLUMNS).where(_OF))
+_CHECKED = Prepared(
+    select(upstream_checks.c.checked_at, upstream_checks.c.has_answered).where(
+        upstream_checks.c.repository_id == bindparam("repository_id"), upstream_checks.c.asked == bindparam("asked")
+    )
+)
+
+
+def rules_of(call: Call, registry: Registry) -> list[Rule]:
+    """All rules of a registry, remembered until one changes: each pull asks for them."""
+    generation = memory(call).generation
+    known: tuple[str | None, dict[Registry, list[Rule]]] | Any = call.runtime.memory.get("pullthrough")
+    if known is None or known[0] != generation:
+        known = call.runtime.memory["pullthrough"] = (generation, {})
+    found: list[Rule] | None = known[1].get(registry)
+    if found is None:
+        rows = _ALL.all(call.connection, **registry._asdict())
+        found = known[1][registry] = [Rule._make(row) for row in rows]
+    return found
+
+
+def find_rule(call: Call, registry: Registry, prefix: str) -> Rule | None:
+    query = select(*_COLUMNS).where(_OF, pull_through_cache_rules.c.ecr_repository_prefix == prefix)
+    row = call.connection.execute(query, registry._asdict()).first()
+    return Rule._make(row) if row else None
+
+
+def get_rule(call: Call, registry: Registry, prefix: str) -> Rule:
+    found = find_rule(call, registry, prefix)
+    if found is None:
+        raise PullThroughCacheRuleNotFoundException(prefix=prefix, registry_id=registry.account)
+    return found
+
+
+def add_rule(call: Call, registry: Registry, rule: Rule) -> None:
+    """PullThroughCacheRuleAlreadyExistsException, LimitExceededException."""
+    if find_rule(call, registry, rule.ecr_repository_prefix) is not None:
+        raise PullThroughCacheRuleAlreadyExistsException(
+            prefix=rule.ecr_repository_prefix, registry_id=registry.account
+        )
+    count = select(func.count()).select_from(pull_through_cache_rules).where(_OF)
+    if call.connection.execute(count, registry._asdict()).scalar_one() >= call.runtime.config.quota_cache_rules:
+        raise LimitExceededException(
+            "The maximum number of pull through cache rules "
+            f"in the registry with id '{registry.account}' has been reached"  # I
+        )
+    call.connection.execute(insert(pull_through_cache_rules).values({**values_of(registry), **rule._asdict()}))
+    changed(call)
+
+
+def replace_rule(call: Call, registry: Registry, rule: Rule) -> None:
+    """Put it in the place of the one with its prefix."""
+    statement = update(pull_through_cache_rules).where(
+        *(pull_through_cache_rules.c[name] == value for name, value in values_of(registry).items()),
+        pull_through_cache_rules.c.ecr_repository_prefix == rule.ecr_repository_prefix,
+    )
+    call.connection.execute(statement.values(rule._asdict()))
+    changed(call)
+
+
+def delete_rule(call: Call, registry: Registry, prefix: str) -> Rule:
+    """What was deleted. Repositories and images that came by it stay (inferred)."""
+    found = get_rule(call, registry, prefix)
+    place = _OF & (pull_through_cache_rules.c.ecr_repository_prefix == prefix)
+    call.connection.execute(delete(pull_through_cache_rules).where(place), registry._asdict())
+    changed(call)
+    return found
+
+
+def page_of_rules(call: Call, registry: Registry, after: str, limit: int, prefixes: Sequence[str] | None) -> list[Rule]:
+    """In the order of their prefixes, after the prefix `after`; of `prefixes` alone, if there are any."""
+    query = select(*_COLUMNS).where(_OF, pull_through_cache_rules.c.ecr_repository_prefix > after)
+    if prefixes:
+        named = func.json_each(orjson.dumps(list(prefixes)).decode()).table_valued("value")
+        query = query.where(pull_through_cache_rules.c.ecr_repository_prefix.in_(select(named.c.value)))
+    ordered = query.order_by(pull_through_cache_rules.c.ecr_repository_prefix).limit(limit)
+    return [Rule._make(row) for row in call.connection.execute(ordered, registry._asdict())]
+
+
+# --- when upstreams were asked ----------------------------------------------------------------------------------------
+
+
+def last_check(call: Call, repository_id: int, asked: str) -> tuple[int, bool] | None:
+    """(when, whether the upstream answered), None when it was never asked. `asked`: see the table."""
+    row = _CHECKED.first(call.connection, repository_id=repository_id, asked=asked)
+    return (row[0], bool(row[1])) if row else None
+
+
+def note_check(call: Call, repository_id: int, asked: str, *, has_answered: bool) -> None:
+    """Inside a write transaction. The time is that of now, not of the call: a fetch may have taken long."""
+    values = {"checked_at": call.runtime.clock.now(), "has_answered": has_answered}
+    statement = upsert(upstream_checks).values(repository_id=repository_id, asked=asked, **values)
+    call.connection.execute(statement.on_conflict_do_update(index_elements=["repository_id", "asked"], set_=values))
