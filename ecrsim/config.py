@@ -114,7 +114,8 @@ class Config:
     lifecycle_interval: int = _knob(24 * 3600, "seconds between two runs of a lifecycle policy", flag=False)
     preview_delay: int = _knob(0, "seconds that a lifecycle policy preview takes; in ECR some", flag=False)
     restore_delay: int = _knob(5, "seconds that restoring an archived image takes; in ECR up to 20 minutes", flag=False)
-    aws_delays: bool = _knob(False, "let previews and restores take as long as ECR was seen to take")
+    replication_delay: int = _knob(1, "seconds that a copy of an image takes; in ECR up to 30 minutes", flag=False)
+    aws_delays: bool = _knob(False, "let previews, restores and copies take as long as ECR was seen to take")
     targets: str = _knob("", "file of event targets and rules (TOML or JSON), known from the start")
     target_dir: str = _knob("", "directory that files of targets are in (default: the data directory)", flag=False)
     allow_link_local: bool = _knob(

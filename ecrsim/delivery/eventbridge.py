@@ -17,6 +17,7 @@ REFERRER_ACTION = "ECR Referrer Action"
 API_CALL = "AWS API Call via CloudTrail"
 LAYER_DAMAGED = "ecrsim Layer Damaged"
 CACHE_ACTION = "ECR Pull Through Cache Action"
+REPLICATION_ACTION = "ECR Replication Action"
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
 
 Detail = dict[str, Any]
@@ -99,6 +100,22 @@ def _cache_action(event: Fact) -> tuple[str, str, Detail]:
     return CACHE_ACTION, _source(event), {name: value for name, value in detail.items() if value is not None}
 
 
+def _replication(event: Fact) -> tuple[str, str, Detail]:
+    """A copy that arrived, or did not; `failure-code` of the latter is inferred."""
+    facts = event.facts
+    detail = {
+        "result": "FAILED" if facts["failure_code"] else "SUCCESS",
+        "repository-name": event.repository_name,
+        "image-digest": facts["image_digest"],
+        "source-account": facts["source_account"],
+        "action-type": "REPLICATE",
+        "source-region": facts["source_region"],
+        "image-tag": facts["image_tag"],
+        "failure-code": facts["failure_code"],
+    }
+    return REPLICATION_ACTION, _source(event), {name: value for name, value in detail.items() if value is not None}
+
+
 def _api_call(event: Fact) -> tuple[str, str, Detail]:
     return API_CALL, _source(event), cloudtrail.record(event)
 
@@ -123,13 +140,14 @@ _SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
     "ImageArchived": _storage_class("ARCHIVE"),
     "ImageRestored": _storage_class("STANDARD"),
     "CacheSynced": _cache_action,
+    "ImageReplicated": _replication,
     "ApiCalled": _api_call,
     "LifecyclePolicyExecuted": _service_event,
     "LifecyclePolicyPreviewed": _service_event,
     "LayerDamaged": _layer_damaged,
 }
 #: Types whose events name the repository as their resource (documented).
-_NAMES = frozenset({"CacheSynced"})
+_NAMES = frozenset({"CacheSynced", "ImageReplicated"})
 
 
 def _source(event: Fact) -> str:

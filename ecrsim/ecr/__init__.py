@@ -15,6 +15,7 @@ CAPABILITIES = [
     "lifecycle",
     "templates",
     "pullthrough",
+    "replication",
     "scanning",
 ]
 #: The modules in which a capability declares itself; it has those that it needs.

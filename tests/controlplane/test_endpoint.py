@@ -33,7 +33,7 @@ class TestAnswer:
             (400, {"authorization": None}),
             (400, {"body": b"{"}),
             (413, {"body": b" " * (33 * 1024 * 1024)}),
-            (501, {"x_amz_target": f"{TARGET}.PutReplicationConfiguration"}),
+            (501, {"x_amz_target": f"{TARGET}.PutSigningConfiguration"}),
         ],
     )
     def test_every_answer_has_a_request_id_of_its_own(self, sim, status, options):
@@ -233,7 +233,7 @@ class TestNotBuilt:
         assert 0 < counts["ecr"] < 62
 
     def test_the_signature_is_looked_at_first(self, sim):
-        answer = post(sim, "PutReplicationConfiguration", authorization=None)
+        answer = post(sim, "PutSigningConfiguration", authorization=None)
         assert refusal_of(answer) == recorded("MissingAuthenticationTokenException", "Missing Authentication Token")
 
 

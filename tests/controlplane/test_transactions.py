@@ -38,6 +38,7 @@ REGISTRY_STATEMENT = (
 #: Each "read", with a body that it answers.
 BODIES = {
     "BatchGetImage": {**APP, "imageIds": [{"imageTag": "v1"}, {"imageDigest": IMAGE.digest}]},
+    "DescribeImageReplicationStatus": {**APP, "imageId": {"imageTag": "v1"}},
     "DescribeImages": APP,
     "DescribeRegistry": {},
     "DescribeRepositories": {},
@@ -67,6 +68,9 @@ def filled(sim, ecr):
     ecr.start_lifecycle_policy_preview(repositoryName="app")
     ecr.set_repository_policy(repositoryName="app", policyText=STATEMENT)
     ecr.put_registry_policy(policyText=REGISTRY_STATEMENT)
+    rules = [{"destinations": [{"region": "eu-west-1", "registryId": ACCOUNT}]}]
+    ecr.put_replication_configuration(replicationConfiguration={"rules": rules})
+    put(ecr, "app", IMAGE, "v2")
     ecr.create_repository_creation_template(prefix="team", appliedFor=["REPLICATION"])
     for name in ("token", "download"):
         sim.runtime.secret(name)

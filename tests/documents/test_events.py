@@ -60,6 +60,10 @@ def play(sim):
         push(ecr, "app", build_image(b"layer", config=b"{}", annotations={"number": str(number)}), f"v{number}")
     ecr.start_lifecycle_policy_preview(repositoryName="app")
     sim.advance(days=1)
+    rules = [{"destinations": [{"region": "eu-west-1", "registryId": sim.runtime.config.account}]}]
+    ecr.put_replication_configuration(replicationConfiguration={"rules": rules})
+    push(ecr, "app", build_image(b"layer", config=b"{}", annotations={"number": "4"}), "v4")
+    sim.advance(seconds=1)
     found = sim.events()
     return [
         next(event for event in found if is_wanted(event))
@@ -70,6 +74,7 @@ def play(sim):
             lambda event: event["detail-type"] == "ECR Referrer Action",
             lambda event: event["detail"].get("eventName") == "CreateRepository",
             lambda event: event["detail"].get("eventName") == "PolicyExecutionEvent",
+            lambda event: event["detail-type"] == "ECR Replication Action",
         )
     ]
 
@@ -90,7 +95,7 @@ def test_the_samples_are_what_ecrsim_writes(sim):
 
 
 def test_a_dry_run_has_the_shape_of_a_run(sim):
-    *_, ran = play(sim)
+    *_, ran, _ = play(sim)
     [preview] = [event for event in sim.events() if event["detail"].get("eventName") == "DryRunEvent"]
     assert "DryRunEvent" in PAGE
     for part in (ran, ran["detail"], ran["detail"]["serviceEventDetails"]):

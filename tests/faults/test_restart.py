@@ -34,6 +34,7 @@ from tests.principals import document, know, user
 from tests.pushing import digest_of
 
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"a layer"
+FILTER = {"filter": "copied", "filterType": "PREFIX_MATCH"}
 EXCLUDED = f"arn:aws:iam::{ACCOUNT}:role/scanner"
 
 
@@ -53,6 +54,9 @@ def fill(sim: Ecrsim) -> None:
     client.put_account_setting(name="BLOB_MOUNTING", value="ENABLED")
     client.register_pull_time_update_exclusion(principalArn=EXCLUDED)
     client.create_repository_creation_template(prefix="team", appliedFor=["REPLICATION"])
+    rules = [{"destinations": [{"region": "eu-west-1", "registryId": ACCOUNT}], "repositoryFilters": [FILTER]}]
+    client.put_replication_configuration(replicationConfiguration={"rules": rules})
+    sim.push("copied/app", "v1")
     upload_id = client.initiate_layer_upload(repositoryName="app")["uploadId"]
     registry.append("app", upload_id, 0, b"begun")
     registry.pull("app", "t0")

@@ -20,6 +20,7 @@ from ecrsim.core.runtime import Call, Caller
 from ecrsim.ecr.access import audit, directory
 from ecrsim.ecr.access.documents import Document, Kind, parse, read
 from ecrsim.ecr.access.explanation import explain
+from ecrsim.ecr.access.managed import service_role_of
 from ecrsim.ecr.access.policy import (
     Decision,
     Policies,
@@ -193,6 +194,10 @@ def identity_of(call: Call, known: Memory, caller: Caller) -> Identity:
 def _identity(call: Call, caller: Caller) -> Identity:
     if caller.principal == root_arn(caller.account, caller.region):
         return Identity(Principal(caller.principal, caller.account), None, None, None, {}, "root")
+    service_role = None if caller.access_key else service_role_of(caller.principal)
+    if service_role is not None:
+        who = Principal(caller.principal, caller.account, service_role.role_arn)
+        return Identity(who, (service_role.document,), None, None, {}, "")
     session = directory.find_key(call.connection, caller.access_key) if caller.access_key else None
     owner = session.owner if session is not None else caller.principal
     if session is not None and owner == root_arn(caller.account, caller.region):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecrsim.ecr.access.documents import Document, Kind, read
 
@@ -76,6 +76,47 @@ POLICIES: Mapping[str, Mapping[str, Any]] = {
 }
 
 _ARN = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(.+)")
+
+#: Roles that are a service's own: by name, the service and what the role may do (documented). Nobody else can take one.
+_SERVICE_LINKED: Mapping[str, tuple[str, Sequence[str]]] = {
+    "AWSServiceRoleForECRReplication": (
+        "replication.ecr.amazonaws.com",
+        # The last is for templates with tags, which the destination's registry has to allow as well (documented there).
+        ("ecr:CreateRepository", "ecr:ReplicateImage", "ecr:TagResource"),
+    ),
+}
+
+
+class ServiceRole(NamedTuple):
+    """A service-linked role of an account. `session_arn` is who calls."""
+
+    role_arn: str
+    session_arn: str
+    document: Document
+
+
+@cache
+def service_role(partition: str, account: str, name: str) -> ServiceRole:
+    """KeyError for a role that no service has."""
+    service, actions = _SERVICE_LINKED[name]
+    return ServiceRole(
+        f"arn:{partition}:iam::{account}:role/aws-service-role/{service}/{name}",
+        f"arn:{partition}:sts::{account}:assumed-role/{name}/ecr",  # the session's name is inferred
+        read({"Version": "2012-10-17", "Statement": [_allow(*actions)]}, Kind.IDENTITY, name),
+    )
+
+
+_SERVICE_SESSION = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):sts::(?P<account>[0-9]{12}):assumed-role/(?P<name>[^/]+)/ecr"
+)
+
+
+def service_role_of(session_arn: str) -> ServiceRole | None:
+    """The service-linked role that this session is of; None when it is of none."""
+    match = _SERVICE_SESSION.fullmatch(session_arn)
+    if match is None or match["name"] not in _SERVICE_LINKED:
+        return None
+    return service_role(match["partition"], match["account"], match["name"])
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import orjson
 
 from ecrsim.core.arn import Registry
+from ecrsim.core.errors import ServiceError
 from ecrsim.core.events import emit
 from ecrsim.core.runtime import Call
 
@@ -26,10 +27,12 @@ def called(
     response: bytes,
     user_agent: str | None,
     plane: str | None = None,
+    error: ServiceError | None = None,
 ) -> None:
     """`request` and `response` are the JSON of the wire; the response of a call on the registry plane too.
 
-    `plane`: the caller's, if none is given; "registry" for what ECR calls itself on a caller's behalf.
+    `plane`: the caller's, if none is given; "registry" for what ECR calls itself on a caller's behalf. `error`: what
+    the call was answered with, of those that nobody hears of otherwise.
     """
     if not call.runtime.config.events_limit:
         return
@@ -38,8 +41,8 @@ def called(
         {
             "event_source": registry.event_source,
             "event_name": operation,
-            "error_code": None,
-            "error_message": None,
+            "error_code": error.code if error else None,
+            "error_message": error.message if error else None,
             "read_only": False,
             "resources": [registry.arn(repository_name)] if repository_name else [],
         }

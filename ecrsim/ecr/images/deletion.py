@@ -55,15 +55,17 @@ def delete_by_id(
     return Deletion(tuple(tags), is_gone=True)
 
 
-def delete_tag(call: Call, repository: Repository, image: Image, image_tag: str) -> None:
+def delete_tag(
+    call: Call, repository: Repository, image: Image, image_tag: str, origin: events.Origin = "push"
+) -> None:
     """A tag that somebody wants gone. One that moves to another image is no deletion (`untag`)."""
-    record(call, events.TagDeleted(repository, image.id, events.describe(call, image.id), image_tag))
+    record(call, events.TagDeleted(repository, image.id, events.describe(call, image.id), image_tag, origin))
     untag(call, repository, image_tag)
 
 
-def delete_image(call: Call, repository: Repository, image: Image) -> None:
+def delete_image(call: Call, repository: Repository, image: Image, origin: events.Origin = "push") -> None:
     """The image, its manifest and tags. Its layers are kept for a grace period that begins now."""
     tags = tuple(tags_of(call, image))
-    record(call, events.ImageDeleted(repository, image.id, events.describe(call, image.id), tags))
+    record(call, events.ImageDeleted(repository, image.id, events.describe(call, image.id), tags, origin))
     _SPARE_LAYERS.run(call.connection, repository_id=repository.id, image_id=image.id, now=call.now)
     _DELETE.run(call.connection, image_id=image.id)

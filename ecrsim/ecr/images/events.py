@@ -14,7 +14,7 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.repositories.tables import Repository
 
-#: How an image came into its repository: what replicates, caches or signs must not react to its own pushes.
+#: Who made a change: what replicates, caches or signs must not react to its own. "push" is everybody else.
 Origin = Literal["push", "replication", "pull-through", "signing"]
 
 
@@ -41,17 +41,27 @@ class ImagePushed(NamedTuple):
     origin: Origin = "push"
 
     def rows(self) -> Iterable[NewEvent]:
-        """One event for each tag that was set; one without a tag for an image that was pushed without any."""
+        """One event for each tag that was set; one without a tag for an image that was pushed without any.
+
+        A copy that arrives has an event of its own and is no push (inferred).
+        """
+        if self.origin == "replication":
+            return ()
         return _by_tag(self.repository, "ImagePushed", self.description, self.tags)
 
 
 class ImageDeleted(NamedTuple):
-    """An image goes with all its tags. Told while its rows are still there."""
+    """An image goes with all its tags. Told while its rows are still there.
+
+    `with_repository`: it goes because its repository does.
+    """
 
     repository: Repository
     image_id: int
     description: Description
     tags: tuple[str, ...]
+    origin: Origin = "push"
+    with_repository: bool = False
 
     def rows(self) -> Iterable[NewEvent]:
         """One event for each tag that is taken away; one without a tag for an untagged image."""
@@ -65,6 +75,7 @@ class TagDeleted(NamedTuple):
     image_id: int
     description: Description
     image_tag: str
+    origin: Origin = "push"
 
     def rows(self) -> Iterable[NewEvent]:
         return _by_tag(self.repository, "ImageDeleted", self.description, (self.image_tag,))
@@ -88,6 +99,7 @@ class ImageRestored(NamedTuple):
     image_id: int
     description: Description
     last_activated_at: int
+    origin: Origin = "push"
 
     def rows(self) -> Iterable[NewEvent]:
         yield _row(self.repository, "ImageRestored", self.description, last_activated_at=self.last_activated_at)
@@ -130,7 +142,7 @@ def all_deleted(call: Call, repository: Repository) -> Iterator[ImageDeleted]:
     for image_id, of_image in groupby(rows, key=lambda row: row[0]):
         found = list(of_image)
         tags = tuple(row[1] for row in found if row[1] is not None)
-        yield ImageDeleted(repository, image_id, _description(*found[0][2:]), tags)
+        yield ImageDeleted(repository, image_id, _description(*found[0][2:]), tags, with_repository=True)
 
 
 def _description(image_digest: str, media_type: str, artifact: str | None, subject: str | None) -> Description:

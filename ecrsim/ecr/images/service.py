@@ -231,7 +231,7 @@ def put_image(
     else:
         image_id, is_tagged = image.id, image.is_tagged
         if is_restored:
-            activate(call, repository, image_id)
+            activate(call, repository, image_id, origin)
     changed = [tag for tag, move in moves.items() if move is not rules.TagMove.SAME]
     quotas.check_tags(call, repository, image_id, changed)
     for tag in changed:
@@ -348,11 +348,11 @@ def _insert(
     return image_id
 
 
-def activate(call: Call, repository: Repository, image_id: int) -> None:
+def activate(call: Call, repository: Repository, image_id: int, origin: events.Origin = "push") -> None:
     """From now on the image can be pulled again; its rules count its age from here (documented)."""
     _RESTORE.run(call.connection, image_id=image_id, now=call.now)
     cancel(call, COMPLETE_RESTORE, str(image_id))
-    record(call, events.ImageRestored(repository, image_id, events.describe(call, image_id), call.now))
+    record(call, events.ImageRestored(repository, image_id, events.describe(call, image_id), call.now, origin))
 
 
 def untag(call: Call, repository: Repository, image_tag: str) -> None:
