@@ -40,6 +40,7 @@ BODIES = {
     "BatchGetImage": {**APP, "imageIds": [{"imageTag": "v1"}, {"imageDigest": IMAGE.digest}]},
     "DescribeImageReplicationStatus": {**APP, "imageId": {"imageTag": "v1"}},
     "DescribeImages": APP,
+    "DescribePullThroughCacheRules": {},
     "DescribeRegistry": {},
     "DescribeRepositories": {},
     "DescribeRepositoryCreationTemplates": {},
