@@ -13,6 +13,7 @@ from ecrsim.admin.guard import HEALTH, guard, hidden, refusal
 from ecrsim.admin.lifecycle import lifecycle_routes
 from ecrsim.admin.page import pages_for_a_browser
 from ecrsim.admin.time import time_routes
+from ecrsim.admin.upstreams import upstream_routes
 from ecrsim.contract.operations import missing
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.household import reset
@@ -66,6 +67,6 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
     def fail(error: ServiceError) -> Response:
         return refusal(error.status, error.message)
 
-    routes = (access_routes, delivery_routes, event_routes, lifecycle_routes, time_routes)
+    routes = (access_routes, delivery_routes, event_routes, lifecycle_routes, time_routes, upstream_routes)
     browser = pages_for_a_browser(runtime, lambda: hidden(runtime.config))
     return [pages, *(each(runtime) for each in routes), browser]

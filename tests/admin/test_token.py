@@ -22,6 +22,7 @@ WITHIN = [
     ("GET", "/_ecrsim/events", None),
     ("GET", "/_ecrsim/audit", None),
     ("GET", "/_ecrsim/targets", None),
+    ("GET", "/_ecrsim/upstreams", None),
     ("POST", "/_ecrsim/targets/settle", {}),
     ("POST", "/_ecrsim/explain",
      {"principal": "arn:aws:iam::000000000000:root", "action": "ecr:ListImages", "resource": "*"}),
@@ -30,6 +31,7 @@ WITHIN = [
 BEYOND = [
     ("PUT", "/_ecrsim/targets", {"targets": [{"name": "log", "type": "file", "path": "events.jsonl"}]}),
     ("PUT", "/_ecrsim/principals", {"users": []}),
+    ("PUT", "/_ecrsim/upstreams", {"quay.io": "http://127.0.0.1:1"}),
 ]
 PROXIED = {"X-Forwarded-For": "127.0.0.1"}
 

@@ -81,6 +81,9 @@ class Addresses:
         self._origins = {origin_of(url) for url in self._entries.values()}
         self._network = network
 
+    def has_entry(self, name: str) -> bool:
+        return name.lower() in self._entries
+
     def base(self, name: str) -> str:
         """The URL under which `/v2/` of the upstream is: its entry, or its own name. UpstreamNotAllowed."""
         found = self._entries.get(name.lower())

@@ -23,6 +23,7 @@ from ecrsim.ecr.images import service as images
 from ecrsim.ecr.layers import service as layers
 from ecrsim.ecr.pullthrough import service
 from ecrsim.ecr.pullthrough.events import CacheSynced
+from ecrsim.ecr.pullthrough.inside import InsideEcr
 from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
@@ -39,7 +40,13 @@ class Importer:
     """Brings images of one repository of the cache, for one caller, on whose behalf ECR acts."""
 
     def __init__(
-        self, runtime: Runtime, caller: Caller, registry: Registry, rule: Rule, name: str, upstream: UpstreamRegistry
+        self,
+        runtime: Runtime,
+        caller: Caller,
+        registry: Registry,
+        rule: Rule,
+        name: str,
+        upstream: UpstreamRegistry | InsideEcr,
     ) -> None:
         self._runtime, self._caller = runtime, caller
         self._registry, self._rule, self._name = registry, rule, name
@@ -116,9 +123,12 @@ class Importer:
                 repository = self._repository(call)
                 if layers.promise_layer(call, repository, digest) is not None:
                     return
+                if isinstance(self._upstream, InsideEcr):
+                    self._upstream.share(call, repository, self._upstream_name, digest)
+                    return
                 upload_id = layers.initiate_upload(call, repository)
             try:
-                self._receive(upload_id, digest, size)
+                self._receive(self._upstream, upload_id, digest, size)
                 # The bytes are right already; this tells the store so, at no cost for sha256.
                 self._runtime.blobs.digest_upload(upload_id, digest.partition(":")[0])
                 layers.complete_upload(call, repository, upload_id, digest, size)
@@ -126,10 +136,10 @@ class Importer:
                 layers.discard_upload(call, upload_id)
                 raise
 
-    def _receive(self, upload_id: str, digest: str, size: int) -> None:
+    def _receive(self, upstream: UpstreamRegistry, upload_id: str, digest: str, size: int) -> None:
         limit = self._runtime.config.quota_layer_size
         with self._runtime.blobs.receive(upload_id, 0, limit) as sink:
-            for piece in self._upstream.blob(self._upstream_name, digest, size, limit):
+            for piece in upstream.blob(self._upstream_name, digest, size, limit):
                 sink.write(piece)
             sink.close()
 

@@ -31,3 +31,8 @@ upstream_checks = Table(
     Column("checked_at", BigInteger, nullable=False),
     Column("has_answered", Boolean, nullable=False),
 )
+
+# Where upstreams are, as `PUT /_ecrsim/upstreams` said last; entries of the settings have no row.
+upstream_entries = Table(
+    "upstream_entries", metadata, Column("name", Text, primary_key=True), Column("url", Text, nullable=False)
+)
