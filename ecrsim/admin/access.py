@@ -74,7 +74,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
         with runtime.database.read() as connection:
             rows = audit.page(connection, number("after", 0), number("since", 0), limit)
         records = [_record(row) for row in rows]
-        return json_answer({"records": records, "next": rows[-1]["id"] if rows else number("after", 0)})
+        return json_answer({"records": records, "next": rows[-1].id if rows else number("after", 0)})
 
     @routes.get("/policy/minimal")
     def minimal() -> Response:
@@ -129,19 +129,19 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _record(row: Mapping[str, Any]) -> dict[str, Any]:
+def _record(row: audit.Entry) -> dict[str, Any]:
     return {
-        "number": row["id"],
-        "time": iso(row["at"]),
-        "plane": row["plane"],
-        "principal": row["principal"],
-        "account": row["account"],
-        "region": row["region"],
-        "action": row["action"],
-        "resource": row["resource"],
-        "decision": "allowed" if row["is_allowed"] else "denied",
-        "reason": row["reason"],
-        "requestId": row["request_id"],
-        "source": row["source"],
-        "error": row["error"],
+        "number": row.id,
+        "time": iso(row.at),
+        "plane": row.plane,
+        "principal": row.principal,
+        "account": row.account,
+        "region": row.region,
+        "action": row.action,
+        "resource": row.resource,
+        "decision": "allowed" if row.is_allowed else "denied",
+        "reason": row.reason,
+        "requestId": row.request_id,
+        "source": row.source,
+        "error": row.error,
     }

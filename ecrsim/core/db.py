@@ -18,33 +18,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-import orjson
 from sqlalchemy import (
     Column,
     Connection,
-    Executable,
-    MetaData,
     String,
     Table,
     Text,
-    bindparam,
     create_engine,
     event,
     insert,
     select,
 )
-from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
-from sqlalchemy.types import TypeDecorator
 
 from ecrsim.blobs import private
+from ecrsim.core.columns import metadata
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.locks import Hold, hold
 from ecrsim.core.migrations import MIGRATIONS, SCHEMA_VERSION
 from ecrsim.core.sealing import KeyMismatch, Seal
-
-metadata = MetaData()
 
 #: What SQLite says when it is not the statement's fault.
 _UNAVAILABLE = (
@@ -74,72 +67,8 @@ class SchemaMismatch(Exception):
     """The database cannot be read: of another version, of another program, or sealed with a key that is not here."""
 
 
-class Json(TypeDecorator[Any]):
-    """A value kept as JSON text."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else orjson.dumps(value).decode()
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else orjson.loads(value)
-
-
-class Prepared:
-    """A Core statement that is compiled once and runs on the driver's own cursor.
-
-    For the few reads that carry the load (a manifest by tag, a page of images): Core's execution costs ten times the
-    query. Rows are the driver's tuples, so `Json` columns arrive as text.
-    """
-
-    def __init__(self, statement: Executable) -> None:
-        self._statement = statement
-        self._compiled: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {}
-
-    def _compile(self, dialect: Dialect) -> tuple[str, tuple[tuple[str, Any], ...]]:
-        compiled = cast(Any, self._statement).compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        # Values that stand in the statement itself are parameters too, with that value.
-        entry = str(compiled), tuple((name, compiled.params[name]) for name in compiled.positiontup or ())
-        self._compiled[dialect.name] = entry
-        return entry
-
-    def _run(self, connection: Connection, parameters: dict[str, Any]) -> Any:
-        dialect = connection.dialect
-        sql, order = self._compiled.get(dialect.name) or self._compile(dialect)
-        cursor = cast(Any, connection.connection.dbapi_connection).cursor()
-        cursor.execute(sql, [parameters.get(name, value) for name, value in order])
-        return cursor
-
-    def run(self, connection: Connection, **parameters: Any) -> Any:
-        """The driver's cursor, for `lastrowid` and `rowcount` of a writing statement."""
-        return self._run(connection, parameters)
-
-    def many(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
-        """Run once for each row, whose values stand in the order of the statement's parameters."""
-        dialect = connection.dialect
-        sql, _ = self._compiled.get(dialect.name) or self._compile(dialect)
-        cast("Any", connection.connection.dbapi_connection).executemany(sql, rows)
-
-    def all(self, connection: Connection, **parameters: Any) -> list[Any]:
-        return cast("list[Any]", self._run(connection, parameters).fetchall())
-
-    def first(self, connection: Connection, **parameters: Any) -> Any:
-        cursor = self._run(connection, parameters)
-        row = cursor.fetchone()
-        cursor.close()
-        return row
-
-
-def prepared_insert(table: Table, *columns: str) -> Prepared:
-    """An insert of one row that names these columns."""
-    return Prepared(insert(table).values({name: bindparam(name, type_=_plain(table, name)) for name in columns}))
-
-
-def _plain(table: Table, name: str) -> Any:
-    kind = table.c[name].type
-    return Text() if isinstance(kind, Json) else kind
+class RowConflict(Exception):
+    """A row cannot be: another one has its key, or what it refers to is gone."""
 
 
 class Database:
@@ -342,6 +271,8 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except IntegrityError as error:
+            raise RowConflict(str(error.orig)) from error
         except DBAPIError as error:
             if "file is not a database" in str(error.orig):
                 raise SchemaMismatch("the file is not a database") from error

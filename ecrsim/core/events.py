@@ -13,8 +13,9 @@ import orjson
 from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, Text, bindparam, delete, func, select
 
 from ecrsim.core.arn import Registry
-from ecrsim.core.db import Json, Prepared, metadata, prepared_insert
+from ecrsim.core.columns import Json, metadata
 from ecrsim.core.ids import new_uuid
+from ecrsim.core.query import Addition, Query
 from ecrsim.core.runtime import Call
 
 events = Table(
@@ -64,12 +65,13 @@ class NewEvent(NamedTuple):
 
 
 _COLUMNS = tuple(column.name for column in events.columns)
-_INSERT = prepared_insert(events, *_COLUMNS[1:])
-_PAGE = Prepared(
-    select(events).where(events.c.sequence > bindparam("after")).order_by(events.c.sequence).limit(bindparam("limit"))
+_INSERT = Addition(events, *_COLUMNS[1:], as_text=("facts", "trail"))
+_PAGE = Query(
+    select(events).where(events.c.sequence > bindparam("after")).order_by(events.c.sequence).limit(bindparam("limit")),
+    Event,
 )
-_NEWEST = Prepared(select(func.max(events.c.sequence)))
-_OLDEST = Prepared(select(func.min(events.c.sequence)))
+_NEWEST = Query(select(func.max(events.c.sequence)), int)
+_OLDEST = Query(select(func.min(events.c.sequence)), int)
 
 
 def emit(
@@ -120,20 +122,17 @@ def append(call: Call, events: Iterable[NewEvent]) -> None:
 
 def page(connection: Connection, after: int, limit: int) -> list[Event]:
     """Events after the sequence number `after`, oldest first."""
-    return [
-        Event._make((*row[:7], orjson.loads(row[7]), None if row[8] is None else orjson.loads(row[8]), row[9]))
-        for row in _PAGE.all(connection, after=after, limit=limit)
-    ]
+    return _PAGE.all(connection, after=after, limit=limit)
 
 
 def newest(connection: Connection) -> int:
     """The highest sequence number; 0 when there is no event."""
-    return int(_NEWEST.first(connection)[0] or 0)
+    return _NEWEST.first(connection) or 0
 
 
 def oldest(connection: Connection) -> int:
     """The lowest sequence number; 0 when there is no event."""
-    return int(_OLDEST.first(connection)[0] or 0)
+    return _OLDEST.first(connection) or 0
 
 
 def prune(connection: Connection, limit: int, undelivered: int | None = None, most: int | None = None) -> int:

@@ -12,12 +12,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Index,
     Integer,
     String,
     Table,
@@ -32,8 +30,9 @@ from sqlalchemy import (
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.clock import HOUR, MINUTE, SECOND
-from ecrsim.core.db import Json, Prepared, metadata, prepared_insert
+from ecrsim.core.columns import Json, metadata, partial_index
 from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.query import Addition, Change, Query
 from ecrsim.core.runtime import Call, Runtime, root_caller
 
 log = logging.getLogger("ecrsim.jobs")
@@ -65,8 +64,8 @@ jobs = Table(
 )
 #: Written out, since SQLite uses an index of some rows only where it sees that a statement asks for these.
 _IS_PENDING = jobs.c.state == literal_column("'PENDING'")
-Index("jobs_by_time", jobs.c.run_at, jobs.c.id, sqlite_where=_IS_PENDING)
-Index("jobs_by_key", jobs.c.kind, jobs.c.key, unique=True, sqlite_where=_IS_PENDING)
+partial_index("jobs_by_time", jobs.c.run_at, jobs.c.id, where=_IS_PENDING)
+partial_index("jobs_by_key", jobs.c.kind, jobs.c.key, unique=True, where=_IS_PENDING)
 
 
 class Job(NamedTuple):
@@ -102,17 +101,17 @@ class Kind(NamedTuple):
 
 _KINDS: dict[str, Kind] = {}
 _COUNTS = select(jobs.c.state, func.count().label("number")).group_by(jobs.c.state)
-_NEXT = Prepared(
-    select(jobs).where(_IS_PENDING, jobs.c.run_at <= bindparam("until")).order_by(jobs.c.run_at, jobs.c.id).limit(1)
+_NEXT = Query(
+    select(jobs).where(_IS_PENDING, jobs.c.run_at <= bindparam("until")).order_by(jobs.c.run_at, jobs.c.id).limit(1),
+    Job,
 )
-#: Prepared: a year of daily runs is thousands of them, one after the other.
-_INSERT = prepared_insert(
+_INSERT = Addition(
     jobs,
     *("run_at", "due_at", "kind", "key", "registry_id", "region", "registry_kind", "payload", "attempts", "state"),
 )
-_CANCEL = Prepared(delete(jobs).where(jobs.c.kind == bindparam("kind"), jobs.c.key == bindparam("key"), _IS_PENDING))
-_WAITS = Prepared(select(jobs.c.id).where(jobs.c.id == bindparam("number"), _IS_PENDING))
-_FINISH = Prepared(
+_CANCEL = Change(delete(jobs).where(jobs.c.kind == bindparam("kind"), jobs.c.key == bindparam("key"), _IS_PENDING))
+_WAITS = Query(select(jobs.c.id).where(jobs.c.id == bindparam("number"), _IS_PENDING), int)
+_FINISH = Change(
     update(jobs)
     .where(jobs.c.id == bindparam("number"), _IS_PENDING)
     .values(state="DONE", error=None, ran_at=bindparam("now"))
@@ -142,8 +141,7 @@ def enqueue(
     cancel(call, kind, key)
     values = {"run_at": run_at, "due_at": run_at, "attempts": 0, "state": "PENDING"}
     place = {"registry_id": registry.account, "region": registry.region, "registry_kind": registry.kind}
-    text = orjson.dumps(payload or {}).decode()
-    _INSERT.run(call.connection, payload=text, kind=kind, key=key, **values, **place)
+    _INSERT.run(call.connection, payload=payload or {}, kind=kind, key=key, **values, **place)
 
 
 def pending(call: Call, kind: str, key: str) -> int | None:
@@ -177,7 +175,7 @@ def finish(call: Call, job: Job) -> bool:
     if job.id % 100 == 0:
         oldest = select(jobs.c.id).where(jobs.c.state == "DONE").order_by(jobs.c.id.desc()).offset(KEPT)
         call.connection.execute(delete(jobs).where(jobs.c.id.in_(oldest)))
-    return bool(changed.rowcount > 0)
+    return changed > 0
 
 
 def page(connection: Connection, after: int, limit: int, state: str | None = None) -> list[Job]:
@@ -202,8 +200,7 @@ class Ran(NamedTuple):
 def next_due(runtime: Runtime, until: int) -> Job | None:
     """The first job that is due by then."""
     with runtime.database.read() as connection:
-        row = _NEXT.first(connection, until=until)
-    return Job._make((*row[:6], orjson.loads(row[6]), *row[7:])) if row else None
+        return _NEXT.first(connection, until=until)
 
 
 def run_due(runtime: Runtime, *, wait: bool = True) -> list[Ran]:

@@ -22,7 +22,8 @@ from ecrsim.core.admintoken import made_token
 from ecrsim.core.arn import Registry, root_arn
 from ecrsim.core.batch import BatchingWriter
 from ecrsim.core.clock import SECOND, Clock
-from ecrsim.core.db import Database, metadata, properties
+from ecrsim.core.columns import metadata
+from ecrsim.core.db import Database, properties
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
 from ecrsim.core.sealing import NAME as SEAL_FILE

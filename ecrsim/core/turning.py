@@ -9,12 +9,13 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, select
 
 from ecrsim.core.clock import END_OF_TIME, REAL, Clock, Setting, parse_iso
-from ecrsim.core.db import Database, Prepared, prepared_insert, properties
+from ecrsim.core.db import Database, properties
+from ecrsim.core.query import Addition, Change
 
 _CLOCK = "clock"
 _STARTED = "clock:started"
-_FORGET = Prepared(delete(properties).where(properties.c.name == bindparam("name")))
-_INSERT = prepared_insert(properties, "name", "value")
+_FORGET = Change(delete(properties).where(properties.c.name == bindparam("name")))
+_INSERT = Addition(properties, "name", "value")
 _AT = re.compile(r"frozen@(.+)")
 
 

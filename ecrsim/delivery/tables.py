@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text
 
-from ecrsim.core.db import Json, metadata
+from ecrsim.core.columns import Json, metadata
 
 targets = Table(
     "targets",

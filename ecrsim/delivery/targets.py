@@ -18,9 +18,10 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from ecrsim.core import ids, neighbours
 from ecrsim.core.addresses import is_forbidden
 from ecrsim.core.clock import iso
-from ecrsim.core.db import Prepared, properties
+from ecrsim.core.db import properties
 from ecrsim.core.documents import obey_once
 from ecrsim.core.events import events, newest
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.sealing import seal_of
 from ecrsim.delivery import pattern as event_pattern
@@ -246,13 +247,12 @@ def _set_property(connection: Connection, name: str, value: str) -> None:
 
 # --- looking ----------------------------------------------------------------------------------------------------------
 
-_GENERATION_IS = Prepared(select(properties.c.value).where(properties.c.name == _GENERATION))
+_GENERATION_IS = Query(select(properties.c.value).where(properties.c.name == _GENERATION), str)
 
 
 def generation(connection: Connection) -> str | None:
     """A text that is another one after each change of targets or rules; None before the first."""
-    row = _GENERATION_IS.first(connection)
-    return row[0] if row else None
+    return _GENERATION_IS.first(connection)
 
 
 def known(connection: Connection) -> Document:
@@ -283,7 +283,7 @@ def undelivered(connection: Connection) -> int | None:
     return found
 
 
-_PENDING = Prepared(select(func.count()).select_from(events).where(events.c.sequence > bindparam("after")))
+_PENDING = Query(select(func.count()).select_from(events).where(events.c.sequence > bindparam("after")), int)
 
 
 def state(connection: Connection) -> list[dict[str, Any]]:
@@ -303,7 +303,7 @@ def state(connection: Connection) -> list[dict[str, Any]]:
                 if member not in _SECRETS
             },
             "sequence": row.sequence,
-            "pending": _PENDING.first(connection, after=row.sequence)[0],
+            "pending": _PENDING.one(connection, after=row.sequence),
             "attempts": row.attempts,
             "error": row.error,
             "deliveredAt": None if row.delivered_at is None else iso(row.delivered_at),
@@ -319,7 +319,7 @@ def _shown(member: str, value: str) -> str:
     return value.partition("?")[0] if member in _URLS else value
 
 
-_BEHIND = Prepared(select(deliveries.c.target).where(deliveries.c.sequence < bindparam("sequence")).limit(1))
+_BEHIND = Query(select(deliveries.c.target).where(deliveries.c.sequence < bindparam("sequence")).limit(1), str)
 
 
 def behind(connection: Connection, sequence: int) -> list[dict[str, Any]]:

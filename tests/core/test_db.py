@@ -1,15 +1,15 @@
-"""The database: schema versions, transactions, prepared statements, and faults of the disk."""
+"""The database: schema versions, transactions, and faults of the disk."""
 
 import sqlite3
 import stat
 import threading
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, update
 
 from ecrsim.core import db
-from ecrsim.core.db import Database, Json, Prepared, SchemaMismatch, metadata, prepared_insert, properties
+from ecrsim.core.columns import Json, metadata
+from ecrsim.core.db import Database, RowConflict, SchemaMismatch, properties
 from ecrsim.core.errors import ServiceUnavailableException
 
 things = Table(
@@ -155,8 +155,8 @@ class TestTransactions:
 
         assert names(database) == []
 
-    def test_a_broken_constraint_leaves_nothing_and_is_reported_as_it_is(self, database):
-        with pytest.raises(IntegrityError):
+    def test_a_broken_constraint_leaves_nothing_and_is_a_conflict_of_rows(self, database):
+        with pytest.raises(RowConflict):
             add(database, "a", "b", "a")
 
         assert names(database) == []
@@ -263,45 +263,3 @@ class TestFaults:
         folder.mkdir()
         with pytest.raises(ServiceUnavailableException, match="unable to open database"):
             Database(f"sqlite:///{folder}").open()
-
-
-class TestPrepared:
-    NAMED = Prepared(select(things.c.id, things.c.name).where(things.c.name == bindparam("name")))
-    FROM = Prepared(select(things.c.name).where(things.c.name >= bindparam("first")).order_by(things.c.name).limit(2))
-    ADD = prepared_insert(things, "name", "members")
-
-    def test_rows_are_the_driver_s_tuples(self, database):
-        add(database, "a")
-        with database.read() as connection:
-            assert self.NAMED.first(connection, name="a") == (1, "a")
-            assert self.NAMED.first(connection, name="b") is None
-            assert self.NAMED.all(connection, name="a") == [(1, "a")]
-
-    def test_what_stands_in_the_statement_is_kept(self, database):
-        for name in "abc":
-            add(database, name)
-        with database.read() as connection:
-            assert self.FROM.all(connection, first="b") == [("b",), ("c",)]
-            assert self.FROM.all(connection, first="") == [("a",), ("b",)]
-
-    def test_a_statement_runs_inside_of_the_transaction_around_it(self, database):
-        with database.write() as connection:
-            assert self.ADD.run(connection, name="a", members=None).lastrowid == 1
-            assert self.NAMED.first(connection, name="a") == (1, "a")
-            connection.exec_driver_sql("ROLLBACK")
-            connection.exec_driver_sql("BEGIN")
-        assert names(database) == []
-
-    def test_json_is_given_as_text_and_read_as_text(self, database):
-        with database.write() as connection:
-            self.ADD.run(connection, name="a", members='{"b":[1]}')
-        with database.read() as connection:
-            assert connection.execute(select(things.c.members)).scalar() == {"b": [1]}
-        add(database, "c", members=None)
-        add(database, "d", members={"ä": None})
-        with database.read() as connection:
-            assert connection.execute(select(things.c.members).order_by(things.c.id)).scalars().all() == [
-                {"b": [1]},
-                None,
-                {"ä": None},
-            ]

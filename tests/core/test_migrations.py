@@ -97,7 +97,7 @@ def test_rows_belong_to_the_private_registry(migrated):
         [job] = jobs.page(connection, 0, 10)
         assert (job.id, job.registry, job.payload) == (6, HERE, {"b": 2})
         [row] = audit.page(connection, 0, 0, 10)
-        assert (row["id"], row["kind"], row["reason"]) == (7, "private", "because")
+        assert (row.id, row.kind, row.reason) == (7, "private", "because")
 
 
 def test_what_version_2_lacked_is_made(version_2):

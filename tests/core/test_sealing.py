@@ -11,7 +11,7 @@ import pytest
 
 from ecrsim import Ecrsim
 from ecrsim.cli import main
-from ecrsim.core import db
+from ecrsim.core.columns import Json
 from ecrsim.core.db import SchemaMismatch
 from ecrsim.core.sealing import KeyMismatch, Seal
 from ecrsim.delivery import targets
@@ -97,7 +97,7 @@ def as_version_3(data: Path, sim_secrets: dict[str, str]) -> None:
     with closing(sqlite3.connect(data / "ecrsim.db")) as database:
         database.execute("UPDATE access_keys SET secret = ?", (SECRETS[0],))
         for target in document.targets:
-            text = db.Json().process_bind_param(target.settings, None)  # type: ignore[arg-type]
+            text = Json().process_bind_param(target.settings, None)  # type: ignore[arg-type]
             database.execute("UPDATE targets SET settings = ? WHERE name = ?", (text, target.name))
         database.execute("DELETE FROM properties WHERE name = 'secret:key-id'")
         database.executemany("INSERT INTO properties VALUES (?, ?)", sim_secrets.items())

@@ -42,7 +42,7 @@ def describe_images(call, repository_name, registry_id=None, image_ids=None, nex
     (after,) = page.decode(request, next_token, [0])
     rows = listing.page_of_details(call, repository, "ACTIVE", None, after, limit + 1)
     entries = details.describe(call, repository, rows[:limit])
-    token = page.encode(request, [rows[limit - 1][0]]) if len(rows) > limit else None
+    token = page.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None
     return {"imageDetails": [shown("ImageDetail", entry) for entry in entries], "nextToken": token}
 
 

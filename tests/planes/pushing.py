@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from ecrsim import Ecrsim
 from ecrsim.core import events
-from ecrsim.core.db import metadata
+from ecrsim.core.columns import metadata
 from ecrsim.testing import Response, call_application
 from tests.planes.catalogue import Fixture
 from tests.pushing import digest_of

@@ -8,31 +8,50 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from ecrsim.core.arn import Registry
-from ecrsim.core.db import MustWait, Prepared, prepared_insert
+from ecrsim.core.db import MustWait
 from ecrsim.core.misses import Miss
+from ecrsim.core.query import Addition, Query
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access.tables import audit
 
-COLUMNS = (
-    "id", "at", "plane", "principal", "account", "region", "action", "resource", "is_allowed", "reason",
-    "request_id", "source", "error", "kind",
-)  # fmt: skip
 #: The reason of what everybody may do: no policy needs to name it.
 NEEDS_NOTHING = "allowed to everyone"
 #: Characters of a text of a row; ARNs have fewer.
 _LONGEST = 512
+
+
+class Entry(NamedTuple):
+    """A row of the audit: one decision. `at` in epoch milliseconds, `error` of the call that it was made for."""
+
+    id: int
+    at: int
+    plane: str
+    principal: str
+    account: str
+    region: str
+    action: str
+    resource: str
+    is_allowed: bool
+    reason: str
+    request_id: str
+    source: str
+    error: str | None
+    kind: str
+
+
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:.*/)?([^/]+)")
-_INSERT = prepared_insert(audit, *COLUMNS[1:])
-_PAGE = Prepared(
-    select(*(audit.c[name] for name in COLUMNS))
+_INSERT = Addition(audit, *Entry._fields[1:])
+_PAGE = Query(
+    select(audit)
     .where(audit.c.id > bindparam("after"), audit.c.at >= bindparam("since"))
     .order_by(audit.c.id)
-    .limit(bindparam("limit"))
+    .limit(bindparam("limit")),
+    Entry,
 )
 
 
@@ -88,11 +107,9 @@ def _write(connection: Connection, notes: Mapping[Hashable, Any]) -> None:
     connection.execute(delete(audit).where(audit.c.id <= newest - kept))
 
 
-def page(connection: Connection, after: int, since: int, limit: int) -> list[dict[str, Any]]:
+def page(connection: Connection, after: int, since: int, limit: int) -> list[Entry]:
     """Rows after the number `after` that are not older than `since` (epoch milliseconds), oldest first."""
-    return [
-        dict(zip(COLUMNS, row, strict=True)) for row in _PAGE.all(connection, after=after, since=since, limit=limit)
-    ]
+    return _PAGE.all(connection, after=after, since=since, limit=limit)
 
 
 def done_by(connection: Connection, principal: str, since: int) -> list[tuple[str, str]]:

@@ -14,8 +14,8 @@ from sqlalchemy import select
 from ecrsim.core.arn import Registry, root_arn
 from ecrsim.core.belonging import of_registry
 from ecrsim.core.clock import SECOND, iso
-from ecrsim.core.db import Prepared
 from ecrsim.core.errors import AccessDeniedException
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call, Caller
 from ecrsim.ecr.access import audit, directory
 from ecrsim.ecr.access.documents import Document, Kind, parse, read
@@ -34,16 +34,24 @@ from ecrsim.ecr.access.tables import registry_policies, repository_policies
 from ecrsim.ecr.registries.service import account_setting
 from ecrsim.ecr.repositories.tables import NAMED, repositories, repository_tags
 
-_REPOSITORY_POLICY = Prepared(
+
+class _ResourceTag(NamedTuple):
+    key: str
+    value: str
+
+
+_REPOSITORY_POLICY = Query(
     select(repository_policies.c.policy_text)
     .join(repositories, repositories.c.id == repository_policies.c.repository_id)
-    .where(NAMED)
+    .where(NAMED),
+    str,
 )
-_REGISTRY_POLICY = Prepared(select(registry_policies.c.policy_text).where(of_registry(registry_policies)))
-_RESOURCE_TAGS = Prepared(
+_REGISTRY_POLICY = Query(select(registry_policies.c.policy_text).where(of_registry(registry_policies)), str)
+_RESOURCE_TAGS = Query(
     select(repository_tags.c.key, repository_tags.c.value)
     .join(repositories, repositories.c.id == repository_tags.c.repository_id)
-    .where(NAMED)
+    .where(NAMED),
+    _ResourceTag,
 )
 
 #: In the scope V1 the policy of a registry is about these alone; in V2, the default, about all (documented).
@@ -164,10 +172,9 @@ def policies_of(
     )
 
 
-def _document(known: Memory, kind: Kind, row: Any) -> Document | None:
-    if row is None:
+def _document(known: Memory, kind: Kind, text: str | None) -> Document | None:
+    if text is None:
         return None
-    text = row[0]
     found = known.documents.get((kind, text))
     if found is None:
         if len(known.documents) >= _MAX_DOCUMENTS:

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from ecrsim.core import ids
 from ecrsim.core.arn import partition
 from ecrsim.core.clock import SECOND
-from ecrsim.core.db import Prepared, properties
+from ecrsim.core.db import properties
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.core.sealing import seal_of
 from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, read
@@ -52,7 +52,7 @@ class Key(NamedTuple):
     expires_at: int | None
 
 
-_KEY = Prepared(
+_KEY = Query(
     select(
         access_keys.c.access_key_id,
         access_keys.c.secret,
@@ -62,20 +62,16 @@ _KEY = Prepared(
         access_keys.c.session_policies,
         access_keys.c.session_tags,
         access_keys.c.expires_at,
-    ).where(access_keys.c.access_key_id == bindparam("access_key_id"))
+    ).where(access_keys.c.access_key_id == bindparam("access_key_id")),
+    Key,
 )
 
 
 def find_key(connection: Connection, access_key_id: str) -> Key | None:
-    row = _KEY.first(connection, access_key_id=access_key_id)
-    if row is None:
+    key = _KEY.first(connection, access_key_id=access_key_id)
+    if key is None:
         return None
-    secret = seal_of(connection).opened(row[1], "access_keys", access_key_id)
-    return Key._make((row[0], secret, *row[2:5], _json(row[5]), _json(row[6]), row[7]))
-
-
-def _json(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
+    return key._replace(secret=seal_of(connection).opened(key.secret, "access_keys", access_key_id))
 
 
 def find_principal(connection: Connection, arn: str) -> Any:
@@ -95,13 +91,12 @@ def find_provider(connection: Connection, issuer: str) -> Any:
 # --- what was last changed --------------------------------------------------------------------------------------------
 
 _GENERATION = "access:generation"
-_GENERATION_IS = Prepared(select(properties.c.value).where(properties.c.name == _GENERATION))
+_GENERATION_IS = Query(select(properties.c.value).where(properties.c.name == _GENERATION), str)
 
 
 def generation(connection: Connection) -> str | None:
     """A text that is another one after each change of principals, keys or policies; None before the first."""
-    row = _GENERATION_IS.first(connection)
-    return row[0] if row else None
+    return _GENERATION_IS.first(connection)
 
 
 def changed(call: Call) -> None:

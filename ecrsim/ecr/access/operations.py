@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ecrsim.contract.operations import operation
 from ecrsim.core.arn import Registry, partition
@@ -15,6 +14,7 @@ from ecrsim.core.errors import (
     RegistryPolicyNotFoundException,
     RepositoryPolicyNotFoundException,
 )
+from ecrsim.core.query import upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import is_in_scope_v1, would_lock_out
 from ecrsim.ecr.access.canonical import canonical, pretty
@@ -91,10 +91,7 @@ def put_registry_policy(call: Call, policy_text: str) -> dict[str, Any]:
     registry = registry_of(call)
     _check_registry_policy(policy_text, account_setting(call, registry, "REGISTRY_POLICY_SCOPE"))
     text = pretty(canonical(parse(policy_text), partition(registry.region)))
-    statement = upsert(registry_policies).values(**values_of(registry), policy_text=text)
-    call.connection.execute(
-        statement.on_conflict_do_update(index_elements=["kind", "registry_id", "region"], set_={"policy_text": text})
-    )
+    upsert(call.connection, registry_policies, values_of(registry), {"policy_text": text})
     changed(call)
     return {"registryId": registry.account, "policyText": text}
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy.dialects.sqlite import insert as upsert
-
 from ecrsim.core.arn import partition
 from ecrsim.core.clock import SECOND
 from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core.query import upsert
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access import tokens
 from ecrsim.ecr.access.canonical import canonical, pretty
@@ -42,10 +41,7 @@ def check_repository_policy(policy_text: str) -> Document:
 def put_repository_policy(call: Call, repository: Repository, policy_text: str) -> str:
     """Keep a policy that was checked, in place of the one before. Answers the text as ECR rewrites it."""
     text = pretty(canonical(parse(policy_text), partition(repository.registry.region)))
-    statement = upsert(repository_policies).values(repository_id=repository.id, policy_text=text)
-    call.connection.execute(
-        statement.on_conflict_do_update(index_elements=["repository_id"], set_={"policy_text": text})
-    )
+    upsert(call.connection, repository_policies, {"repository_id": repository.id}, {"policy_text": text})
     changed(call)
     return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
 from ecrsim.core.belonging import registry_columns
-from ecrsim.core.db import Json, metadata
+from ecrsim.core.columns import Json, metadata
 
 # Users and roles. An account's root user needs no row.
 principals = Table(

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, select, update
 
-from ecrsim.core.db import Prepared
 from ecrsim.core.facts import record
+from ecrsim.core.query import Change
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events, rules
 from ecrsim.ecr.images.service import Image, image_by_digest, tags_of, untag
@@ -17,12 +17,12 @@ from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.repositories.tables import Repository
 
 _MINE = select(image_layers.c.layer_digest).where(image_layers.c.image_id == bindparam("image_id"))
-_SPARE_LAYERS = Prepared(
+_SPARE_LAYERS = Change(
     update(layers)
     .where(layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest.in_(_MINE))
     .values(needed_at=bindparam("now"))
 )
-_DELETE = Prepared(delete(images).where(images.c.id == bindparam("image_id")))
+_DELETE = Change(delete(images).where(images.c.id == bindparam("image_id")))
 
 
 class Deletion(NamedTuple):

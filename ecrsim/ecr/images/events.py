@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from ecrsim.core.db import Prepared
 from ecrsim.core.events import NewEvent
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.repositories.tables import Repository
@@ -116,34 +116,49 @@ def _row(repository: Repository, type: str, description: Description, **more: An
 
 # --- what is in the database ------------------------------------------------------------------------------------------
 
-_DESCRIBED = (
-    images.c.image_digest,
-    images.c.image_manifest_media_type,
-    images.c.artifact_media_type,
-    images.c.subject_manifest_digest,
+
+class _Described(NamedTuple):
+    image_digest: str
+    image_manifest_media_type: str
+    artifact_media_type: str | None
+    subject_manifest_digest: str | None
+
+
+class _Tagged(NamedTuple):
+    id: int
+    image_tag: str | None
+    image_digest: str
+    image_manifest_media_type: str
+    artifact_media_type: str | None
+    subject_manifest_digest: str | None
+
+
+_ONE = Query(
+    select(*(images.c[name] for name in _Described._fields)).where(images.c.id == bindparam("image_id")), _Described
 )
-_ONE = Prepared(select(*_DESCRIBED).where(images.c.id == bindparam("image_id")))
-_ALL = Prepared(
-    select(images.c.id, image_tags.c.image_tag, *_DESCRIBED)
+_ALL = Query(
+    select(images.c.id, image_tags.c.image_tag, *(images.c[name] for name in _Described._fields))
     .outerjoin(image_tags, image_tags.c.image_id == images.c.id)
     .where(images.c.repository_id == bindparam("repository_id"))
-    .order_by(images.c.id, image_tags.c.id)
+    .order_by(images.c.id, image_tags.c.id),
+    _Tagged,
 )
 
 
 def describe(call: Call, image_id: int) -> Description:
     """What events say of a stored image."""
-    return _description(*_ONE.first(call.connection, image_id=image_id))
+    return _description(_ONE.one(call.connection, image_id=image_id))
 
 
 def all_deleted(call: Call, repository: Repository) -> Iterator[ImageDeleted]:
     """A fact for each image of a repository that is deleted itself."""
     rows = _ALL.all(call.connection, repository_id=repository.id)
-    for image_id, of_image in groupby(rows, key=lambda row: row[0]):
+    for image_id, of_image in groupby(rows, key=lambda row: row.id):
         found = list(of_image)
-        tags = tuple(row[1] for row in found if row[1] is not None)
-        yield ImageDeleted(repository, image_id, _description(*found[0][2:]), tags, with_repository=True)
+        tags = tuple(row.image_tag for row in found if row.image_tag is not None)
+        yield ImageDeleted(repository, image_id, _description(found[0]), tags, with_repository=True)
 
 
-def _description(image_digest: str, media_type: str, artifact: str | None, subject: str | None) -> Description:
-    return Description(image_digest, media_type, artifact, subject is not None)
+def _description(row: _Described | _Tagged) -> Description:
+    is_referrer = row.subject_manifest_digest is not None
+    return Description(row.image_digest, row.image_manifest_media_type, row.artifact_media_type, is_referrer)

@@ -6,13 +6,26 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, exists, select
 
-from ecrsim.core.db import Prepared
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_layers, images
 from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.repositories.tables import Repository
 
-_FIRST_USE = Prepared(
+
+class _Use(NamedTuple):
+    media_type: str | None
+    image_status: str
+
+
+class LayerToPull(NamedTuple):
+    """A layer's size in bytes, and whether all images that name it are archived or being restored."""
+
+    layer_size: int
+    is_archived: bool
+
+
+_FIRST_USE = Query(
     select(image_layers.c.media_type, images.c.image_status)
     .join(images, images.c.id == image_layers.c.image_id)
     .where(
@@ -20,9 +33,10 @@ _FIRST_USE = Prepared(
         image_layers.c.layer_digest == bindparam("layer_digest"),
     )
     .order_by(image_layers.c.image_id)
-    .limit(1)
+    .limit(1),
+    _Use,
 )
-_ACTIVE = Prepared(
+_ACTIVE = Query(
     select(images.c.id)
     .join(image_layers, images.c.id == image_layers.c.image_id)
     .where(
@@ -30,7 +44,8 @@ _ACTIVE = Prepared(
         image_layers.c.layer_digest == bindparam("layer_digest"),
         images.c.image_status == bindparam("status"),
     )
-    .limit(1)
+    .limit(1),
+    int,
 )
 # An image that is ACTIVE is looked for first, and found at once: base layers are used by thousands.
 _USES = (
@@ -41,12 +56,15 @@ _USES = (
     )
     .correlate(None)
 )
-_TO_PULL = Prepared(
+_TO_PULL = Query(
     select(
         layers.c.layer_size,
-        ~exists(_USES.join(images, images.c.id == image_layers.c.image_id).where(images.c.image_status == "ACTIVE"))
-        & exists(_USES),
-    ).where(layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest"))
+        (
+            ~exists(_USES.join(images, images.c.id == image_layers.c.image_id).where(images.c.image_status == "ACTIVE"))
+            & exists(_USES)
+        ).label("is_archived"),
+    ).where(layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest")),
+    LayerToPull,
 )
 
 
@@ -65,12 +83,10 @@ def layer_use(call: Call, repository: Repository, layer_digest: str) -> LayerUse
     row = _FIRST_USE.first(call.connection, **place)
     if row is None:
         return None
-    media_type, status = row
-    is_active = status == "ACTIVE" or _ACTIVE.first(call.connection, status="ACTIVE", **place) is not None
-    return LayerUse(media_type, not is_active)
+    is_active = row.image_status == "ACTIVE" or _ACTIVE.first(call.connection, status="ACTIVE", **place) is not None
+    return LayerUse(row.media_type, not is_active)
 
 
-def layer_to_pull(call: Call, repository: Repository, layer_digest: str) -> tuple[int, bool] | None:
-    """(size in bytes, whether all images that name it are archived or being restored). None: no such layer."""
-    row = _TO_PULL.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
-    return (row[0], bool(row[1])) if row else None
+def layer_to_pull(call: Call, repository: Repository, layer_digest: str) -> LayerToPull | None:
+    """None when the repository has no such layer."""
+    return _TO_PULL.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
-from ecrsim.core.db import Prepared
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.repositories.tables import Repository
@@ -15,33 +15,55 @@ from ecrsim.ecr.repositories.tables import Repository
 #: Characters of annotations and types that a page of referrers holds, but for its first: one manifest may have 4 MiB.
 REFERRERS_BYTES = 4 * 1024 * 1024
 
-#: The columns of an ImageDetail, in the order of `DETAIL`.
-DETAIL = (
-    "id",
-    "image_digest",
-    "image_size_in_bytes",
-    "image_pushed_at",
-    "image_manifest_media_type",
-    "artifact_media_type",
-    "last_recorded_pull_time",
-    "subject_manifest_digest",
-    "image_status",
-    "last_archived_at",
-    "last_activated_at",
-    "is_tagged",
-)
-_DETAIL = select(*(images.c[name] for name in DETAIL)).where(images.c.repository_id == bindparam("repository_id"))
-_MATCHES: dict[tuple[str, bool | None], tuple[Prepared, Prepared]] = {}
 
-_ONE_DETAIL = Prepared(_DETAIL.where(images.c.id == bindparam("image_id")))
+class ImageDetail(NamedTuple):
+    """What DescribeImages shows of an image; its tags are rows of their own. Times are epoch milliseconds."""
+
+    id: int
+    image_digest: str
+    image_size_in_bytes: int
+    image_pushed_at: int
+    image_manifest_media_type: str
+    artifact_media_type: str | None
+    last_recorded_pull_time: int | None
+    subject_manifest_digest: str | None
+    image_status: str
+    last_archived_at: int | None
+    last_activated_at: int | None
+
+
+class TaggedId(NamedTuple):
+    """An entry of ListImages: the numbers of image and tag, which pages go on after, digest and tag.
+
+    Of an untagged image the number of the tag is 0, and the tag None.
+    """
+
+    id: int
+    tag_id: int
+    image_digest: str
+    image_tag: str | None
+
+
+class _Tag(NamedTuple):
+    image_id: int
+    image_tag: str
+
+
+_DETAIL = select(*(images.c[name] for name in ImageDetail._fields)).where(
+    images.c.repository_id == bindparam("repository_id")
+)
+_MATCHES: dict[tuple[str, bool | None], tuple[Query[ImageDetail], Query[TaggedId]]] = {}
+
+_ONE_DETAIL = Query(_DETAIL.where(images.c.id == bindparam("image_id")), ImageDetail)
 # A statement cannot have a varying number of parameters and be compiled once: the numbers go in as one JSON text.
 _NUMBERS = func.json_each(bindparam("numbers")).table_valued("value")
-_TAGS = Prepared(
+_TAGS = Query(
     select(image_tags.c.image_id, image_tags.c.image_tag)
     .where(image_tags.c.image_id.in_(select(_NUMBERS.c.value)))
-    .order_by(image_tags.c.image_id, image_tags.c.id)
+    .order_by(image_tags.c.image_id, image_tags.c.id),
+    _Tag,
 )
-_TAG_PAGE = Prepared(
+_TAG_PAGE = Query(
     select(image_tags.c.image_tag)
     .join(images, images.c.id == image_tags.c.image_id)
     .where(
@@ -50,11 +72,12 @@ _TAG_PAGE = Prepared(
         images.c.image_status == "ACTIVE",
     )
     .order_by(image_tags.c.image_tag)
-    .limit(bindparam("limit"))
+    .limit(bindparam("limit")),
+    str,
 )
 
 
-def _statements(status: str, tagged: bool | None) -> tuple[Prepared, Prepared]:
+def _statements(status: str, tagged: bool | None) -> tuple[Query[ImageDetail], Query[TaggedId]]:
     """Page of details and page of ids for one combination of filters; `status` ANY and `tagged` None do not filter."""
     found = _MATCHES.get((status, tagged))
     if found is None:
@@ -64,7 +87,7 @@ def _statements(status: str, tagged: bool | None) -> tuple[Prepared, Prepared]:
         if tagged is not None:
             conditions.append(images.c.is_tagged == tagged)
         details = _DETAIL.where(images.c.id > bindparam("after"), *conditions).order_by(images.c.id)
-        found = Prepared(details.limit(bindparam("limit"))), Prepared(_ids(conditions))
+        found = Query(details.limit(bindparam("limit")), ImageDetail), Query(_ids(conditions), TaggedId)
         _MATCHES[status, tagged] = found
     return found
 
@@ -72,7 +95,7 @@ def _statements(status: str, tagged: bool | None) -> tuple[Prepared, Prepared]:
 def _ids(conditions: list[ColumnElement[bool]]) -> Select[Any]:
     tag_number = func.coalesce(image_tags.c.id, 0)
     return (
-        select(images.c.id, tag_number, images.c.image_digest, image_tags.c.image_tag)
+        select(images.c.id, tag_number.label("tag_id"), images.c.image_digest, image_tags.c.image_tag)
         .outerjoin(image_tags, image_tags.c.image_id == images.c.id)
         .where(
             images.c.repository_id == bindparam("repository_id"),
@@ -87,15 +110,15 @@ def _ids(conditions: list[ColumnElement[bool]]) -> Select[Any]:
 
 def page_of_details(
     call: Call, repository: Repository, status: str, tagged: bool | None, after: int, limit: int
-) -> list[Any]:
-    """Rows of `DETAIL` by push order, after the image with the number `after`."""
+) -> list[ImageDetail]:
+    """By push order, after the image with the number `after`."""
     statement, _ = _statements(status, tagged)
     parameters = {} if status == "ANY" else {"status": status}
     return statement.all(call.connection, repository_id=repository.id, after=after, limit=limit, **parameters)
 
 
-def detail(call: Call, repository: Repository, image_id: int) -> Any:
-    return _ONE_DETAIL.first(call.connection, repository_id=repository.id, image_id=image_id)
+def detail(call: Call, repository: Repository, image_id: int) -> ImageDetail:
+    return _ONE_DETAIL.one(call.connection, repository_id=repository.id, image_id=image_id)
 
 
 def tags_by_image(call: Call, numbers: list[int]) -> dict[int, list[str]]:
@@ -108,8 +131,8 @@ def tags_by_image(call: Call, numbers: list[int]) -> dict[int, list[str]]:
 
 def page_of_ids(
     call: Call, repository: Repository, status: str, tagged: bool | None, after: tuple[int, int], limit: int
-) -> list[Any]:
-    """Rows (image number, tag number or 0, digest, tag or None): one for each tag, one for an untagged image."""
+) -> list[TaggedId]:
+    """One for each tag, one for an untagged image."""
     _, statement = _statements(status, tagged)
     parameters = {} if status == "ANY" else {"status": status}
     return statement.all(
@@ -124,8 +147,7 @@ def page_of_ids(
 
 def page_of_tags(call: Call, repository: Repository, after: str, limit: int) -> list[str]:
     """Tags of ACTIVE images in ASCII order, after the tag `after`, which need not exist."""
-    rows = _TAG_PAGE.all(call.connection, repository_id=repository.id, after=after, limit=limit)
-    return [tag for (tag,) in rows]
+    return _TAG_PAGE.all(call.connection, repository_id=repository.id, after=after, limit=limit)
 
 
 def page_of_referrers(

@@ -178,11 +178,7 @@ def describe_images(
     wanted = filter or {}
     tagged = _TAGGED.get(wanted.get("tagStatus", "ANY"))
     if image_ids is not None:
-        rows = [
-            row
-            for row in details.named(call, repository, image_ids)
-            if details.passes(row, wanted.get("imageStatus"), tagged)
-        ]
+        rows = details.named(call, repository, image_ids, wanted.get("imageStatus"), tagged)
         token = None
     else:
         status = wanted.get("imageStatus", "ACTIVE")
@@ -190,7 +186,7 @@ def describe_images(
         limit = max_results or 100
         (after,) = page.decode(request, next_token, [0])
         rows = listing.page_of_details(call, repository, status, tagged, after, limit + 1)
-        token = page.encode(request, [rows[limit - 1][0]]) if len(rows) > limit else None
+        token = page.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None
         rows = rows[:limit]
     return {"imageDetails": details.describe(call, repository, rows), "nextToken": token}
 

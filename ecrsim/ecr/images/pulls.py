@@ -10,13 +10,13 @@ from sqlalchemy import Connection, bindparam, select, update
 from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry
 from ecrsim.core.clock import DAY
-from ecrsim.core.db import Prepared
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.service import Image
 from ecrsim.ecr.images.tables import images, pull_time_update_exclusions
 
-_EXCLUDED = Prepared(
-    select(pull_time_update_exclusions.c.principal_arn).where(of_registry(pull_time_update_exclusions))
+_EXCLUDED = Query(
+    select(pull_time_update_exclusions.c.principal_arn).where(of_registry(pull_time_update_exclusions)), str
 )
 _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 
@@ -27,7 +27,7 @@ def record_pull(call: Call, registry: Registry, image: Image) -> None:
     if last is not None and 0 <= call.now - last < DAY and not call.runtime.config.record_every_pull:
         return
     excluded = _EXCLUDED.all(call.connection, **registry._asdict())
-    if excluded and any(is_same_principal(arn, call.caller.principal) for (arn,) in excluded):
+    if excluded and any(is_same_principal(arn, call.caller.principal) for arn in excluded):
         return
     call.runtime.batch.note(_write_pulls, image.id, call.now)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from ecrsim.core.arn import Registry
-from ecrsim.core.db import Prepared, prepared_insert
 from ecrsim.core.digest import algorithm_of, digest_of
 from ecrsim.core.errors import (
     ImageAlreadyExistsException,
@@ -20,6 +18,7 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.facts import record
 from ecrsim.core.jobs import cancel
+from ecrsim.core.query import Addition, Change, Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events, quotas, rules
 from ecrsim.ecr.images import manifest as manifests
@@ -42,42 +41,48 @@ class Image(NamedTuple):
     last_recorded_pull_time: int | None
 
 
-_IMAGE = (
-    images.c.id,
-    images.c.image_digest,
-    images.c.image_status,
-    images.c.is_tagged,
-    images.c.image_manifest_media_type,
-    images.c.last_recorded_pull_time,
-)
+class PulledImage(NamedTuple):
+    """The members of `Image`, and the manifest's exact bytes."""
+
+    id: int
+    image_digest: str
+    image_status: str
+    is_tagged: bool
+    image_manifest_media_type: str
+    last_recorded_pull_time: int | None
+    manifest: bytes
+
+
+_IMAGE = tuple(images.c[name] for name in Image._fields)
 _OF_REPOSITORY = images.c.repository_id == bindparam("repository_id")
 _HAS_DIGEST = images.c.image_digest == bindparam("image_digest")
 _TAG_OF_REPOSITORY = image_tags.c.repository_id == bindparam("repository_id")
 _HAS_TAG = image_tags.c.image_tag == bindparam("image_tag")
 
-_BY_DIGEST = Prepared(select(*_IMAGE).where(_OF_REPOSITORY, _HAS_DIGEST))
-_BY_ID = Prepared(select(*_IMAGE).where(images.c.id == bindparam("image_id")))
-_BY_TAG = Prepared(
-    select(*_IMAGE).join(image_tags, image_tags.c.image_id == images.c.id).where(_TAG_OF_REPOSITORY, _HAS_TAG)
+_BY_DIGEST = Query(select(*_IMAGE).where(_OF_REPOSITORY, _HAS_DIGEST), Image)
+_BY_ID = Query(select(*_IMAGE).where(images.c.id == bindparam("image_id")), Image)
+_BY_TAG = Query(
+    select(*_IMAGE).join(image_tags, image_tags.c.image_id == images.c.id).where(_TAG_OF_REPOSITORY, _HAS_TAG), Image
 )
-_TAGS_OF = Prepared(
-    select(image_tags.c.image_tag).where(image_tags.c.image_id == bindparam("image_id")).order_by(image_tags.c.id)
+_TAGS_OF = Query(
+    select(image_tags.c.image_tag).where(image_tags.c.image_id == bindparam("image_id")).order_by(image_tags.c.id), str
 )
-_SUBJECT_OF = Prepared(select(images.c.subject_manifest_digest).where(images.c.id == bindparam("image_id")))
-_MANIFEST = Prepared(select(image_manifests.c.manifest).where(image_manifests.c.image_id == bindparam("image_id")))
-_SIZE_OF = Prepared(select(images.c.image_size_in_bytes).where(_OF_REPOSITORY, _HAS_DIGEST))
-_ANY = Prepared(select(images.c.id).where(_OF_REPOSITORY).limit(1))
-_COUNT_TAGS = Prepared(
-    select(func.count()).select_from(image_tags).where(image_tags.c.image_id == bindparam("image_id"))
+_SUBJECT_OF = Query(select(images.c.subject_manifest_digest).where(images.c.id == bindparam("image_id")), str)
+_MANIFEST = Query(select(image_manifests.c.manifest).where(image_manifests.c.image_id == bindparam("image_id")), bytes)
+_SIZE_OF = Query(select(images.c.image_size_in_bytes).where(_OF_REPOSITORY, _HAS_DIGEST), int)
+_ANY = Query(select(images.c.id).where(_OF_REPOSITORY).limit(1), int)
+_COUNT_TAGS = Query(
+    select(func.count()).select_from(image_tags).where(image_tags.c.image_id == bindparam("image_id")), int
 )
-_INDEXES_OF = Prepared(
+_INDEXES_OF = Query(
     select(images.c.image_digest)
     .join(image_references, image_references.c.image_id == images.c.id)
     .where(
         image_references.c.repository_id == bindparam("repository_id"),
         image_references.c.image_digest == bindparam("image_digest"),
     )
-    .order_by(images.c.id)
+    .order_by(images.c.id),
+    str,
 )
 _PULL = (
     select(*_IMAGE, image_manifests.c.manifest)
@@ -85,13 +90,14 @@ _PULL = (
     .join(repositories, repositories.c.id == images.c.repository_id)
     .where(NAMED)
 )
-_PULL_BY_DIGEST = Prepared(_PULL.where(images.c.image_digest == bindparam("reference")))
-_PULL_BY_TAG = Prepared(
+_PULL_BY_DIGEST = Query(_PULL.where(images.c.image_digest == bindparam("reference")), PulledImage)
+_PULL_BY_TAG = Query(
     _PULL.join(image_tags, image_tags.c.image_id == images.c.id).where(
         image_tags.c.repository_id == repositories.c.id, image_tags.c.image_tag == bindparam("reference")
-    )
+    ),
+    PulledImage,
 )
-_INSERT_IMAGE = prepared_insert(
+_INSERT_IMAGE = Addition(
     images,
     "repository_id",
     "image_digest",
@@ -105,39 +111,37 @@ _INSERT_IMAGE = prepared_insert(
     "manifest_size",
     "artifact_type",
     "annotations",
+    identity=images.c.id,
 )
-_INSERT_MANIFEST = prepared_insert(image_manifests, "image_id", "manifest")
-_INSERT_LAYER = prepared_insert(image_layers, "image_id", "layer_digest", "repository_id", "media_type")
-_INSERT_TAG = prepared_insert(image_tags, "repository_id", "image_tag", "image_id")
-_DELETE_TAG = Prepared(delete(image_tags).where(_TAG_OF_REPOSITORY, _HAS_TAG))
-_RESTORE = Prepared(
+_INSERT_MANIFEST = Addition(image_manifests, "image_id", "manifest")
+_INSERT_LAYER = Addition(image_layers, "image_id", "layer_digest", "repository_id", "media_type")
+_INSERT_TAG = Addition(image_tags, "repository_id", "image_tag", "image_id")
+_DELETE_TAG = Change(delete(image_tags).where(_TAG_OF_REPOSITORY, _HAS_TAG))
+_RESTORE = Change(
     update(images)
     .where(images.c.id == bindparam("image_id"))
     .values(image_status="ACTIVE", last_activated_at=bindparam("now"))
 )
-_SET_TAGGED = Prepared(update(images).where(images.c.id == bindparam("image_id")).values(is_tagged=bindparam("tagged")))
+_SET_TAGGED = Change(update(images).where(images.c.id == bindparam("image_id")).values(is_tagged=bindparam("tagged")))
 
 
 def pull(call: Call, registry: Registry, repository_name: str, reference: str) -> tuple[Image, bytes] | None:
     """The image that a tag or digest names, with its manifest, in one query. None: no such repository or image."""
     statement = _PULL_BY_DIGEST if ":" in reference else _PULL_BY_TAG
     row = statement.first(call.connection, repository_name=repository_name, reference=reference, **registry._asdict())
-    return (Image._make(row[:-1]), bytes(row[-1])) if row else None
+    return (Image(*row[:-1]), row.manifest) if row else None
 
 
 def image_by_digest(call: Call, repository: Repository, image_digest: str) -> Image | None:
-    row = _BY_DIGEST.first(call.connection, repository_id=repository.id, image_digest=image_digest)
-    return Image._make(row) if row else None
+    return _BY_DIGEST.first(call.connection, repository_id=repository.id, image_digest=image_digest)
 
 
 def image_by_tag(call: Call, repository: Repository, image_tag: str) -> Image | None:
-    row = _BY_TAG.first(call.connection, repository_id=repository.id, image_tag=image_tag)
-    return Image._make(row) if row else None
+    return _BY_TAG.first(call.connection, repository_id=repository.id, image_tag=image_tag)
 
 
 def image_by_id(call: Call, image_id: int) -> Image | None:
-    row = _BY_ID.first(call.connection, image_id=image_id)
-    return Image._make(row) if row else None
+    return _BY_ID.first(call.connection, image_id=image_id)
 
 
 def find_image(
@@ -158,8 +162,8 @@ def find_image(
 
 def follows(call: Call, repository: Repository, image: Image, action: str) -> bool:
     """Whether the image's subject is still gone, for EXPIRE, or still archived or gone since, for TRANSITION."""
-    (subject,) = _SUBJECT_OF.first(call.connection, image_id=image.id)
-    found = image_by_digest(call, repository, subject)
+    subject = _SUBJECT_OF.first(call.connection, image_id=image.id)
+    found = image_by_digest(call, repository, subject) if subject is not None else None
     return found is None or (action == "TRANSITION" and found.image_status == "ARCHIVED")
 
 
@@ -167,11 +171,11 @@ def tags_of(call: Call, image: Image) -> list[str]:
     """In the order in which they were attached."""
     if not image.is_tagged:
         return []
-    return [tag for (tag,) in _TAGS_OF.all(call.connection, image_id=image.id)]
+    return _TAGS_OF.all(call.connection, image_id=image.id)
 
 
 def manifest_of(call: Call, image: Image) -> bytes:
-    return bytes(_MANIFEST.first(call.connection, image_id=image.id)[0])
+    return _MANIFEST.one(call.connection, image_id=image.id)
 
 
 def has_images(call: Call, repository: Repository) -> bool:
@@ -180,8 +184,7 @@ def has_images(call: Call, repository: Repository) -> bool:
 
 def indexes_listing(call: Call, repository: Repository, image_digest: str) -> list[str]:
     """Digests of the stored indexes that list the image."""
-    rows = _INDEXES_OF.all(call.connection, repository_id=repository.id, image_digest=image_digest)
-    return [digest for (digest,) in rows]
+    return _INDEXES_OF.all(call.connection, repository_id=repository.id, image_digest=image_digest)
 
 
 # --- pushing ----------------------------------------------------------------------------------------------------------
@@ -292,8 +295,7 @@ def _check_content(call: Call, repository: Repository, parsed: manifests.Manifes
         return parsed.size
     sizes = {}
     for digest in parsed.references:
-        row = _SIZE_OF.first(call.connection, repository_id=repository.id, image_digest=digest)
-        sizes[digest] = row[0] if row else None
+        sizes[digest] = _SIZE_OF.first(call.connection, repository_id=repository.id, image_digest=digest)
     absent = [digest for digest, size in sizes.items() if size is None]
     for digest in absent:
         if digest in parsed.other_references:
@@ -314,7 +316,7 @@ def _insert(
     *,
     is_tagged: bool,
 ) -> int:
-    cursor = _INSERT_IMAGE.run(
+    image_id = _INSERT_IMAGE.add(
         call.connection,
         repository_id=repository.id,
         image_digest=image_digest,
@@ -327,9 +329,8 @@ def _insert(
         is_tagged=is_tagged,
         manifest_size=len(manifest),
         artifact_type=parsed.artifact_type,
-        annotations=orjson.dumps(parsed.annotations).decode() if parsed.annotations else None,
+        annotations=parsed.annotations or None,
     )
-    image_id = int(cursor.lastrowid)
     _INSERT_MANIFEST.run(call.connection, image_id=image_id, manifest=manifest)
     types = {blob.digest: blob.media_type for blob in reversed(parsed.blobs)}
     for digest, media_type in types.items():
@@ -361,5 +362,5 @@ def untag(call: Call, repository: Repository, image_tag: str) -> None:
     if image is None:
         return
     _DELETE_TAG.run(call.connection, repository_id=repository.id, image_tag=image_tag)
-    if _COUNT_TAGS.first(call.connection, image_id=image.id)[0] == 0:
+    if _COUNT_TAGS.one(call.connection, image_id=image.id) == 0:
         _SET_TAGGED.run(call.connection, image_id=image.id, tagged=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select, update
 
 from ecrsim.core.clock import SECOND
-from ecrsim.core.db import Prepared
 from ecrsim.core.facts import record
 from ecrsim.core.jobs import enqueue
+from ecrsim.core.query import Change, Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events
 from ecrsim.ecr.images.service import COMPLETE_RESTORE, Image
@@ -19,9 +19,9 @@ _SET_STATUS = (
     .where(images.c.id == bindparam("image"), images.c.image_status == bindparam("before"))
     .values(image_status=bindparam("after"))
 )
-_ARCHIVE = Prepared(_SET_STATUS.values(last_archived_at=bindparam("now")))
-_BEGIN_RESTORE = Prepared(_SET_STATUS)
-_UNARCHIVED_INDEXES = Prepared(
+_ARCHIVE = Change(_SET_STATUS.values(last_archived_at=bindparam("now")))
+_BEGIN_RESTORE = Change(_SET_STATUS)
+_UNARCHIVED_INDEXES = Query(
     select(images.c.image_digest)
     .join(image_references, image_references.c.image_id == images.c.id)
     .where(
@@ -29,7 +29,8 @@ _UNARCHIVED_INDEXES = Prepared(
         image_references.c.image_digest == bindparam("image_digest"),
         images.c.image_status != "ARCHIVED",
     )
-    .order_by(images.c.id)
+    .order_by(images.c.id),
+    str,
 )
 
 
@@ -39,7 +40,7 @@ def archive(call: Call, repository: Repository, image: Image) -> bool:
     False when it is not ACTIVE any more, and then nothing happens.
     """
     changed = _ARCHIVE.run(call.connection, image=image.id, before="ACTIVE", after="ARCHIVED", now=call.now)
-    if changed.rowcount == 0:
+    if changed == 0:
         return False
     record(call, events.ImageArchived(repository, image.id, events.describe(call, image.id)))
     return True
@@ -51,7 +52,7 @@ def begin_restore(call: Call, repository: Repository, image: Image) -> bool:
     False when it is not ARCHIVED any more, and then nothing happens.
     """
     changed = _BEGIN_RESTORE.run(call.connection, image=image.id, before="ARCHIVED", after="ACTIVATING")
-    if changed.rowcount == 0:
+    if changed == 0:
         return False
     ready = call.now + call.runtime.config.restore_seconds * SECOND
     payload = {"repository_id": repository.id, "repository_name": repository.repository_name}
@@ -61,5 +62,4 @@ def begin_restore(call: Call, repository: Repository, image: Image) -> bool:
 
 def indexes_in_use(call: Call, repository: Repository, image_digest: str) -> list[str]:
     """Digests of the indexes that list the image and are not archived: it may not be archived before they are."""
-    rows = _UNARCHIVED_INDEXES.all(call.connection, repository_id=repository.id, image_digest=image_digest)
-    return [digest for (digest,) in rows]
+    return _UNARCHIVED_INDEXES.all(call.connection, repository_id=repository.id, image_digest=image_digest)

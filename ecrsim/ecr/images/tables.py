@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from ecrsim.core.belonging import registry_columns
-from ecrsim.core.db import Json, metadata
+from ecrsim.core.columns import Json, metadata, partial_index
 
 images = Table(
     "images",
@@ -49,12 +49,12 @@ images = Table(
 # Each index is a page more to write at each push, and writing pages is half of what a push costs.
 Index("images_by_push", images.c.repository_id, images.c.id, images.c.image_status)
 Index("images_by_tagging", images.c.repository_id, images.c.is_tagged, images.c.id)
-Index(
+partial_index(
     "images_by_subject",
     images.c.repository_id,
     images.c.subject_manifest_digest,
     images.c.id,
-    sqlite_where=images.c.subject_manifest_digest.is_not(None),
+    where=images.c.subject_manifest_digest.is_not(None),
 )
 
 image_manifests = Table(

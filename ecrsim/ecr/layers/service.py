@@ -9,62 +9,79 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from ecrsim.blobs.base import BlobStoreError, DigestMismatch, UploadBusy, UploadNotFound
 from ecrsim.core import ids
 from ecrsim.core.arn import Registry
 from ecrsim.core.clock import SECOND
-from ecrsim.core.db import Prepared
+from ecrsim.core.db import RowConflict
 from ecrsim.core.errors import (
     InvalidLayerException,
     LimitExceededException,
     RepositoryNotFoundException,
     UploadNotFoundException,
 )
+from ecrsim.core.query import Addition, Change, Query, upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import rules
 from ecrsim.ecr.layers.tables import layer_faults, layer_uploads, layers
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
 
-#: A row of `layer_uploads`.
-Upload = Row[Any]
 
-_LAYER_SIZE = Prepared(
+class Upload(NamedTuple):
+    """A row of `layer_uploads`. `expires_at` in epoch milliseconds."""
+
+    upload_id: str
+    repository_id: int
+    expires_at: int
+    part_count: int
+    last_part_small: bool
+    small_part_inside: bool
+
+
+class _Layer(NamedTuple):
+    layer_size: int
+    needed_at: int
+
+
+_LAYER = Query(
     select(layers.c.layer_size, layers.c.needed_at).where(
         layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest")
-    )
+    ),
+    _Layer,
 )
-_RECORDED_SIZE = Prepared(
-    select(layers.c.layer_size).where(layers.c.layer_digest == bindparam("layer_digest")).limit(1)
+_RECORDED_SIZE = Query(
+    select(layers.c.layer_size).where(layers.c.layer_digest == bindparam("layer_digest")).limit(1), int
 )
-_MENDED = Prepared(delete(layer_faults).where(layer_faults.c.layer_digest == bindparam("layer_digest")))
-_HOLDERS = Prepared(
+_MENDED = Change(delete(layer_faults).where(layer_faults.c.layer_digest == bindparam("layer_digest")))
+_NEED = Change(
+    update(layers)
+    .where(layers.c.repository_id == bindparam("repository_id"), layers.c.layer_digest == bindparam("layer_digest"))
+    .values(needed_at=bindparam("now"))
+)
+_HOLDERS = Query(
     select(repositories)
     .join(layers, layers.c.repository_id == repositories.c.id)
-    .where(
-        layers.c.layer_digest == bindparam("layer_digest"),
-        OF_REGISTRY,
-    )
-    .order_by(repositories.c.id)
+    .where(layers.c.layer_digest == bindparam("layer_digest"), OF_REGISTRY)
+    .order_by(repositories.c.id),
+    Repository,
 )
-_UPLOAD = select(layer_uploads).where(layer_uploads.c.upload_id == bindparam("upload_id"))
+_UPLOAD = Query(select(layer_uploads).where(layer_uploads.c.upload_id == bindparam("upload_id")), Upload)
+_BEGIN = Addition(layer_uploads, *Upload._fields)
 
 
 def layer_size(call: Call, repository: Repository, layer_digest: str) -> int | None:
     """The size in bytes; None when the repository does not have the layer. For reads that nobody builds upon."""
-    row = _LAYER_SIZE.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
-    return row[0] if row else None
+    row = _LAYER.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
+    return row.layer_size if row else None
 
 
 def recorded_size(connection: Connection, layer_digest: str) -> int | None:
     """The size that the layer has in whichever repository; None when none has it."""
-    row = _RECORDED_SIZE.first(connection, layer_digest=layer_digest)
-    return row[0] if row else None
+    return _RECORDED_SIZE.first(connection, layer_digest=layer_digest)
 
 
 def stored_size(call: Call, repository: Repository, layer_digest: str) -> int | None:
@@ -78,7 +95,7 @@ def _if_stored(call: Call, layer_digest: str, size: int | None) -> int | None:
 
 def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int | None:
     """As `stored_size`, for a pusher who will not upload what is there: the layer is kept for another grace period."""
-    row = _LAYER_SIZE.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
+    row = _LAYER.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
     if row is None:
         return None
     size, needed_at = row
@@ -88,39 +105,31 @@ def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int 
     if age > grace // 2:
         # A collection may be near, in another process too. It finds the promise, or the pusher finds no layer.
         with call.writing():
-            kept = call.connection.execute(
-                update(layers)
-                .where(layers.c.repository_id == repository.id, layers.c.layer_digest == layer_digest)
-                .values(needed_at=call.now)
-            )
-        return int(size) if kept.rowcount else None
+            place = {"repository_id": repository.id, "layer_digest": layer_digest}
+            kept = _NEED.run(call.connection, now=call.now, **place)
+        return size if kept else None
     if age > grace // 8:
         call.runtime.batch.note(_write_promises, (repository.id, layer_digest), call.now)
-    return int(size)
+    return size
 
 
-def _write_promises(connection: Any, notes: dict[Any, int]) -> None:
-    statement = (
-        update(layers)
-        .where(layers.c.repository_id == bindparam("r"), layers.c.layer_digest == bindparam("d"))
-        .values(needed_at=bindparam("t"))
-    )
-    connection.execute(statement, [{"r": r, "d": d, "t": t} for (r, d), t in notes.items()])
+def _write_promises(connection: Connection, notes: dict[Any, int]) -> None:
+    for (repository_id, layer_digest), now in notes.items():
+        _NEED.run(connection, repository_id=repository_id, layer_digest=layer_digest, now=now)
 
 
 def initiate_upload(call: Call, repository: Repository) -> str:
     """A new upload session. Returns its id. Runs inside a write transaction."""
     upload_id = ids.new_uuid()
     with _repository_may_be_gone():
-        call.connection.execute(
-            insert(layer_uploads).values(
-                upload_id=upload_id,
-                repository_id=repository.id,
-                expires_at=call.now + call.runtime.config.upload_lifetime * SECOND,
-                part_count=0,
-                last_part_small=False,
-                small_part_inside=False,
-            )
+        _BEGIN.run(
+            call.connection,
+            upload_id=upload_id,
+            repository_id=repository.id,
+            expires_at=call.now + call.runtime.config.upload_lifetime * SECOND,
+            part_count=0,
+            last_part_small=False,
+            small_part_inside=False,
         )
     call.runtime.blobs.create_upload(upload_id)
     return upload_id
@@ -131,13 +140,13 @@ def _repository_may_be_gone() -> Iterator[None]:
     """For rows of a repository that was looked up before this transaction began: it may have been deleted since."""
     try:
         yield
-    except IntegrityError:
+    except RowConflict:
         raise RepositoryNotFoundException("The repository was deleted in the meantime") from None
 
 
 def get_upload(call: Call, repository: Repository, upload_id: str) -> Upload:
     """The session, if it is of this repository, not expired, and its bytes are there."""
-    upload = call.connection.execute(_UPLOAD, {"upload_id": upload_id}).one_or_none()
+    upload = _UPLOAD.first(call.connection, upload_id=upload_id)
     if (
         upload is None
         or upload.repository_id != repository.id
@@ -162,7 +171,7 @@ def received(call: Call, repository: Repository, upload_id: str) -> int:
     return size
 
 
-def check_part(call: Call, repository: Repository, upload: Row[Any], size: int) -> None:
+def check_part(call: Call, repository: Repository, upload: Upload, size: int) -> None:
     """Whether the upload may have one part more, and be `size` bytes long with it. LimitExceededException."""
     config = call.runtime.config
     if upload.part_count >= config.quota_layer_parts or size > config.quota_layer_size:
@@ -221,21 +230,14 @@ def complete_upload(call: Call, repository: Repository, upload_id: str, layer_di
 def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> None:
     # Not `call.now`: the call began before the bytes came, hours ago perhaps; the period begins when they are there.
     now = call.runtime.clock.now()
-    statement = upsert(layers).values(
-        repository_id=repository_id, layer_digest=layer_digest, layer_size=size, needed_at=now
-    )
+    place = {"repository_id": repository_id, "layer_digest": layer_digest}
     with _repository_may_be_gone():
-        call.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["repository_id", "layer_digest"], set_={"needed_at": now, "layer_size": size}
-            )
-        )
+        upsert(call.connection, layers, place, {"needed_at": now, "layer_size": size})
 
 
 def repositories_with_layer(call: Call, registry: Registry, layer_digest: str) -> list[Repository]:
     """Repositories of the registry that hold the layer."""
-    rows = _HOLDERS.all(call.connection, layer_digest=layer_digest, **registry._asdict())
-    return [Repository.of(row) for row in rows]
+    return _HOLDERS.all(call.connection, layer_digest=layer_digest, **registry._asdict())
 
 
 def remove_layer(call: Call, repository: Repository, layer_digest: str) -> bool:

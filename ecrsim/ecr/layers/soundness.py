@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from ecrsim.blobs.base import CHUNK, BlobNotFound
-from ecrsim.core.db import Prepared
 from ecrsim.core.facts import record
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.layers.events import LayerDamaged
 from ecrsim.ecr.layers.tables import layer_faults, layers
@@ -28,11 +28,12 @@ PROBLEMS = {
     "unreadable": "its file cannot be read",
 }
 
-_HOLDERS = Prepared(
+_HOLDERS = Query(
     select(repositories)
     .join(layers, layers.c.repository_id == repositories.c.id)
     .where(layers.c.layer_digest == bindparam("layer_digest"))
-    .order_by(repositories.c.id)
+    .order_by(repositories.c.id),
+    Repository,
 )
 
 #: What opening a file costs, in bytes read.
@@ -105,8 +106,8 @@ def _note(runtime: Runtime, digest: str, problem: str, blob: BinaryIO | None) ->
             call.connection.execute(
                 insert(layer_faults).values(layer_digest=digest, problem=problem, found_at=found_at)
             )
-            for row in _HOLDERS.all(call.connection, layer_digest=digest):
-                record(call, LayerDamaged(Repository.of(row), digest, problem))
+            for repository in _HOLDERS.all(call.connection, layer_digest=digest):
+                record(call, LayerDamaged(repository, digest, problem))
     return True
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table
 
-from ecrsim.core.db import metadata
+from ecrsim.core.columns import metadata
 from ecrsim.core.ownership import blob_names, upload_names
 
 layers = Table(

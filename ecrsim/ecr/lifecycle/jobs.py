@@ -11,15 +11,15 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from ecrsim.core.clock import DAY, SECOND
-from ecrsim.core.db import Prepared, prepared_insert
 from ecrsim.core.facts import record
 from ecrsim.core.jobs import Job, enqueue, finish, job, waits
+from ecrsim.core.query import Addition, Change, Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import storage
 from ecrsim.ecr.images.deletion import delete_image
@@ -49,32 +49,43 @@ PREVIEW_LIFETIME = DAY
 #: Seconds between two batches. Without a pause whoever waits to write would not be let in.
 _PAUSE = 0.002
 
-_INSERT_ACTION = prepared_insert(lifecycle_actions, *(column.name for column in lifecycle_actions.columns))
-_INSERT_RESULT = prepared_insert(
-    lifecycle_preview_results, *(column.name for column in lifecycle_preview_results.columns)
+_INSERT_ACTION = Addition(
+    lifecycle_actions, *(column.name for column in lifecycle_actions.columns), as_text=("image_tags",)
+)
+_INSERT_RESULT = Addition(
+    lifecycle_preview_results,
+    *(column.name for column in lifecycle_preview_results.columns),
+    as_text=("image_tags",),
 )
 _ACTION = list(lifecycle_preview_results.columns.keys()).index("action")
-_RUN = Prepared(
-    select(lifecycle_runs.c.repository_id).where(lifecycle_runs.c.repository_id == bindparam("repository_id"))
+_RUN = Query(
+    select(lifecycle_runs.c.repository_id).where(lifecycle_runs.c.repository_id == bindparam("repository_id")), int
 )
-_EVALUATED = Prepared(
+_EVALUATED = Change(
     update(lifecycle_policies)
     .where(lifecycle_policies.c.repository_id == bindparam("repository_id"))
     .values(last_evaluated_at=bindparam("planned_at"))
 )
-_ACTIONS = Prepared(
-    select(
-        lifecycle_actions.c.position,
-        lifecycle_actions.c.image_id,
-        lifecycle_actions.c.image_pushed_at,
-        lifecycle_actions.c.image_tags,
-        lifecycle_actions.c.storage_class,
-        lifecycle_actions.c.action,
-        lifecycle_actions.c.rule_priority,
-    )
+
+
+class PlannedAction(NamedTuple):
+    """What is to be done to an image, as the plan has it; no rule of what follows its subject."""
+
+    position: int
+    image_id: int
+    image_pushed_at: int
+    image_tags: list[str]
+    storage_class: str | None
+    action: str
+    rule_priority: int | None
+
+
+_ACTIONS = Query(
+    select(*(lifecycle_actions.c[name] for name in PlannedAction._fields))
     .where(lifecycle_actions.c.repository_id == bindparam("repository_id"))
     .order_by(lifecycle_actions.c.position)
-    .limit(BATCH)
+    .limit(BATCH),
+    PlannedAction,
 )
 
 
@@ -178,7 +189,8 @@ def _carry_out(call: Call, job: Job) -> bool:
             _act(call, repository, policy, rows)
             call.connection.execute(
                 delete(lifecycle_actions).where(
-                    lifecycle_actions.c.repository_id == repository_id, lifecycle_actions.c.position <= rows[-1][0]
+                    lifecycle_actions.c.repository_id == repository_id,
+                    lifecycle_actions.c.position <= rows[-1].position,
                 )
             )
             return False
@@ -194,14 +206,14 @@ def _end(call: Call, job: Job) -> None:
     finish(call, job)
 
 
-def _act(call: Call, repository: Repository, policy: service.StoredPolicy, rows: list[Any]) -> None:
+def _act(call: Call, repository: Repository, policy: service.StoredPolicy, rows: list[PlannedAction]) -> None:
     actions, failures = [], []
     for _, image_id, pushed_at, planned_tags, storage_class, action, rule_priority in rows:
         image = image_by_id(call, image_id)
         if image is None or STORAGE_CLASSES.get(image.image_status) != storage_class:
             continue  # somebody deleted it, archived it or wants it back
         tags = tags_of(call, image)
-        if sorted(tags) != orjson.loads(planned_tags):
+        if sorted(tags) != planned_tags:
             continue
         if rule_priority is None and not follows(call, repository, image, action):
             continue

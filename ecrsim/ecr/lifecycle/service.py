@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ecrsim.core.clock import SECOND
-from ecrsim.core.db import Prepared
 from ecrsim.core.errors import (
     LifecyclePolicyNotFoundException,
     LifecyclePolicyPreviewInProgressException,
@@ -17,6 +15,7 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.ids import new_uuid
 from ecrsim.core.jobs import cancel, enqueue, pending
+from ecrsim.core.query import Query, upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.lifecycle import policy as policies
 from ecrsim.ecr.lifecycle.tables import (
@@ -35,9 +34,6 @@ EVALUATE, COMPLETE_PREVIEW, EXPIRE_PREVIEW = (
 )
 
 
-_POLICY = Prepared(select(lifecycle_policies).where(lifecycle_policies.c.repository_id == bindparam("repository_id")))
-
-
 class StoredPolicy(NamedTuple):
     """A row of `lifecycle_policies`."""
 
@@ -46,6 +42,11 @@ class StoredPolicy(NamedTuple):
     policy_id: str
     policy_version: int
     last_evaluated_at: int | None
+
+
+_POLICY = Query(
+    select(lifecycle_policies).where(lifecycle_policies.c.repository_id == bindparam("repository_id")), StoredPolicy
+)
 
 
 class Preview(NamedTuple):
@@ -62,8 +63,7 @@ class Preview(NamedTuple):
 
 
 def find_policy(call: Call, repository_id: int) -> StoredPolicy | None:
-    row = _POLICY.first(call.connection, repository_id=repository_id)
-    return StoredPolicy._make(row) if row else None
+    return _POLICY.first(call.connection, repository_id=repository_id)
 
 
 def get_policy(call: Call, repository: Repository) -> StoredPolicy:
@@ -82,14 +82,12 @@ def put_policy(call: Call, repository: Repository, text: str) -> str:
     """
     policies.read(text)
     text = policies.canonical(text)
-    statement = upsert(lifecycle_policies).values(
-        repository_id=repository.id, lifecycle_policy_text=text, policy_id=new_uuid(), policy_version=1
-    )
-    version = lifecycle_policies.c.policy_version + 1
-    call.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["repository_id"], set_={"lifecycle_policy_text": text, "policy_version": version}
-        )
+    upsert(
+        call.connection,
+        lifecycle_policies,
+        {"repository_id": repository.id},
+        {"lifecycle_policy_text": text, "policy_id": new_uuid(), "policy_version": 1},
+        {"lifecycle_policy_text": text, "policy_version": lifecycle_policies.c.policy_version + 1},
     )
     interval = call.runtime.config.lifecycle_interval * SECOND
     due = pending(call, EVALUATE, str(repository.id))
@@ -122,8 +120,7 @@ def start_preview(call: Call, repository: Repository, text: str | None) -> str:
     begun |= {"expiring_image_total_count": 0, "transitioning_image_total_count": 0}
     begun |= {"policy": None, "last_reported": -1}
     # The results of the one before may be many. The job drops them, a few at a time.
-    statement = upsert(lifecycle_previews).values(repository_id=repository.id, **begun)
-    call.connection.execute(statement.on_conflict_do_update(index_elements=["repository_id"], set_=begun))
+    upsert(call.connection, lifecycle_previews, {"repository_id": repository.id}, begun)
     cancel(call, EXPIRE_PREVIEW, str(repository.id))
     due = call.now + call.runtime.config.preview_seconds * SECOND
     enqueue(call, COMPLETE_PREVIEW, due, repository.registry, *_about(repository))

@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
-from ecrsim.core.db import Prepared
+from ecrsim.core.query import Query
 from ecrsim.ecr.images.tables import image_references, image_tags, images
 from ecrsim.ecr.lifecycle.engine import Image
 
 STORAGE_CLASSES = {"ACTIVE": "STANDARD", "ARCHIVED": "ARCHIVE"}
 
+
+class _Row(NamedTuple):
+    id: int
+    image_digest: str
+    image_pushed_at: int
+    image_status: str
+    image_size_in_bytes: int
+    last_recorded_pull_time: int | None
+    last_archived_at: int | None
+    last_activated_at: int | None
+    subject_manifest_digest: str | None
+
+
+class _Tag(NamedTuple):
+    image_id: int
+    image_tag: str
+
+
+class _Reference(NamedTuple):
+    image_id: int
+    image_digest: str
+
+
 _OF_REPOSITORY = images.c.repository_id == bindparam("repository_id")
-_IMAGES = Prepared(
-    select(
-        images.c.id,
-        images.c.image_digest,
-        images.c.image_pushed_at,
-        images.c.image_status,
-        images.c.image_size_in_bytes,
-        images.c.last_recorded_pull_time,
-        images.c.last_archived_at,
-        images.c.last_activated_at,
-        images.c.subject_manifest_digest,
-    )
+_IMAGES = Query(
+    select(*(images.c[name] for name in _Row._fields))
     .where(_OF_REPOSITORY, images.c.id > bindparam("after"))
     .order_by(images.c.id)
-    .limit(bindparam("limit"))
+    .limit(bindparam("limit")),
+    _Row,
 )
 # By way of the images: the rows of a page, wherever in the tables they are, and none that must be sorted.
 _OF_PAGE = (_OF_REPOSITORY, images.c.id > bindparam("after"), images.c.id <= bindparam("last"))
-_TAGS = Prepared(
+_TAGS = Query(
     select(image_tags.c.image_id, image_tags.c.image_tag)
     .join_from(images, image_tags, image_tags.c.image_id == images.c.id)
     .where(*_OF_PAGE)
-    .order_by(images.c.id, image_tags.c.id)
+    .order_by(images.c.id, image_tags.c.id),
+    _Tag,
 )
-_REFERENCES = Prepared(
+_REFERENCES = Query(
     select(image_references.c.image_id, image_references.c.image_digest)
     .join_from(images, image_references, image_references.c.image_id == images.c.id)
     .where(*_OF_PAGE)
-    .order_by(images.c.id, image_references.c.image_digest)
+    .order_by(images.c.id, image_references.c.image_digest),
+    _Reference,
 )
 _EVERYTHING = 1 << 62
 
@@ -53,8 +71,8 @@ def images_of(connection: Connection, repository_id: int, after: int = 0, limit:
     rows = _IMAGES.all(connection, limit=limit, **place)
     if not rows:
         return []
-    tags = _by_image(_TAGS.all(connection, last=rows[-1][0], **place))
-    references = _by_image(_REFERENCES.all(connection, last=rows[-1][0], **place))
+    tags = _by_image(_TAGS.all(connection, last=rows[-1].id, **place))
+    references = _by_image(_REFERENCES.all(connection, last=rows[-1].id, **place))
     return [
         Image(
             id=number,
@@ -73,5 +91,5 @@ def images_of(connection: Connection, repository_id: int, after: int = 0, limit:
     ]
 
 
-def _by_image(rows: list[tuple[int, str]]) -> dict[int, tuple[str, ...]]:
+def _by_image(rows: Sequence[tuple[int, str]]) -> dict[int, tuple[str, ...]]:
     return {number: tuple(value for _, value in group) for number, group in groupby(rows, key=itemgetter(0))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
-from ecrsim.core.db import Json, metadata
+from ecrsim.core.columns import Json, metadata
 
 lifecycle_policies = Table(
     "lifecycle_policies",

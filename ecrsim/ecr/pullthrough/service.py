@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry, values_of
-from ecrsim.core.db import Prepared
 from ecrsim.core.errors import (
     LimitExceededException,
     PullThroughCacheRuleAlreadyExistsException,
     PullThroughCacheRuleNotFoundException,
 )
+from ecrsim.core.query import Query, upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import memory
 from ecrsim.ecr.access.directory import changed
@@ -25,11 +24,21 @@ from ecrsim.ecr.pullthrough.tables import pull_through_cache_rules, upstream_che
 
 _COLUMNS = [pull_through_cache_rules.c[name] for name in Rule._fields]
 _OF = of_registry(pull_through_cache_rules)
-_ALL = Prepared(select(*_COLUMNS).where(_OF))
-_CHECKED = Prepared(
+_ALL = Query(select(*_COLUMNS).where(_OF), Rule)
+
+
+class UpstreamCheck(NamedTuple):
+    """When an upstream was asked (epoch milliseconds), and whether it answered."""
+
+    checked_at: int
+    has_answered: bool
+
+
+_CHECKED = Query(
     select(upstream_checks.c.checked_at, upstream_checks.c.has_answered).where(
         upstream_checks.c.repository_id == bindparam("repository_id"), upstream_checks.c.asked == bindparam("asked")
-    )
+    ),
+    UpstreamCheck,
 )
 
 
@@ -41,8 +50,7 @@ def rules_of(call: Call, registry: Registry) -> list[Rule]:
         known = call.runtime.memory["pullthrough"] = (generation, {})
     found: list[Rule] | None = known[1].get(registry)
     if found is None:
-        rows = _ALL.all(call.connection, **registry._asdict())
-        found = known[1][registry] = [Rule._make(row) for row in rows]
+        found = known[1][registry] = _ALL.all(call.connection, **registry._asdict())
     return found
 
 
@@ -107,14 +115,12 @@ def page_of_rules(call: Call, registry: Registry, after: str, limit: int, prefix
 # --- when upstreams were asked ----------------------------------------------------------------------------------------
 
 
-def last_check(call: Call, repository_id: int, asked: str) -> tuple[int, bool] | None:
-    """(when, whether the upstream answered), None when it was never asked. `asked`: see the table."""
-    row = _CHECKED.first(call.connection, repository_id=repository_id, asked=asked)
-    return (row[0], bool(row[1])) if row else None
+def last_check(call: Call, repository_id: int, asked: str) -> UpstreamCheck | None:
+    """None when it was never asked. `asked`: see the table."""
+    return _CHECKED.first(call.connection, repository_id=repository_id, asked=asked)
 
 
 def note_check(call: Call, repository_id: int, asked: str, *, has_answered: bool) -> None:
     """Inside a write transaction. The time is that of now, not of the call: a fetch may have taken long."""
     values = {"checked_at": call.runtime.clock.now(), "has_answered": has_answered}
-    statement = upsert(upstream_checks).values(repository_id=repository_id, asked=asked, **values)
-    call.connection.execute(statement.on_conflict_do_update(index_elements=["repository_id", "asked"], set_=values))
+    upsert(call.connection, upstream_checks, {"repository_id": repository_id, "asked": asked}, values)

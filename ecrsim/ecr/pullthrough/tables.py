@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, String, Table, Text
 
 from ecrsim.core.belonging import registry_columns
-from ecrsim.core.db import metadata
+from ecrsim.core.columns import metadata
 
 # The columns after the registry stand in the order of `rules.Rule`.
 pull_through_cache_rules = Table(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.dialects.sqlite import insert
-
 from ecrsim.contract.additions import added
 from ecrsim.contract.operations import operation
 from ecrsim.contract.questions import Arguments, Question
 from ecrsim.core.belonging import values_of
+from ecrsim.core.query import upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.service import reconsider
 from ecrsim.ecr.registries import rules
@@ -41,10 +40,7 @@ def put_account_setting(call: Call, name: str, value: str) -> dict[str, Any]:
     """Settings are per account and region."""
     rules.check_value(name, value)
     registry = registry_of(call)
-    statement = insert(account_settings).values(**values_of(registry), name=name, value=value)
-    call.connection.execute(
-        statement.on_conflict_do_update(index_elements=["kind", "registry_id", "region", "name"], set_={"value": value})
-    )
+    upsert(call.connection, account_settings, values_of(registry) | {"name": name}, {"value": value})
     if name == "REGISTRY_POLICY_SCOPE":
         reconsider(call)
     return {"name": name, "value": value}

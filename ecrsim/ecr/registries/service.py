@@ -6,13 +6,14 @@ from sqlalchemy import bindparam, select
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry
-from ecrsim.core.db import Prepared
+from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.registries import rules
 from ecrsim.ecr.registries.tables import account_settings
 
-_SETTING = Prepared(
-    select(account_settings.c.value).where(of_registry(account_settings), account_settings.c.name == bindparam("name"))
+_SETTING = Query(
+    select(account_settings.c.value).where(of_registry(account_settings), account_settings.c.name == bindparam("name")),
+    str,
 )
 
 
@@ -23,5 +24,5 @@ def registry_of(call: Call, registry_id: str | None = None, service: str = "ecr"
 
 def account_setting(call: Call, registry: Registry, name: str) -> str:
     """The value that holds: what was put, else the default."""
-    row = _SETTING.first(call.connection, **registry._asdict(), name=name)
-    return row[0] if row else rules.default_setting(name, call.runtime.config.blob_mounting)
+    value = _SETTING.first(call.connection, **registry._asdict(), name=name)
+    return value if value is not None else rules.default_setting(name, call.runtime.config.blob_mounting)

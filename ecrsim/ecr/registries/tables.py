@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, String, Table, Text
 
 from ecrsim.core.belonging import registry_columns
-from ecrsim.core.db import metadata
+from ecrsim.core.columns import metadata
 
 account_settings = Table(
     "account_settings",

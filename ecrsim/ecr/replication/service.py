@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-from sqlalchemy import Text, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import bindparam, select, update
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry, values_of
 from ecrsim.core.clock import SECOND
-from ecrsim.core.db import Prepared, prepared_insert
+from ecrsim.core.columns import Json
 from ecrsim.core.jobs import enqueue, pending
+from ecrsim.core.query import Addition, Change, Query, upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.service import image_by_id, tags_of
 from ecrsim.ecr.replication import rules as decisions
@@ -23,7 +22,7 @@ from ecrsim.ecr.repositories.tables import Repository
 #: Kinds of jobs: a copy, whose key is the image and the destination, and a deletion that follows.
 REPLICATE, FOLLOW_DELETION = "replicate-image", "replicate-deletion"
 
-_RULES = Prepared(select(replication_configurations.c.rules).where(of_registry(replication_configurations)))
+_RULES = Query(select(replication_configurations.c.rules).where(of_registry(replication_configurations)), list)
 _ONE = (
     (replications.c.image_id == bindparam("image_id"))
     & (replications.c.region == bindparam("region"))
@@ -42,20 +41,20 @@ class Replication(NamedTuple):
 
 
 _COLUMNS = [replications.c[name] for name in Replication._fields]
-_FIND = Prepared(select(*_COLUMNS).where(_ONE))
-_OF_IMAGE = Prepared(
-    select(*_COLUMNS).where(replications.c.image_id == bindparam("image_id")).order_by(replications.c.id)
+_FIND = Query(select(*_COLUMNS).where(_ONE), Replication)
+_OF_IMAGE = Query(
+    select(*_COLUMNS).where(replications.c.image_id == bindparam("image_id")).order_by(replications.c.id), Replication
 )
-_INSERT = prepared_insert(replications, "image_id", "region", "registry_id", "status", "image_tags")
-_BEGIN = Prepared(
+_INSERT = Addition(replications, "image_id", "region", "registry_id", "status", "image_tags")
+_BEGIN = Change(
     update(replications)
     .where(_ONE)
-    .values(status="IN_PROGRESS", failure_code=None, image_tags=bindparam("tags", type_=Text()))
+    .values(status="IN_PROGRESS", failure_code=None, image_tags=bindparam("tags", type_=Json()))
 )
-_SETTLE = Prepared(
+_SETTLE = Change(
     update(replications)
     .where(_ONE)
-    .values(status=bindparam("outcome"), failure_code=bindparam("failure"), image_tags="[]")
+    .values(status=bindparam("outcome"), failure_code=bindparam("failure"), image_tags=[])
 )
 
 
@@ -64,16 +63,12 @@ _SETTLE = Prepared(
 
 def rules_of(call: Call, registry: Registry) -> list[dict[str, Any]]:
     """The rules of a registry; none where none were ever put."""
-    row = _RULES.first(call.connection, **registry._asdict())
-    return list(orjson.loads(row[0])) if row else []
+    return _RULES.first(call.connection, **registry._asdict()) or []
 
 
 def put_rules(call: Call, registry: Registry, rules: Sequence[dict[str, Any]]) -> None:
     """In place of those before. What is under way already comes to its end (documented)."""
-    statement = insert(replication_configurations).values(**values_of(registry), rules=list(rules))
-    call.connection.execute(
-        statement.on_conflict_do_update(index_elements=["kind", "registry_id", "region"], set_={"rules": list(rules)})
-    )
+    upsert(call.connection, replication_configurations, values_of(registry), {"rules": list(rules)})
 
 
 # --- the copies of an image -------------------------------------------------------------------------------------------
@@ -92,17 +87,13 @@ def due(call: Call, image_digest: str, destination: Registry) -> int:
 
 
 def find(call: Call, image_id: int, destination: Registry) -> Replication | None:
-    row = _FIND.first(call.connection, image_id=image_id, account=destination.account, region=destination.region)
-    return _of(row) if row else None
+    place = {"account": destination.account, "region": destination.region}
+    return _FIND.first(call.connection, image_id=image_id, **place)
 
 
 def of_image(call: Call, image_id: int) -> list[Replication]:
     """In the order in which they were first begun."""
-    return [_of(row) for row in _OF_IMAGE.all(call.connection, image_id=image_id)]
-
-
-def _of(row: Any) -> Replication:
-    return Replication._make((*row[:4], orjson.loads(row[4])))
+    return _OF_IMAGE.all(call.connection, image_id=image_id)
 
 
 def begin(call: Call, repository: Repository, image_id: int, image_digest: str, tags: Iterable[str]) -> None:
@@ -120,7 +111,7 @@ def mark(call: Call, image_id: int, destination: Registry, tags: Iterable[str]) 
     """IN_PROGRESS, with these tags besides those that are still to be set."""
     place = {"image_id": image_id, "region": destination.region}
     known = find(call, image_id, destination)
-    wanted = orjson.dumps(list(dict.fromkeys([*(known.image_tags if known else ()), *tags]))).decode()
+    wanted = list(dict.fromkeys([*(known.image_tags if known else ()), *tags]))
     if known is None:
         values = {"registry_id": destination.account, "status": "IN_PROGRESS", "image_tags": wanted}
         _INSERT.run(call.connection, **place, **values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, Integer, String, Table, Text, UniqueConstraint
 
 from ecrsim.core.belonging import registry_columns
-from ecrsim.core.db import Json, metadata
+from ecrsim.core.columns import Json, metadata
 
 replication_configurations = Table(
     "replication_configurations",

@@ -85,25 +85,25 @@ def describe_repositories(
     more = len(found) > limit
     return {
         "repositories": _describe_page(call, registry, found[:limit]),
-        "nextToken": page.encode(request, [found[limit - 1][1]]) if more else None,
+        "nextToken": page.encode(request, [found[limit - 1].repository_name]) if more else None,
     }
 
 
-def _describe_page(call: Call, registry: Registry, rows: list[Any]) -> Entries:
+def _describe_page(call: Call, registry: Registry, rows: list[service.Listed]) -> Entries:
     arn, uri = registry.arn(""), service.repository_uri(call.runtime, registry, "")
 
     def describe(row: Any) -> dict[str, Any]:
-        account, name, created_at, mutability, filters, scan_on_push, encryption_type, kms_key = row
+        filters = row.image_tag_mutability_exclusion_filters
         return {
-            "repositoryArn": arn + name,
-            "registryId": account,
-            "repositoryName": name,
-            "repositoryUri": uri + name,
-            "createdAt": created_at,
-            "imageTagMutability": mutability,
+            "repositoryArn": arn + row.repository_name,
+            "registryId": row.registry_id,
+            "repositoryName": row.repository_name,
+            "repositoryUri": uri + row.repository_name,
+            "createdAt": row.created_at,
+            "imageTagMutability": row.image_tag_mutability,
             "imageTagMutabilityExclusionFilters": orjson.loads(filters) if filters else None,
-            "imageScanningConfiguration": {"scanOnPush": bool(scan_on_push)},
-            "encryptionConfiguration": {"encryptionType": encryption_type, "kmsKey": kms_key},
+            "imageScanningConfiguration": {"scanOnPush": row.scan_on_push},
+            "encryptionConfiguration": {"encryptionType": row.encryption_type, "kmsKey": row.kms_key},
         }
 
     return Entries(rows, describe, ("DescribeRepositories", arn, uri))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ecrsim.core.arn import Registry, partition
 from ecrsim.core.belonging import values_of
-from ecrsim.core.db import Prepared
 from ecrsim.core.errors import (
     KmsException,
     LimitExceededException,
@@ -21,13 +19,14 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.facts import record
 from ecrsim.core.ids import stable_uuid
+from ecrsim.core.query import Query, as_text, upsert
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.repositories import rules
 from ecrsim.ecr.repositories.events import RepositoryDeleted
 from ecrsim.ecr.repositories.tables import NAMED, OF_REGISTRY, Repository, repositories, repository_tags
 
-_ONE = Prepared(select(repositories).where(NAMED))
-_BY_ID = Prepared(select(repositories).where(repositories.c.id == bindparam("number")))
+_ONE = Query(select(repositories).where(NAMED), Repository)
+_BY_ID = Query(select(repositories).where(repositories.c.id == bindparam("number")), Repository)
 _KEY_ID = re.compile(r"[0-9a-fA-F-]{36}|mrk-[0-9a-f]{32}")
 _KEY_ARN = re.compile(
     rf"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{{12}}):(?P<resource>alias/.+|key/({_KEY_ID.pattern}))"
@@ -35,14 +34,12 @@ _KEY_ARN = re.compile(
 
 
 def find_repository(call: Call, registry: Registry, repository_name: str) -> Repository | None:
-    row = _ONE.first(call.connection, repository_name=repository_name, **registry._asdict())
-    return Repository.of(row) if row else None
+    return _ONE.first(call.connection, repository_name=repository_name, **registry._asdict())
 
 
 def find_repository_by_id(call: Call, number: int) -> Repository | None:
     """For jobs: by its row, since a repository of the same name may have taken its place."""
-    row = _BY_ID.first(call.connection, number=number)
-    return Repository.of(row) if row else None
+    return _BY_ID.first(call.connection, number=number)
 
 
 def get_repository(call: Call, registry: Registry, repository_name: str) -> Repository:
@@ -142,10 +139,8 @@ def tag_repository(call: Call, repository: Repository, tags: Sequence[Mapping[st
     if len(present | {tag["Key"] for tag in tags}) > limit:
         raise TooManyTagsException(limit=limit)
     for tag in tags:
-        statement = upsert(repository_tags).values(repository_id=repository.id, key=tag["Key"], value=tag["Value"])
-        call.connection.execute(
-            statement.on_conflict_do_update(index_elements=["repository_id", "key"], set_={"value": tag["Value"]})
-        )
+        place = {"repository_id": repository.id, "key": tag["Key"]}
+        upsert(call.connection, repository_tags, place, {"value": tag["Value"]})
 
 
 def repository_uri(runtime: Runtime, registry: Registry, repository_name: str) -> str:
@@ -207,26 +202,33 @@ def describe(call: Call, repository: Repository) -> dict[str, Any]:
     }
 
 
-_PAGE = Prepared(
+class Listed(NamedTuple):
+    """A repository in a list: hashable, since its filters are JSON text."""
+
+    registry_id: str
+    repository_name: str
+    created_at: int
+    image_tag_mutability: str
+    image_tag_mutability_exclusion_filters: str | None
+    scan_on_push: bool
+    encryption_type: str
+    kms_key: str | None
+
+
+_PAGE = Query(
     select(
-        repositories.c.registry_id,
-        repositories.c.repository_name,
-        repositories.c.created_at,
-        repositories.c.image_tag_mutability,
-        repositories.c.image_tag_mutability_exclusion_filters,
-        repositories.c.scan_on_push,
-        repositories.c.encryption_type,
-        repositories.c.kms_key,
+        *(
+            as_text(repositories.c[name]) if name.endswith("filters") else repositories.c[name]
+            for name in Listed._fields
+        )
     )
-    .where(
-        OF_REGISTRY,
-        repositories.c.repository_name > bindparam("after"),
-    )
+    .where(OF_REGISTRY, repositories.c.repository_name > bindparam("after"))
     .order_by(repositories.c.repository_name)
-    .limit(bindparam("limit"))
+    .limit(bindparam("limit")),
+    Listed,
 )
 
 
-def page_of_repositories(call: Call, registry: Registry, after: str, limit: int) -> list[Any]:
-    """Rows (see `_PAGE`) in the order of their names, after the name `after`."""
+def page_of_repositories(call: Call, registry: Registry, after: str, limit: int) -> list[Listed]:
+    """In the order of their names, after the name `after`."""
     return _PAGE.all(call.connection, after=after, limit=limit, **registry._asdict())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -22,7 +20,7 @@ from sqlalchemy import (
 
 from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry
-from ecrsim.core.db import Json, metadata
+from ecrsim.core.columns import Json, metadata
 
 repositories = Table(
     "repositories",
@@ -72,12 +70,6 @@ class Repository(NamedTuple):
     scan_on_push: bool
     encryption_type: str
     kms_key: str | None
-
-    @classmethod
-    def of(cls, row: Sequence[Any]) -> Repository:
-        """From the columns of the table, in their order, as the driver gives them."""
-        filters = row[7]
-        return cls._make((*row[:7], orjson.loads(filters) if filters else None, bool(row[8]), *row[9:]))
 
     @property
     def registry(self) -> Registry:

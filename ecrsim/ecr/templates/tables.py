@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, String, Table, Text
 
-from ecrsim.core.db import Json, metadata
+from ecrsim.core.columns import Json, metadata
 
 # The columns after the region stand in the order of `rules.Template`.
 creation_templates = Table(

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, ForeignKey, String, Table
 
-from ecrsim.core.db import metadata
+from ecrsim.core.columns import metadata
 
 scans = Table(
     "example_scans",
