@@ -44,6 +44,7 @@ def start_upload(target: Target) -> Steps:
             return _created(target, mount)
         _check_start(target, digest)
         upload_id = service.initiate_upload(target.call, repository)
+    service.open_upload(target.call, upload_id)
     if digest is None:
         return _session(target, 202, upload_id, 0)
     try:

@@ -166,9 +166,9 @@ class TestRemembered:
         audit.settle(sim.runtime)
         with sim.runtime.database.read() as connection:
             rows = audit.page(connection, 0, 0, 100)
-        texts = [value for row in rows for value in row.values() if isinstance(value, str)]
+        texts = [value for row in rows for value in row if isinstance(value, str)]
         assert max(map(len, texts)) == 512
-        assert rows[-1]["principal"].endswith("…")
+        assert rows[-1].principal.endswith("…")
 
     def test_an_agent_on_the_trail(self, sim):
         body = b'{"repositoryName":"app"}'

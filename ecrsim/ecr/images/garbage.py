@@ -1,7 +1,7 @@
 """Garbage collection: layers that no image uses, bytes that no layer names, uploads that expired.
 
 A layer stays for a grace period after the last moment at which an image or a push needed it. Looking and deleting share
-a write transaction, as do the rename of an upload and its row; a push and a collection therefore never cross.
+a write transaction, and so do the look at finished bytes and their row; a push and a collection therefore never cross.
 
 What this collection takes from its last repository goes at once: the database knew it, and its time is over. Bytes that
 no row names are another matter, since they may be what a push is about to name, or what a database names that is not
@@ -66,8 +66,8 @@ class _Age(NamedTuple):
 
 def _expire_uploads(runtime: Runtime, now: int, is_old: _Age) -> int:
     files = [upload_id for upload_id, _, modified_at in runtime.blobs.uploads() if is_old.allows(modified_at)]
-    # In this order: a session's file is made inside the transaction of its row, so a file that is listed now and has no
-    # row once no writer is under way belongs to nobody that this database knows.
+    # In this order: a session's file is made after its row, so a file that was listed before and has no row belongs to
+    # nobody that this database knows.
     with runtime.database.write() as connection:
         runtime.ownership.check()
         sessions = connection.execute(select(layer_uploads.c.upload_id, layer_uploads.c.expires_at))

@@ -74,11 +74,14 @@ def _availability(call: Call, repository: Repository, digest: str) -> dict[str, 
     }
 
 
-@operation("InitiateLayerUpload", transaction="write", on_trail=False)
+@operation("InitiateLayerUpload", transaction="own", runs="writer")
 def initiate_layer_upload(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
     """A session and the part size that ECR advises. A template may make the repository (CREATE_ON_PUSH)."""
-    repository = repository_to_push(call, registry_of(call, registry_id), repository_name)
-    return {"uploadId": service.initiate_upload(call, repository), "partSize": PART_SIZE}
+    with call.writing():
+        repository = repository_to_push(call, registry_of(call, registry_id), repository_name)
+        upload_id = service.initiate_upload(call, repository)
+    service.open_upload(call, upload_id)
+    return {"uploadId": upload_id, "partSize": PART_SIZE}
 
 
 @operation("UploadLayerPart", transaction="own")

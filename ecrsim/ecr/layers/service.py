@@ -1,8 +1,8 @@
 """Verbs on layers and layer uploads, for both planes.
 
-Bytes first, rows second: an upload's bytes go to the blob store with no transaction open. The rename of finished bytes
-into their place and the row that makes them a layer share one write transaction, and so does garbage collection's look
-and delete: a layer is never taken from under a push.
+Bytes first, rows second: an upload's bytes go to the blob store, and into their place there, with no transaction open.
+The row that makes them a layer is written where they are seen to be there, in one write transaction; garbage collection
+looks and deletes in one as well. So a layer is never taken from under a push.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ _HOLDERS = Query(
 )
 _UPLOAD = Query(select(layer_uploads).where(layer_uploads.c.upload_id == bindparam("upload_id")), Upload)
 _BEGIN = Addition(layer_uploads, *Upload._fields)
+_END = Change(delete(layer_uploads).where(layer_uploads.c.upload_id == bindparam("upload_id")))
 
 
 def layer_size(call: Call, repository: Repository, layer_digest: str) -> int | None:
@@ -119,7 +120,7 @@ def _write_promises(connection: Connection, notes: dict[Any, int]) -> None:
 
 
 def initiate_upload(call: Call, repository: Repository) -> str:
-    """A new upload session. Returns its id. Runs inside a write transaction."""
+    """The row of a new upload session, inside a write transaction. Returns its id; `open_upload` comes next."""
     upload_id = ids.new_uuid()
     with _repository_may_be_gone():
         _BEGIN.run(
@@ -131,8 +132,19 @@ def initiate_upload(call: Call, repository: Repository) -> str:
             last_part_small=False,
             small_part_inside=False,
         )
-    call.runtime.blobs.create_upload(upload_id)
     return upload_id
+
+
+def open_upload(call: Call, upload_id: str) -> None:
+    """Let the blob store take the bytes of a new session, with no transaction open: no writer waits for the store.
+
+    The row is there before, so that a collection, which looks at the store first, never takes the session for garbage.
+    """
+    try:
+        call.runtime.blobs.create_upload(upload_id)
+    except BaseException:
+        discard_upload(call, upload_id)
+        raise
 
 
 @contextlib.contextmanager
@@ -200,24 +212,29 @@ def record_part(call: Call, upload_id: str, length: int) -> None:
 def discard_upload(call: Call, upload_id: str) -> None:
     """Forget the session and its bytes; those that a request is still adding to go with the next gc."""
     with call.writing():
-        call.connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id == upload_id))
+        _END.run(call.connection, upload_id=upload_id)
     with contextlib.suppress(UploadBusy):
         call.runtime.blobs.discard(upload_id)
 
 
 def complete_upload(call: Call, repository: Repository, upload_id: str, layer_digest: str, size: int) -> None:
-    """Make the bytes of a session, whose digest was checked, a layer of the repository."""
+    """Make the bytes of a session, whose digest was checked, a layer of the repository.
+
+    The bytes come to their place with no transaction open, however long the store takes. A collection could take them
+    from there before they have their row. It deletes inside a write transaction, so that the one that writes the row
+    sees whether they are still there, and lets them come again where they are not.
+    """
     blobs = call.runtime.blobs
     try:
         blobs.sync(upload_id)
-        with call.writing():
-            gone = call.connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id == upload_id))
-            if gone.rowcount != 1:
-                raise upload_not_found(repository, upload_id)
+        is_layer = False
+        while not is_layer:
             # Kept until the row is sure: who dies or finds the disk full in between has lost no byte.
             blobs.commit(upload_id, layer_digest, keep=True)
-            add_layer(call, repository.id, layer_digest, size)
-            _MENDED.run(call.connection, layer_digest=layer_digest)
+            with call.writing():
+                is_layer = blobs.stat(layer_digest) == size
+                if is_layer:
+                    _make_layer(call, repository, upload_id, layer_digest, size)
     except UploadNotFound:
         raise upload_not_found(repository, upload_id) from None
     except DigestMismatch:
@@ -225,6 +242,13 @@ def complete_upload(call: Call, repository: Repository, upload_id: str, layer_di
         raise InvalidLayerException from None
     with contextlib.suppress(BlobStoreError):
         blobs.discard(upload_id)  # what stays goes with the next gc
+
+
+def _make_layer(call: Call, repository: Repository, upload_id: str, layer_digest: str, size: int) -> None:
+    if _END.run(call.connection, upload_id=upload_id) != 1:
+        raise upload_not_found(repository, upload_id)
+    add_layer(call, repository.id, layer_digest, size)
+    _MENDED.run(call.connection, layer_digest=layer_digest)
 
 
 def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> None:

@@ -127,6 +127,7 @@ class Importer:
                     self._upstream.share(call, repository, self._upstream_name, digest)
                     return
                 upload_id = layers.initiate_upload(call, repository)
+            layers.open_upload(call, upload_id)
             try:
                 self._receive(self._upstream, upload_id, digest, size)
                 # The bytes are right already; this tells the store so, at no cost for sha256.
