@@ -81,6 +81,7 @@ def test_one_tag_by_many(server: Serving, client: Client, repository: str):
 
 
 def test_an_immutable_tag_by_many(server: Serving, client: Client, repository: str):
+    """By one; what the others are told is a row of `tests/planes/rows_tags.py`."""
     mode = {"repositoryName": repository, "imageTagMutability": "IMMUTABLE"}
     assert client.api("PutImageTagMutability", **mode).status == 200
     gate = threading.Barrier(MANY)

@@ -31,11 +31,6 @@ def put(body: bytes, status: int, answers: str | None = None) -> Exchange:
     return ask("PUT /v2/app/manifests/v1", status, answers, send={"Content-Type": IMAGE.media_type}, body=body)
 
 
-def deep(count: int) -> bytes:
-    """The image with so many layers."""
-    return json.dumps(IMAGE.document | {"layers": IMAGE.document["layers"][:1] * count}).encode()
-
-
 def layers_of_image(world: World) -> None:
     for data in IMAGE.layers.values():
         world.layer(data)
@@ -119,13 +114,6 @@ ROWS = (
         (put(NO_LAYERS, 405, "UNSUPPORTED"),),
         (put(NO_LAYERS, 201),),
         given=lambda world: [world.layer(data) for data in IMAGE.layers.values()],
-    ),
-    *both(
-        "500 layers and no more",
-        "ECR recorded",
-        (put(deep(501), 405, "UNSUPPORTED"), put(deep(500), 201)),
-        (put(deep(501), 405, "UNSUPPORTED"), put(deep(500), 201)),
-        given=layers_of_image,
     ),
     *both(
         "a manifest is put",

@@ -10,7 +10,6 @@ from tests.planes.catalogue import ACCEPTED, FIXTURES, Fixture
 from tests.pushing import digest_of
 
 IMAGE = FIXTURES["oci-image"]
-ARM = FIXTURES["oci-image-arm64"]
 DOCKER = FIXTURES["docker-schema2"]
 INDEX = FIXTURES["docker-list"]
 ARTIFACT = FIXTURES["artifact-with-subject"]
@@ -66,11 +65,6 @@ def layers(*fixtures: Fixture) -> Any:
 
 def image(name: str, *tags: str) -> Any:
     return lambda world: world.image(name, *tags)
-
-
-def both(world: World) -> None:
-    world.image("oci-image", "v1")
-    world.image("oci-image-arm64")
 
 
 def changed(fixture: Fixture, **members: Any) -> Fixture:
@@ -157,15 +151,6 @@ ROWS = (
         given=image("oci-image", "v1"),
     ),
     row("again by digest", "docker", put(IMAGE, "{oci-image}"), gives("v1", IMAGE), given=image("oci-image", "v1")),
-    row("a tag moves", "ECR documented", put(ARM, "v1"), gives("v1", ARM), gives("{oci-image}", IMAGE), given=both),
-    row(
-        "under another digest",
-        "conformance bad digest image",
-        put(IMAGE, "{nowhere}", 400, "MANIFEST_INVALID"),
-        gone("{nowhere}"),
-        gone("{oci-image}"),
-        given=layers(IMAGE),
-    ),
     row(
         "under a digest that is none",
         "conformance invalid digest",
@@ -224,11 +209,6 @@ ROWS = (
         given=image("sha512-image"),
     ),
     row(
-        "to a repository that is missing",
-        "ECR recorded",
-        ask("PUT /v2/none/manifests/v1", 404, "NAME_UNKNOWN", send={"Content-Type": TYPED}, body=IMAGE.manifest),
-    ),
-    row(
         "to a repository that is made for it",
         "create_on_push",
         ask(
@@ -263,26 +243,6 @@ ROWS = (
         given=layers(IMAGE),
     ),
     row(
-        "no type at all",
-        "ECR recorded",
-        ask("PUT /v2/app/manifests/v1", 405, "UNSUPPORTED", body=FIXTURES["oci-image-untyped"].manifest),
-        gone("v1"),
-        given=layers(FIXTURES["oci-image-untyped"]),
-    ),
-    row(
-        "another type than the body's",
-        "ECR inferred",
-        ask(
-            "PUT /v2/app/manifests/v1",
-            405,
-            "UNSUPPORTED",
-            body=IMAGE.manifest,
-            send={"Content-Type": DOCKER.media_type},
-        ),
-        gone("v1"),
-        given=layers(IMAGE),
-    ),
-    row(
         "what is no JSON",
         "ECR recorded",
         ask("PUT /v2/app/manifests/v1", 405, "UNSUPPORTED", body=b"blablabla", send={"Content-Type": TYPED}),
@@ -302,19 +262,6 @@ ROWS = (
         put(TWICE, "v1"),
         ask("GET /v2/app/manifests/v1", 200, TWICE.manifest),
         given=layers(IMAGE),
-    ),
-    row("a layer that is not there", "ECR recorded", put(IMAGE, "v1", 404, "BLOB_UPLOAD_UNKNOWN"), gone("v1")),
-    row("an image that is not there", "ECR recorded", put(INDEX, "v1", 404, "MANIFEST_BLOB_UNKNOWN"), gone("v1")),
-    row(
-        "an image that is not there, where that is allowed",
-        "sparse",
-        put(INDEX, "v1"),
-        gives("v1", INDEX),
-        gone("{docker-schema2}"),
-        sparse=True,
-    ),
-    row(
-        "a layer that is not there, where that is allowed", "sparse", put(IMAGE, "v1"), gives("v1", IMAGE), sparse=True
     ),
     row(
         "an index of nothing",
@@ -497,33 +444,12 @@ ROWS = (
         given=image("oci-image", "v1"),
     ),
     row(
-        "of an image that an index lists",
-        "ECR recorded",
-        ask("DELETE /v2/app/manifests/{docker-schema2}", 405, "UNSUPPORTED"),
-        ask("DELETE /v2/app/manifests/{docker-list}", 202),
-        ask("DELETE /v2/app/manifests/{docker-schema2}", 202),
-        given=image("docker-list", "v1"),
-    ),
-    row(
         "of the last tag of an image that an index lists",
         "OCI end-9",
         ask("DELETE /v2/app/manifests/child", 202),
         ask("HEAD /v2/app/manifests/child", 404),
         gives("{docker-schema2}", DOCKER),
         given=lambda world: (world.image("docker-list", "v1"), world.tag(DOCKER, "child")),
-    ),
-    row(
-        "of the last tag of an image that an index lists, strictly",
-        "ECR inferred: as BatchDeleteImage, which refuses it",
-        ask("DELETE /v2/app/manifests/child", 202),
-        ask("DELETE /v2/app/manifests/other", 405, "UNSUPPORTED"),
-        ask("HEAD /v2/app/manifests/other", 200),
-        given=lambda world: (
-            world.image("docker-list", "v1"),
-            world.tag(DOCKER, "child"),
-            world.tag(DOCKER, "other"),
-        ),
-        strict_ecr=True,
     ),
     row(
         "of a digest that is none",

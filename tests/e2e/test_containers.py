@@ -45,16 +45,6 @@ def test_skopeo_converts_to_docker_schema_2(skopeo, server, create_repository, t
     assert detail["imageManifestMediaType"] == images.DOCKER_MANIFEST
 
 
-def test_skopeo_is_refused_an_immutable_tag(skopeo, server, create_repository, tmp_path):
-    name = create_repository("fixed", imageTagMutability="IMMUTABLE")
-    target = f"docker://{server.registry}/{name}:v1"
-    for text, status in (("first", 0), ("second", 1)):
-        layout = images.write_layout(tmp_path / text, images.build_image(text))
-        done = skopeo.attempt("copy", "--dest-tls-verify=false", f"oci:{layout}:v1", target)
-        assert done.status == status, done.text
-    assert "cannot be overwritten because the tag is immutable" in done.text
-
-
 def test_podman_pushes_and_pulls(podman, server, create_repository, tmp_path):
     name = create_repository()
     uri = f"{server.registry}/{name}"

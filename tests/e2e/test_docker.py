@@ -98,6 +98,7 @@ def test_a_tag_that_docker_moves_shows_in_describe_images(docker_logged_in, serv
 
 
 def test_an_immutable_tag_is_refused_with_the_text_of_ecr(docker_logged_in, server, create_repository, tmp_path):
+    """The rules themselves: `tests/planes/rows_tags.py`. Here is what docker makes of the answer."""
     name = create_repository("fixed", imageTagMutability="IMMUTABLE")
     uri = f"{server.registry}/{name}"
     build(docker_logged_in, tmp_path, "first", f"{uri}:v1")

@@ -165,6 +165,9 @@ class RegistryPlane:
             raise Refused(f"{answer.status} {error['code']}", error["message"])
         return answer
 
+    def get(self, path: str) -> Response:
+        return self._call("GET", path)
+
     def has_layer(self, repository: str, digest: str) -> bool:
         return self.call("HEAD", f"/v2/{repository}/blobs/{digest}").status == 200
 

@@ -101,12 +101,6 @@ def test_a_deleted_image_is_gone_everywhere(ecr, repository, delete):
     ]
 
 
-def test_its_tag_is_free(ecr, repository, delete):
-    delete(*by_tag("a", "b"))
-    put(ecr, "app", TWO, "a")
-    assert listed(ecr, "app") == [(TWO.digest, "a")]
-
-
 @pytest.mark.documented
 def test_its_layers_are_not_deleted_at_once(ecr, repository, delete):
     delete(*by_digest(ONE, TWO))
@@ -138,13 +132,6 @@ class TestReferencedByAnIndex:
         put(ecr, "app", image, "multi")
         return image
 
-    def test_the_image_stays(self, ecr, index, delete):
-        before = listed(ecr, "app")
-        (by_its_digest,) = by_digest(ONE)
-
-        assert delete(by_its_digest) == {"imageIds": [], "failures": [referenced(by_its_digest, index)]}
-        assert listed(ecr, "app") == before
-
     @pytest.mark.parametrize("with_digest", [{}, {"imageDigest": ONE.digest}])
     def test_its_last_tag_stays_and_the_others_may_go(self, ecr, index, delete, with_digest):
         assert entries(delete({"imageTag": "a", **with_digest})) == [A]
@@ -161,30 +148,6 @@ class TestReferencedByAnIndex:
         (by_its_digest,) = by_digest(ONE)
         failures = delete(by_its_digest, {"imageTag": "none"}, by_its_digest, {})["failures"]
         assert [failure["imageId"] for failure in failures] == [by_its_digest, {"imageTag": "none"}, by_its_digest, {}]
-
-    def test_all_its_indexes_are_named_oldest_first(self, ecr, index, delete):
-        second = index_of(TWO, ONE)
-        put(ecr, "app", second)
-        (by_its_digest,) = by_digest(ONE)
-        assert delete(by_its_digest)["failures"] == [referenced(by_its_digest, index, second)]
-
-    @pytest.mark.documented
-    def test_without_its_index_it_is_free(self, ecr, index, delete):
-        assert entries(delete(*by_tag("multi"))) == [(index.digest, "multi")]
-        assert listed(ecr, "app") == [A, B, LAST]
-        assert delete(*by_digest(ONE))["failures"] == []
-
-    def test_the_tag_may_move_to_the_index_first(self, ecr, index, delete):
-        delete(*by_tag("a"))
-        put(ecr, "app", index, "b")
-        assert entries(delete(*by_tag("b"))) == [(index.digest, "b")]
-        assert (ONE.digest, None) in listed(ecr, "app")
-
-    def test_an_index_of_another_repository_holds_nothing(self, ecr, index, delete):
-        create(ecr, "other")
-        push(ecr, "other", TWO)
-        put(ecr, "other", index_of(TWO))
-        assert delete(*by_digest(TWO))["failures"] == []
 
 
 @pytest.mark.recorded

@@ -1,26 +1,10 @@
-"""Where a tag may go, and why an image id of a batch call fails."""
+"""What a tag is, and why an image id of a batch call fails."""
 
 import pytest
 
 from ecrsim.ecr.images import rules
-from ecrsim.ecr.images.rules import TagMove
 
 HERE, THERE = "sha256:" + "a" * 64, "sha256:" + "b" * 64
-
-
-@pytest.mark.parametrize(
-    ("current", "pushed", "immutable", "expected"),
-    [
-        pytest.param(None, HERE, False, TagMove.CREATE, id="a tag that is new is created"),
-        pytest.param(None, HERE, True, TagMove.CREATE, id="an immutable tag can be created"),
-        pytest.param(THERE, HERE, False, TagMove.MOVE, id="a mutable tag moves"),
-        pytest.param(HERE, HERE, False, TagMove.SAME, id="a mutable tag may be where it is to go"),
-        pytest.param(THERE, HERE, True, TagMove.FORBIDDEN, id="an immutable tag stays"),
-        pytest.param(HERE, HERE, True, TagMove.FORBIDDEN, id="an immutable tag may not be pushed to its own image"),
-    ],
-)
-def test_tag_move(current, pushed, immutable, expected):
-    assert rules.tag_move(current, pushed, immutable) is expected
 
 
 @pytest.mark.parametrize(
@@ -84,11 +68,3 @@ def test_unmatched(image_id, found, expected):
 )
 def test_a_tag_is_what_put_image_takes_on_either_plane(text, expected):
     assert (rules.tag_fault(text) is None) is expected
-
-
-def test_all_indexes_are_named():
-    # Recorded for one; the comma between several is documented by the user guide's "[..., ...]".
-    assert rules.referenced_by([HERE, THERE]) == (
-        "ImageReferencedByManifestList",
-        f"Requested image referenced by manifest list: [{HERE}, {THERE}]",
-    )

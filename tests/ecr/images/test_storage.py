@@ -215,12 +215,6 @@ class TestIndexes:
         update("ARCHIVE", imageTag="v2")
         assert described(ecr, "app", imageTag="multi")["imageSizeInBytes"] == before
 
-    def test_an_archived_image_that_an_archived_index_lists_is_not_deleted_before_it(self, ecr, index, update):
-        update("ARCHIVE", imageTag="multi")
-        update("ARCHIVE", imageTag="v2")
-        (failure,) = ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "v2"}])["failures"]
-        assert failure["failureCode"] == "ImageReferencedByManifestList"
-
 
 def test_a_referrer_is_archived_by_itself(ecr, repository, update):
     artifact = artifact_of(ONE)
@@ -291,13 +285,6 @@ class TestLayers:
         collect(sim.runtime, 0)  # the bytes that earlier tests left
         return digest_of(b"one")
 
-    def test_their_download_is_refused(self, ecr, repository, layer):
-        assert refusal(ecr.get_download_url_for_layer, **repository, layerDigest=layer) == inferred(
-            "LayerInaccessibleException",
-            f"The layer with digest '{layer}' is inaccessible in the repository with name 'app' "
-            f"in the registry with id '{ACCOUNT}'",
-        )
-
     def test_garbage_collection_leaves_them(self, sim, ecr, repository, layer, update):
         sim.advance(days=400)
         assert collect(sim.runtime, 0)[:2] == (0, 0)
@@ -325,21 +312,6 @@ class TestLayers:
         create(ecr, "other")
         push(ecr, "other", ONE, "v1")
         assert ecr.get_download_url_for_layer(repositoryName="other", layerDigest=layer)["layerDigest"] == layer
-
-
-@pytest.mark.documented
-class TestQuota:
-    """AWS counts the images that are not archived."""
-
-    def test_room_is_made_by_archiving_and_not_by_beginning_to_restore(self, ecr, repository, update, configure):
-        configure(quota_images=2)
-        update("ARCHIVE", imageTag="v1")
-        push(ecr, "app", numbered(1))
-        assert refusal(push, ecr=ecr, repository="app", image=numbered(2)).code == "LimitExceededException"
-
-        update("ARCHIVE", imageTag="v2")
-        update("STANDARD", imageTag="v2")
-        assert refusal(push, ecr=ecr, repository="app", image=numbered(2)).code == "LimitExceededException"
 
 
 @pytest.mark.inferred

@@ -15,12 +15,6 @@ def two(ecr):
     return push(ecr, "app", numbered(1), "v1"), push(ecr, "app", numbered(2))
 
 
-@pytest.mark.documented
-def test_a_known_image_takes_another_tag(ecr, two):
-    put(ecr, "app", numbered(1), "v2")
-    assert listed(ecr, "app") == [(two[0], "v1"), (two[0], "v2"), (two[1], None)]
-
-
 @pytest.mark.recorded
 def test_a_further_tag_does_not_change_when_it_was_pushed(sim, ecr, two):
     before = described(ecr, "app", imageDigest=two[0])["imagePushedAt"]
@@ -39,24 +33,12 @@ def test_a_tag_moves_and_the_image_that_loses_its_last_one_stays(ecr, two):
     assert [digest for digest, _ in listed(ecr, "app", filter={"tagStatus": "UNTAGGED"})] == [two[0]]
 
 
-@pytest.mark.documented
-def test_a_tag_moves_to_an_image_that_is_new(ecr, two):
-    third = push(ecr, "app", numbered(3), "v1")
-    assert listed(ecr, "app") == [(two[0], None), (two[1], None), (third, "v1")]
-
-
 def test_an_image_that_loses_one_of_its_tags_keeps_the_others(ecr, two):
     put(ecr, "app", numbered(1), "v2")
     put(ecr, "app", numbered(2), "v1")
 
     assert described(ecr, "app", imageDigest=two[0])["imageTags"] == ["v2"]
     assert [digest for digest, _ in listed(ecr, "app", filter={"tagStatus": "UNTAGGED"})] == []
-
-
-def test_a_tag_can_move_to_and_fro(ecr, two):
-    for number in (2, 1, 2, 1):
-        put(ecr, "app", numbered(number), "v1")
-    assert listed(ecr, "app") == [(two[0], "v1"), (two[1], None)]
 
 
 @pytest.mark.inferred
@@ -75,11 +57,6 @@ def test_tags_are_the_repository_s_own(ecr, two):
 
     assert listed(ecr, "app") == [(two[0], "v1"), (two[1], None)]
     assert listed(ecr, "other") == [(other, "v1")]
-
-
-def test_case_counts(ecr, two):
-    put(ecr, "app", numbered(2), "V1")
-    assert listed(ecr, "app") == [(two[0], "v1"), (two[1], "V1")]
 
 
 @pytest.mark.documented

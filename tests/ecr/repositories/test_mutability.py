@@ -1,11 +1,10 @@
-"""PutImageTagMutability, and what the modes make of later pushes."""
+"""PutImageTagMutability. What the modes make of later pushes is told in `tests/planes/rows_tags.py`."""
 
 import pytest
 
-from ecrsim.testing import build_image
 from tests.answers import ACCOUNT, constraint, inferred, recorded, refusal, repository_not_found
 from tests.api import post, refusal_of
-from tests.pushing import create, listed, numbered, push, put
+from tests.pushing import create
 
 MEMBER = "imageTagMutabilityExclusionFilters"
 
@@ -17,14 +16,6 @@ def wildcards(*patterns):
 def shown(ecr):
     (repository,) = ecr.describe_repositories(repositoryNames=["app"])["repositories"]
     return repository["imageTagMutability"], repository.get(MEMBER)
-
-
-def immutable(tag):
-    return recorded(
-        "ImageTagAlreadyExistsException",
-        f"The image tag '{tag}' already exists in the 'app' repository "
-        "and cannot be overwritten because the tag is immutable.",
-    )
 
 
 class TestPut:
@@ -159,71 +150,3 @@ def test_filters_without_a_mode_mean_a_repository_that_is_mutable(ecr):
             MEMBER, "ImageTagMutabilityExclusionFilters are not allowed when imageTagMutability is set to MUTABLE"
         ),
     )
-
-
-@pytest.mark.documented
-class TestPushes:
-    """(mode, filters, tag, may it move?)"""
-
-    @pytest.mark.parametrize(
-        ("mode", "filters", "tag", "moves"),
-        [
-            ("MUTABLE", None, "v1", True),
-            ("IMMUTABLE", None, "v1", False),
-            ("IMMUTABLE_WITH_EXCLUSION", ["latest", "dev-*"], "latest", True),
-            ("IMMUTABLE_WITH_EXCLUSION", ["latest", "dev-*"], "dev-7", True),
-            ("IMMUTABLE_WITH_EXCLUSION", ["latest", "dev-*"], "v1", False),
-            ("MUTABLE_WITH_EXCLUSION", ["v*.0"], "v1.0", False),
-            ("MUTABLE_WITH_EXCLUSION", ["v*.0"], "v1x0", True),
-            ("MUTABLE_WITH_EXCLUSION", ["v*.0"], "latest", True),
-            # As a regular expression it would match the first as well.
-            ("MUTABLE_WITH_EXCLUSION", ["v1.*"], "v1x0", True),
-            ("MUTABLE_WITH_EXCLUSION", ["v1.*"], "v1.0", False),
-        ],
-    )
-    def test_a_tag_that_is_pushed_to_another_image(self, ecr, mode, filters, tag, moves):
-        options = {MEMBER: wildcards(*filters)} if filters else {}
-        create(ecr, imageTagMutability=mode, **options)
-        first, second = push(ecr, "app", numbered(1), tag), push(ecr, "app", numbered(2))
-
-        if moves:
-            put(ecr, "app", numbered(2), tag)
-            assert listed(ecr, "app") == [(first, None), (second, tag)]
-        else:
-            assert refusal(put, ecr=ecr, repository="app", image=numbered(2), tag=tag) == immutable(tag)
-            assert listed(ecr, "app") == [(first, tag), (second, None)]
-
-    @pytest.mark.recorded
-    def test_an_immutable_tag_may_not_be_pushed_to_its_own_image(self, ecr):
-        create(ecr, imageTagMutability="IMMUTABLE")
-        image = build_image()
-        push(ecr, "app", image, "v1")
-        assert refusal(put, ecr=ecr, repository="app", image=image, tag="v1") == immutable("v1")
-
-    @pytest.mark.inferred
-    def test_the_change_concerns_later_pushes(self, ecr):
-        create(ecr)
-        push(ecr, "app", numbered(1), "v1")
-        push(ecr, "app", numbered(2), "v1")
-        ecr.put_image_tag_mutability(repositoryName="app", imageTagMutability="IMMUTABLE")
-        assert listed(ecr, "app")[1][1] == "v1"
-        assert refusal(put, ecr=ecr, repository="app", image=numbered(1), tag="v1") == immutable("v1")
-
-        ecr.put_image_tag_mutability(repositoryName="app", imageTagMutability="MUTABLE")
-        put(ecr, "app", numbered(1), "v1")
-        assert listed(ecr, "app")[0][1] == "v1"
-
-    def test_an_immutable_image_takes_further_tags(self, ecr):
-        create(ecr, imageTagMutability="IMMUTABLE")
-        digest = push(ecr, "app", None, "v1", "v2")
-        assert listed(ecr, "app") == [(digest, "v1"), (digest, "v2")]
-
-    @pytest.mark.recorded
-    def test_an_immutable_tag_can_be_deleted_and_made_again(self, ecr):
-        create(ecr, imageTagMutability="IMMUTABLE")
-        first = push(ecr, "app", numbered(1), "v1", "other")
-        deleted = ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])
-        assert deleted["failures"] == []
-
-        second = push(ecr, "app", numbered(2), "v1")
-        assert listed(ecr, "app") == [(first, "other"), (second, "v1")]

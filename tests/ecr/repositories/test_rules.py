@@ -1,4 +1,4 @@
-"""Mutability, encryption and resource tags: the decisions alone."""
+"""Exclusion filters, encryption and resource tags: the decisions alone."""
 
 import pytest
 
@@ -6,28 +6,6 @@ from ecrsim.core.errors import InvalidParameterException, InvalidTagParameterExc
 from ecrsim.ecr.repositories import rules
 
 PROD = [{"filterType": "WILDCARD", "filter": "prod*"}, {"filterType": "WILDCARD", "filter": "v*.0"}]
-
-
-@pytest.mark.parametrize(
-    ("mutability", "filters", "tag", "expected"),
-    [
-        # Documented: what the CDK's enumeration says of each mode.
-        pytest.param("MUTABLE", None, "prod", False, id="nothing is immutable"),
-        pytest.param("IMMUTABLE", None, "prod", True, id="everything is immutable"),
-        pytest.param("IMMUTABLE_WITH_EXCLUSION", PROD, "prod", False, id="immutable, the excluded tag may move"),
-        pytest.param("IMMUTABLE_WITH_EXCLUSION", PROD, "v1.0", False, id="immutable, any filter excludes"),
-        pytest.param("IMMUTABLE_WITH_EXCLUSION", PROD, "dev", True, id="immutable, others may not move"),
-        pytest.param("MUTABLE_WITH_EXCLUSION", PROD, "prod-1", True, id="mutable, the excluded tag may not move"),
-        pytest.param("MUTABLE_WITH_EXCLUSION", PROD, "dev", False, id="mutable, others may move"),
-        # Inferred: the match is of the whole tag, case sensitive; a dot is a dot.
-        pytest.param("MUTABLE_WITH_EXCLUSION", PROD, "my-prod", False, id="the filter begins at the beginning"),
-        pytest.param("MUTABLE_WITH_EXCLUSION", PROD, "PROD", False, id="case counts"),
-        pytest.param("MUTABLE_WITH_EXCLUSION", PROD, "v1x0", False, id="a dot is a dot"),
-        pytest.param("MUTABLE_WITH_EXCLUSION", PROD, "v1.01", False, id="the filter ends at the end"),
-    ],
-)
-def test_is_immutable(mutability, filters, tag, expected):
-    assert rules.is_immutable(mutability, filters, tag) is expected
 
 
 TITLE = "ImageTagMutabilityExclusionFilters"
