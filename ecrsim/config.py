@@ -248,6 +248,7 @@ class Config:
             "database_url",
             "sqlite:///PATH (other databases are not built yet)",
         )
+        require(self.host, "host", "an address or a name of this machine")
         require("://" not in self.blob_store, "blob_store", "a directory (other stores are not built yet)")
         require(
             _AUTHORITY.fullmatch(self.registry_host),

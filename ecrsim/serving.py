@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -151,6 +152,8 @@ def _port_to_use(host: str, port: int, option: str = "--port") -> int:
             probe.bind((host, port))
         except OSError as error:
             advice = f"choose another with {option}, or ask `ecrsim doctor` who is there"
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                advice = "choose an address or a name of this machine with --host"
             raise StartError(f"cannot listen on {host} port {port}: {error.strerror or error}; {advice}") from error
         return int(probe.getsockname()[1])
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from ecrsim.admin.arguments import json_answer, json_body, number
+from ecrsim.admin.arguments import check_query, json_answer, json_body, number
 from ecrsim.admin.guard import reaches_beyond
 from ecrsim.contract.models import SERVICES, service
 from ecrsim.core.arn import Registry, parse_arn
@@ -24,7 +24,6 @@ from ecrsim.spelling import hint
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::(\d{12}):.+", re.ASCII)
 _NAMED = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(?:user|role)/.+", re.ASCII)
 _SESSION = re.compile(r"(arn:aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+", re.ASCII)
-_QUESTION = {"principal", "action", "resource", "context"}
 #: Actions that no operation has (service authorization reference).
 _RIGHTS = {"BatchImportUpstreamImage", "GetImageCopyStatus", "ReplicateImage"}
 _ACTION = re.compile(r"ecr(?:-public)?:[A-Za-z]+")
@@ -48,9 +47,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
     @routes.post("/explain")
     def explain() -> Response:
         """The decision for a principal, an action and a resource; of a denial, what would have allowed it."""
-        body = json_body()
-        for member in body.keys() - _QUESTION:
-            raise BadRequest(f"there is no member {member}{hint(member, _QUESTION)}")
+        body = json_body("principal", "action", "resource", "context")
         principal, action, resource = (str(body.get(name, "")) for name in ("principal", "action", "resource"))
         context = body.get("context", {})
         if not isinstance(context, Mapping):
@@ -69,6 +66,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
     @routes.get("/audit")
     def read_audit() -> Response:
         """Decisions after the number `after`, oldest first, with the number to go on after."""
+        check_query("after", "since", "limit")
         limit = min(number("limit", 100), _MAX_PAGE)
         audit.settle(runtime)
         with runtime.database.read() as connection:
@@ -79,6 +77,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
     @routes.get("/policy/minimal")
     def minimal() -> Response:
         """The least that covers what a principal was allowed since then (epoch milliseconds)."""
+        check_query("principal", "since")
         principal = request.args.get("principal", "")
         audit.settle(runtime)
         with runtime.database.read() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -10,10 +10,14 @@ from flask import Response, request
 from werkzeug.exceptions import BadRequest
 
 from ecrsim.core.numbers import whole
+from ecrsim.spelling import hint
 
 
-def json_body(*, optional: bool = False) -> Mapping[str, Any]:
-    """The body, which is a JSON object. BadRequest. `optional`: nothing is an empty object."""
+def json_body(*members: str, optional: bool = False) -> Mapping[str, Any]:
+    """The body, which is a JSON object. BadRequest. `optional`: nothing is an empty object.
+
+    Where members are named it has no others: one that is misspelt would have no effect, and nobody would be told.
+    """
     content = request.get_data()
     if optional and not content.strip():
         return {}
@@ -23,7 +27,19 @@ def json_body(*, optional: bool = False) -> Mapping[str, Any]:
         raise BadRequest(f"the body is not JSON: {error}") from None
     if not isinstance(body, Mapping):
         raise BadRequest("the body is not an object")
+    _no_others(body, members, "member")
     return body
+
+
+def check_query(*names: str) -> None:
+    """BadRequest when the query has a parameter of another name."""
+    _no_others(request.args, names, "parameter")
+
+
+def _no_others(given: Iterable[str], known: tuple[str, ...], what: str) -> None:
+    for name in given:
+        if known and name not in known:
+            raise BadRequest(f"there is no {what} {name}{hint(name, known)}")
 
 
 def number(name: str, default: int) -> int:

@@ -46,7 +46,7 @@ def delivery_routes(runtime: Runtime) -> Blueprint:
     @routes.post("/targets/settle")
     def settle() -> Response:
         """Answer once every target is done with the events that there are now; 504 with those that are not in time."""
-        deadline = time.monotonic() + _seconds(json_body(optional=True))
+        deadline = time.monotonic() + _seconds(json_body("seconds", optional=True))
         with runtime.database.read() as connection:
             last = newest(connection)
         pause = threading.Event()

@@ -10,7 +10,7 @@ import orjson
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
-from ecrsim.admin.arguments import number
+from ecrsim.admin.arguments import check_query, number
 from ecrsim.core import events
 from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Runtime
@@ -28,6 +28,7 @@ _GLANCE, _SILENCE = 0.2, 50
 #: Streams of one worker.
 _STREAMS = 16
 _FILTERS = ("type", "repository", "account", "region")
+_PARAMETERS = (*_FILTERS, "pattern", "after", "limit")
 
 
 def event_routes(runtime: Runtime) -> Blueprint:
@@ -82,6 +83,7 @@ def event_routes(runtime: Runtime) -> Blueprint:
 
 def _selection() -> Selection:
     """The filters of a request: `type` (detail-type), `repository`, `account`, `region`, and an event `pattern`."""
+    check_query(*_PARAMETERS)
     arguments = request.args
     try:
         pattern: Any = orjson.loads(arguments["pattern"]) if "pattern" in arguments else None

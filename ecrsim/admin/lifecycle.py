@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
-from ecrsim.admin.arguments import json_answer, number
+from ecrsim.admin.arguments import check_query, json_answer, number
 from ecrsim.core.arn import Registry
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.images.pulls import write_pulls
@@ -29,6 +29,7 @@ def lifecycle_routes(runtime: Runtime) -> Blueprint:
         `next` is the number to go on after, null on the last page. Times are epoch milliseconds. What an index lists
         is there too, which DescribeImages does not say.
         """
+        check_query("repository", "registryId", "region", "after", "limit")
         registry, name = _registry(runtime), request.args.get("repository", "")
         if not name:
             raise BadRequest("repository is the name of a repository")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest, Conflict, NotFound
 
-from ecrsim.admin.arguments import json_answer, json_body, number
+from ecrsim.admin.arguments import check_query, json_answer, json_body, number
 from ecrsim.core import jobs
 from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import DAY, REAL, SECOND, Clock, Setting, iso
@@ -30,7 +31,7 @@ def time_routes(runtime: Runtime) -> Blueprint:
     def put_clock() -> Response:
         """`{"mode": "real|frozen|offset", "now": ISO 8601}`; what is left out stays, but `real` alone is real time."""
         try:
-            setting = _setting(runtime.clock, dict(json_body()))
+            setting = _setting(runtime.clock, json_body("mode", "now"))
         except ClockError as error:
             raise BadRequest(str(error)) from None
         set_clock(runtime, setting)
@@ -39,8 +40,8 @@ def time_routes(runtime: Runtime) -> Blueprint:
     @routes.post("/clock/advance")
     def advance_clock() -> Response:
         """`{"seconds": n}`, `{"days": n}` or both: answers with what ran on the way."""
-        body = json_body()
-        if not body or body.keys() - {"seconds", "days"}:
+        body = json_body("seconds", "days")
+        if not body:
             raise BadRequest('the body is {"seconds": n} or {"days": n}')
         milliseconds = round(_amount(body, "seconds") * SECOND + _amount(body, "days") * DAY)
         try:
@@ -54,6 +55,7 @@ def time_routes(runtime: Runtime) -> Blueprint:
     @routes.get("/jobs")
     def get_jobs() -> Response:
         """Jobs after the number `after`, in the order in which they were made, and how many there are of each state."""
+        check_query("state", "after", "limit")
         state = request.args.get("state")
         if state is not None and state not in _STATES:
             raise BadRequest(f"state is {', '.join(_STATES)}")
@@ -72,7 +74,7 @@ def time_routes(runtime: Runtime) -> Blueprint:
     @routes.post("/jobs/run")
     def run_jobs() -> Response:
         """Run what is due; `{"id": n}` makes that job due first, also one that FAILED."""
-        body = json_body(optional=True)
+        body = json_body("id", optional=True)
         if "id" in body:
             chosen = body["id"]
             if type(chosen) is not int or not 0 < chosen < 1 << 63 or not jobs.again(runtime, chosen):
@@ -91,9 +93,9 @@ def _clock(clock: Clock) -> dict[str, Any]:
     }
 
 
-def _setting(clock: Clock, body: dict[str, Any]) -> Setting:
-    mode, now = body.pop("mode", None), body.pop("now", None)
-    if body or (mode is None and now is None) or (now is not None and not isinstance(now, str)):
+def _setting(clock: Clock, body: Mapping[str, Any]) -> Setting:
+    mode, now = body.get("mode"), body.get("now")
+    if (mode is None and now is None) or (now is not None and not isinstance(now, str)):
         raise ClockError('the body is {"mode": "real|frozen|offset", "now": ISO 8601}, or one of the two')
     if mode not in (None, "real", "frozen", "offset"):
         raise ClockError("mode is real, frozen or offset")

@@ -27,6 +27,7 @@ from ecrsim.core.sealing import seal_of
 from ecrsim.delivery import pattern as event_pattern
 from ecrsim.delivery.reach import OutOfReach, Reach
 from ecrsim.delivery.tables import deliveries, target_rules, targets
+from ecrsim.spelling import hint
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+", re.ASCII)
@@ -43,6 +44,9 @@ _MEMBERS: dict[str, tuple[set[str], set[str]]] = {
     "eventbridge": (set(), {"event_bus", "source", *_AWS}),
     "sqs": ({"queue_url"}, _AWS),
 }
+_OF_EVERY = {"name", "type", "from"}
+#: Members that a target of some type may have.
+_OF_ANY = {member for members in _MEMBERS.values() for member in (*members[0], *members[1])}
 _GENERATION = "targets:generation"
 _LOADED = "targets-file:generation"
 
@@ -107,18 +111,20 @@ def _target(entry: Mapping[str, Any], number: int, reach: Reach) -> Target:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise TargetsError(f"target {number} needs a name of up to 64 letters, digits and ._-, not {name!r}")
     where = f"target {name}"
+    if kind is None:
+        # It may be there under a name that is not its own.
+        _no_others(entry, {*_OF_EVERY, *_OF_ANY}, f"{where} has no member")
     if not isinstance(kind, str) or kind not in _MEMBERS:
-        raise TargetsError(f"{where}: type is one of {', '.join(_MEMBERS)}, not {kind!r}")
+        raise TargetsError(f"{where}: type is one of {', '.join(_MEMBERS)}, not {kind!r}{hint(str(kind), _MEMBERS)}")
     if kind in ("eventbridge", "sqs") and not neighbours.is_installed():
         raise TargetsError(f"{where}: {kind} needs boto3, which comes with ecrsim[boto]")
     start = entry.get("from", "now")
     if start not in ("now", "beginning"):
         raise TargetsError(f'{where}: from is "now" or "beginning"')
     needed, optional = _MEMBERS[kind]
-    settings = {member: value for member, value in entry.items() if member not in ("name", "type", "from")}
+    _no_others(entry, _OF_EVERY | needed | optional, f"{where}: a target of type {kind} has no member")
+    settings = {member: value for member, value in entry.items() if member not in _OF_EVERY}
     for member, value in settings.items():
-        if member not in needed | optional:
-            raise TargetsError(f"{where}: a target of type {kind} has no member {member}")
         if not isinstance(value, str) or not value:
             raise TargetsError(f"{where}: {member} is a text, and not an empty one")
     missing = needed - settings.keys()
@@ -126,6 +132,12 @@ def _target(entry: Mapping[str, Any], number: int, reach: Reach) -> Target:
         raise TargetsError(f"{where} needs {min(missing)}")
     _check(settings, where, reach)
     return Target(name, kind, settings, start == "beginning")
+
+
+def _no_others(entry: Mapping[str, Any], known: set[str], complaint: str) -> None:
+    for member in entry:
+        if member not in known:
+            raise TargetsError(f"{complaint} {member}{hint(member, known)}")
 
 
 def _check(settings: Mapping[str, str], where: str, reach: Reach) -> None:
@@ -167,9 +179,7 @@ def _rule(entry: Mapping[str, Any], number: int, known_names: set[str]) -> Rule:
     if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
         raise TargetsError(f"rule {number}: a name has up to 64 letters, digits and ._-, not {name!r}")
     where = f"rule {name or number}"
-    unknown = set(entry) - {"name", "pattern", "targets"}
-    if unknown:
-        raise TargetsError(f"{where} has no member {min(unknown)}")
+    _no_others(entry, {"name", "pattern", "targets"}, f"{where} has no member")
     if not isinstance(pattern, Mapping):
         raise TargetsError(f"{where}: pattern is an object")
     try:
@@ -180,7 +190,7 @@ def _rule(entry: Mapping[str, Any], number: int, known_names: set[str]) -> Rule:
         raise TargetsError(f"{where}: targets is a list of names of targets")
     for target in wanted:
         if target not in known_names:
-            raise TargetsError(f"{where}: there is no target {target}")
+            raise TargetsError(f"{where}: there is no target {target}{hint(target, known_names)}")
     return Rule(name, dict(pattern), tuple(wanted))
 
 

@@ -90,6 +90,7 @@ def test_filters(query, count, pushed):
         "after=-1",
         "after=x",
         "after=" + "9" * 30,
+        "limt=3",
         "pattern=",
         "pattern={",
         "pattern=null",

@@ -123,6 +123,7 @@ def test_a_clock_that_cannot_be_is_refused_in_words(body, frozen):
         ({"now": "noon"}, "noon is not a time such as 2026-01-31T12:00:00Z"),
         ({"now": "9999-01-01"}, "the clock shows times from 1970 to 9998"),
         ({}, 'the body is {"mode": "real|frozen|offset", "now": ISO 8601}, or one of the two'),
+        ({"mod": "frozen"}, "there is no member mod; the nearest is mode"),
     ],
     ids=str,
 )

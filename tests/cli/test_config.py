@@ -139,6 +139,7 @@ def test_a_database_url_says_where_the_file_is():
         ({"durability": "hope"}, "durability must be process or power"),
         ({"auth": "none"}, "auth must be open or strict"),
         ({"log_format": "xml"}, "log-format must be text or json"),
+        ({"host": ""}, "host must be an address or a name of this machine"),
         ({"registry_host": "http://registry.test"}, "without a scheme or a path"),
         ({"registry_host": "registry.test/ecr"}, "without a scheme or a path"),
         ({"registry_host": "registry.test:port"}, "without a scheme or a path"),

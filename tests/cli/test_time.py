@@ -1,7 +1,13 @@
 """advance, clock and reset, against a server."""
 
+import contextlib
 import json
+import os
+import pty
 import socket
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -145,6 +151,29 @@ def test_what_cannot_be(arguments, status, words, tell):
     refused = tell(*arguments)
     assert (refused.status, refused.out) == (status, "")
     assert words in refused.err
+
+
+def test_a_long_advance_shows_where_the_clock_has_come_to(sim, book, monkeypatch):
+    """On a terminal, on standard error: the line is gone at the end, and what ran is on standard output."""
+    is_shown = threading.Event()
+    monkeypatch.setitem(jobs._KINDS, "note", jobs.Kind(book.run_long, is_long=True))
+    book.acts["slow"] = lambda *_: is_shown.wait(60)
+    put(sim.runtime, "slow", NEW_YEAR + 2 * DAY)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ecrsim", "advance", "3d", "--port", str(sim.runtime.port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True) as process:
+        os.close(theirs)
+        shown = b""
+        while b"advancing: 2026-01-03T00:00:00.000Z" not in shown:
+            shown += os.read(ours, 4096)
+        is_shown.set()
+        with contextlib.suppress(OSError):  # the other end is closed
+            while piece := os.read(ours, 4096):
+                shown += piece
+        os.close(ours)
+        assert process.stdout.read() == "2026-01-04T00:00:00.000Z frozen\n2026-01-03T00:00:00.000Z note\n"
+    assert process.returncode == 0
+    assert shown.endswith(b"\r\x1b[K")
 
 
 def test_reset_forgets_everything(tell, sim):

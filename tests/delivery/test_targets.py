@@ -81,6 +81,10 @@ class TestReading:
             ({**FILE, "type": ["file"]}, "target log: type is one of file, webhook, eventbridge, sqs, not ['file']"),
             ({**FILE, "from": "start"}, 'target log: from is "now" or "beginning"'),
             ({**FILE, "url": "http://x"}, "target log: a target of type file has no member url"),
+            ({**FILE, "pth": "x"}, "target log: a target of type file has no member pth; the nearest is path"),
+            ({"name": "log", "typ": "file"}, "target log has no member typ; the nearest is type"),
+            ({"name": "log", "file": {"path": "x"}}, "target log has no member file"),
+            ({**FILE, "type": "files"}, "target log: type is one of file, webhook, eventbridge, sqs, not 'files'; the nearest is file"),
             ({**FILE, "path": ""}, "target log: path is a text, and not an empty one"),
             ({**FILE, "path": "a\0b"}, "target log: path is the name of a file"),
             ({**FILE, "path": 3}, "target log: path is a text, and not an empty one"),
@@ -151,10 +155,12 @@ class TestReading:
             ({**RULE, "name": 1}, "rule 2: a name has up to 64 letters, digits and ._-, not 1"),
             ({**RULE, "name": "first"}, "the rule first is there twice"),
             ({**RULE, "id": 1}, "rule pushes has no member id"),
+            ({**RULE, "patern": {}}, "rule pushes has no member patern; the nearest is pattern"),
             ({"targets": ["log"]}, "rule 2: pattern is an object"),
             ({**RULE, "targets": []}, "rule pushes: targets is a list of names of targets"),
             ({**RULE, "targets": "log"}, "rule pushes: targets is a list of names of targets"),
             ({**RULE, "targets": ["bus"]}, "rule pushes: there is no target bus"),
+            ({**RULE, "targets": ["logs"]}, "rule pushes: there is no target logs; the nearest is log"),
         ],
     )
     def test_a_rule_that_is_none(self, entry, text):

@@ -83,6 +83,14 @@ def test_a_port_in_use_is_refused(server, tmp_path):
     )
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_another_machine_is_refused(host, tmp_path):
+    refused = serve("--host", host, "--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"ecrsim: cannot listen on {host} port 0: ")
+    assert refused.stderr.endswith("; choose an address or a name of this machine with --host\n")
+
+
 def test_a_port_of_https_in_use_is_refused(server, tmp_path):
     options = ("--port", "0", "--tls", "--tls-port", str(server.port))
     taken = serve(*options, "--data-dir", str(tmp_path / "data"))
