@@ -115,7 +115,8 @@ def _target(entry: Mapping[str, Any], number: int, reach: Reach) -> Target:
         # It may be there under a name that is not its own.
         _no_others(entry, {*_OF_EVERY, *_OF_ANY}, f"{where} has no member")
     if not isinstance(kind, str) or kind not in _MEMBERS:
-        raise TargetsError(f"{where}: type is one of {', '.join(_MEMBERS)}, not {kind!r}{hint(str(kind), _MEMBERS)}")
+        near = hint(kind, _MEMBERS) if isinstance(kind, str) else ""
+        raise TargetsError(f"{where}: type is one of {', '.join(_MEMBERS)}, not {kind!r}{near}")
     if kind in ("eventbridge", "sqs") and not neighbours.is_installed():
         raise TargetsError(f"{where}: {kind} needs boto3, which comes with ecrsim[boto]")
     start = entry.get("from", "now")

@@ -132,10 +132,10 @@ def test_the_readme_is_typed_from_the_first_line_to_the_last(newcomer):
     assert "ecr:ListImages" in newcomer.types(least, prelude)
 
     newcomer.starts(first)
-    lifecycle, set_policy, simulate, follow = section("Time")
+    lifecycle, simulate, set_policy, follow = section("Time")
     (newcomer.folder / "policy.json").write_text(lifecycle.text)
+    assert "1 expired" in newcomer.types(simulate.text, prelude)
     assert '"imageDetails": []' in newcomer.types(set_policy.text, prelude)
-    newcomer.types(simulate.text, prelude)
     newcomer.types(follow.text, prelude)
 
 
