@@ -84,7 +84,10 @@ class TestReading:
             ({**FILE, "pth": "x"}, "target log: a target of type file has no member pth; the nearest is path"),
             ({"name": "log", "typ": "file"}, "target log has no member typ; the nearest is type"),
             ({"name": "log", "file": {"path": "x"}}, "target log has no member file"),
-            ({**FILE, "type": "files"}, "target log: type is one of file, webhook, eventbridge, sqs, not 'files'; the nearest is file"),
+            (
+                {**FILE, "type": "files"},
+                "target log: type is one of file, webhook, eventbridge, sqs, not 'files'; the nearest is file",
+            ),
             ({**FILE, "path": ""}, "target log: path is a text, and not an empty one"),
             ({**FILE, "path": "a\0b"}, "target log: path is the name of a file"),
             ({**FILE, "path": 3}, "target log: path is a text, and not an empty one"),

@@ -19,14 +19,21 @@ from tests.e2e.clients import Client, clean_environ, require
 from tests.pushing import push
 
 #: As root, in a sandbox of its own or none, and without asking anything of the internet.
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --hide-scrollbars --virtual-time-budget=2000"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--hide-scrollbars",
+    "--virtual-time-budget=2000",
+]
 WIDTH = 500
-MEASURE = (
-    "<script>document.title = `measured ${innerWidth} ${document.documentElement.scrollWidth}`</script>"
-)
+MEASURE = "<script>document.title = `measured ${innerWidth} ${document.documentElement.scrollWidth}`</script>"
 NAME = "team/a-service-with-a-long-name/and-a-part-of-it-that-has-an-even-longer-one"
 POLICY = {
     "rules": [
@@ -46,7 +53,9 @@ def widths(tmp_path):
     program = require("chromium")
     # A folder of a short name: there is a socket in it, whose path has room for 107 characters.
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as folder:
-        yield measured_by(Client((program, *FLAGS, f"--user-data-dir={folder}/profile"), clean_environ(Path(folder))), tmp_path)
+        yield measured_by(
+            Client((program, *FLAGS, f"--user-data-dir={folder}/profile"), clean_environ(Path(folder))), tmp_path
+        )
 
 
 def measured_by(chromium, tmp_path):
@@ -72,7 +81,9 @@ def test_the_pages_are_read_in_a_narrow_window(launch, widths):
     ecr = server.client()
     ecr.create_repository(repositoryName=NAME)
     for number in range(3):
-        push(ecr, NAME, build_image(annotations={"number": str(number)}), f"release-2026.11.28-build-{number}", "latest")
+        push(
+            ecr, NAME, build_image(annotations={"number": str(number)}), f"release-2026.11.28-build-{number}", "latest"
+        )
     path, seen = "/", []
     while path:
         page = requests.get(f"{server.url}{path}", timeout=10).text
