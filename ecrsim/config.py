@@ -286,6 +286,11 @@ class Config:
         return self.tls or bool(self.tls_cert)
 
     @property
+    def host_to_ask(self) -> str:
+        """The address under which this machine reaches a server that listens on `host`."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - to ask, not to listen
+
+    @property
     def database_file(self) -> Path:
         """Where SQLite keeps the database, `ephemeral` aside."""
         return self.database_file_in(Path(self.data_dir))

@@ -53,7 +53,7 @@ def _ports(config: Config) -> Iterator[Finding]:
     if config.port == 0:
         yield Finding("ok", "any free port will be taken")
         return
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
+    host = config.host_to_ask
     answer = _health(f"http://{f'[{host}]' if ':' in host else host}:{config.port}/_ecrsim/health")
     if answer is None:
         yield _bindable(config.host, config.port, "--port")

@@ -166,7 +166,7 @@ class _Starter:
         self._config = config
         self._server = server
         self._workers = workers
-        self._front: Any = None
+        self._relay: Any = None
         self.failure: str | None = None
 
     def run(self) -> None:
@@ -174,9 +174,9 @@ class _Starter:
             self._hear()
             self._wait_for_answer()
             # Imported once the workers are on their way: asyncio costs 50 ms.
-            from ecrsim.doors import open_doors
+            from ecrsim.door.listeners import open_doors
 
-            self._front = open_doors(self._config, self._relayed)
+            self._relay = open_doors(self._config, self._relayed)
             name = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
             print(f"ecrsim ready: http://{name}:{self._config.port}", flush=True)
             while True:
@@ -195,12 +195,12 @@ class _Starter:
 
     def close(self) -> None:
         """Bring to the clients what the workers said last."""
-        if self._front is not None:
-            self._front.close()
+        if self._relay is not None:
+            self._relay.close()
 
     def _wait_for_answer(self) -> None:
         deadline = time.monotonic() + 30
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._config.host, self._config.host)  # noqa: S104
+        host = self._config.host_to_ask
         while time.monotonic() < deadline:
             try:
                 with socket.create_connection((host, self._config.port), timeout=5) as connection:

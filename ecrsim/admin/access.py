@@ -15,10 +15,10 @@ from ecrsim.contract.models import SERVICES, service
 from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.clock import iso
 from ecrsim.core.runtime import Call, Caller, Runtime
-from ecrsim.ecr.access import audit
 from ecrsim.ecr.access.authorization import explanation_of
 from ecrsim.ecr.access.directory import DirectoryError, known_arns, replace_all
-from ecrsim.ecr.access.explanation import minimal_policy
+from ecrsim.iam.explanation import minimal_policy
+from ecrsim.records import audit
 from ecrsim.spelling import hint
 
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::(\d{12}):.+", re.ASCII)

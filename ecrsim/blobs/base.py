@@ -244,9 +244,6 @@ class BlobStore(Protocol):
     def check(self) -> None:
         """Raise StoreUnwritable, with a reason, if bytes cannot be stored now."""
 
-    def bytes_free(self) -> int | None:
-        """The bytes that the store could still take; None when nobody knows."""
-
     def append(
         self,
         upload_id: str,
@@ -270,41 +267,6 @@ class BlobStore(Protocol):
     def append_bytes(self, upload_id: str, data: bytes, offset: int | None = None, limit: int | None = None) -> int:
         """`append` for bytes that are in memory already."""
         return self.append(upload_id, io.BytesIO(data), offset=offset, limit=limit, length=len(data))
-
-    def open_range(self, digest: str, start: int, length: int) -> "RangeReader":
-        """`length` bytes of the blob from `start` on, fewer where the blob ends. Raises BlobNotFound."""
-        blob = self.open(digest)
-        blob.seek(start)
-        return RangeReader(blob, length)
-
-
-class RangeReader:
-    """A part of an open blob, from its current position on.
-
-    There is no `fileno` on purpose: servers hand such a file to the kernel, which would send everything to its end.
-    """
-
-    def __init__(self, blob: BinaryIO, length: int) -> None:
-        self._blob = blob
-        self._left = length
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, all that is left when negative; empty at the end."""
-        data = self._blob.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def close(self) -> None:
-        """Close the blob underneath."""
-        self._blob.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def split_digest(digest: str) -> tuple[str, str] | None:

@@ -206,13 +206,6 @@ class FilesystemStore(BlobStore):
             self._disk.install(finished, in_place)
             self._disk.remove(in_place)
 
-    def bytes_free(self) -> int | None:
-        try:
-            status = os.statvfs(self._disk.root)
-        except OSError:
-            return None
-        return status.f_bavail * status.f_frsize
-
     # Files
 
     def _place(self, algorithm: str, hexadecimal: str) -> Path:

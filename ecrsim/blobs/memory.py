@@ -154,9 +154,6 @@ class MemoryStore(BlobStore):
     def check(self) -> None:
         """Memory takes bytes until the process dies of it."""
 
-    def bytes_free(self) -> int | None:
-        return None
-
     @contextlib.contextmanager
     def _session(self, upload_id: str) -> Iterator["_Session"]:
         """The session, locked against every other request."""

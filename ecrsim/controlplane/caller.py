@@ -20,9 +20,10 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.web import Request
-from ecrsim.ecr.access import directory, signatures
+from ecrsim.ecr.access import directory
 from ecrsim.ecr.access.authorization import memory
-from ecrsim.ecr.access.signatures import Reason, Refusal
+from ecrsim.iam import signatures
+from ecrsim.iam.signatures import Reason, Refusal
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _COMMON_FORM = re.compile(

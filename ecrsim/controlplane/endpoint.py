@@ -26,9 +26,9 @@ from ecrsim.core.errors import (
 from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.runtime import Call, Runtime, root_caller
 from ecrsim.core.web import Answer, Request, RequestRefused, Work
-from ecrsim.ecr.access import audit
 from ecrsim.ecr.access.authorization import authorize
-from ecrsim.ecr.access.trail import called
+from ecrsim.records import audit
+from ecrsim.records.trail import record_call
 
 log = logging.getLogger("ecrsim.api")
 
@@ -121,7 +121,7 @@ def _attempt(
     with runtime.call(root_caller(runtime.config.account, runtime.config.region), request_id, request.origin) as call:
         call.lookups["fetched"] = fetched
         declared = declaration_of(operation)
-        with audit.kept(call, f"{operation.service}:{declared.action if declared else operation.name}"):
+        with audit.on_record(call, f"{operation.service}:{declared.action if declared else operation.name}"):
             call.caller = authenticate(call, request, content, operation.service)
             if declared is None:
                 raise NotImplementedException(operation=operation.name)
@@ -141,5 +141,5 @@ def _result(call: Call, declared: Declaration, content: bytes, user_agent: str |
         body = shape(operation, declared.function(call, **arguments))
         if declared.on_trail:
             place = asked[0].registry, asked[0].repository_name
-            called(call, operation.name, *place, content, body, user_agent)
+            record_call(call, operation.name, *place, content, body, user_agent)
         return body

@@ -22,14 +22,15 @@ from ecrsim.core.errors import ServiceError
 from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Call, Caller, Runtime, root_caller
 from ecrsim.core.web import Answer, Request, RequestRefused, Work
-from ecrsim.ecr.access import audit, directory
+from ecrsim.ecr.access import directory
 from ecrsim.ecr.access.authorization import identity_of, memory, request_context
-from ecrsim.ecr.access.documents import Kind, MalformedPolicy, read
-from ecrsim.ecr.access.managed import managed_policy
-from ecrsim.ecr.access.policy import Decision, Policies, Principal, decide, denial
-from ecrsim.ecr.access.policy import Request as PolicyRequest
-from ecrsim.ecr.access.signatures import QUERY_ERRORS
-from ecrsim.ecr.access.webidentity import NO_TOKEN, NOT_VALIDATED, Refusal, issuer_of, verify
+from ecrsim.iam.grammar import Kind, MalformedPolicy, read
+from ecrsim.iam.managed import managed_policy
+from ecrsim.iam.policy import Decision, Policies, Principal, decide, denial
+from ecrsim.iam.policy import Request as PolicyRequest
+from ecrsim.iam.signatures import QUERY_ERRORS
+from ecrsim.iam.webidentity import NO_TOKEN, NOT_VALIDATED, Refusal, issuer_of, verify
+from ecrsim.records import audit
 
 log = logging.getLogger("ecrsim.sts")
 
@@ -97,7 +98,7 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         if found is None:
             raise StsError("InvalidAction", f"Could not find operation {action} for version {_VERSION}")
         nobody = root_caller(runtime.config.account, runtime.config.region)
-        with runtime.call(nobody, request_id, request.origin) as call, audit.kept(call, f"sts:{action}"):
+        with runtime.call(nobody, request_id, request.origin) as call, audit.on_record(call, f"sts:{action}"):
             if found.is_signed:
                 call.caller = authenticate(call, request, body, "sts")
             else:

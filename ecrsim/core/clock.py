@@ -21,8 +21,8 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-#: No clock is set to this or later. ISO 8601 ends with the year 9999; the one that is left is for what lies ahead of a
-#: clock, as the end of a token and the next run of a job do.
+#: No clock is set to this or later: the year 9999, in epoch milliseconds. A clock and a lifetime of a year together
+#: still have a form in ISO 8601.
 END_OF_TIME = 253_370_764_800_000
 _BYTES = 8
 

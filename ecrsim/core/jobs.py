@@ -137,7 +137,7 @@ def enqueue(
     call: Call, kind: str, run_at: int, registry: Registry, key: str, payload: dict[str, Any] | None = None
 ) -> None:
     """A job of this kind and key at `run_at`; one that is pending already is put off or brought forward to then."""
-    # Always a row of its own: what is running already, as it was asked for before, does not count as this one's run.
+    # A new row even if a job of this key is running: that one may have read its state before this request.
     cancel(call, kind, key)
     values = {"run_at": run_at, "due_at": run_at, "attempts": 0, "state": "PENDING"}
     place = {"registry_id": registry.account, "region": registry.region, "registry_kind": registry.kind}

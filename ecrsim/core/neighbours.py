@@ -59,7 +59,7 @@ class Neighbour:
         """The answer of an operation, by its name in snake case (`put_events`). NeighbourError."""
         if not is_installed():
             raise NeighbourError("boto3 is not installed: it comes with ecrsim[boto]")
-        # 100 ms and 19 MB that a worker does without which calls no neighbour.
+        # boto3 costs 100 ms and 19 MB, and most workers call no neighbour.
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -83,7 +83,7 @@ class Neighbour:
 
 
 def _make_client(service: str, access: Access) -> Any:
-    # 100 ms and 19 MB that a worker does without which calls no neighbour.
+    # boto3 costs 100 ms and 19 MB, and most workers call no neighbour.
     import boto3
     from botocore.config import Config
 

@@ -19,6 +19,13 @@ from ecrsim.core.errors import InvalidParameterException
 _LONGEST = 4096
 
 
+def refuse_with(member: str, next_token: str | None, max_results: int | None) -> None:
+    """InvalidParameterException for a page of what is named by the member (`imageIds`): all of it is the answer."""
+    for name, value in (("nextToken", next_token), ("maxResults", max_results)):
+        if value is not None:
+            raise InvalidParameterException(member=name, constraint=f"{name} cannot be specified with {member}")
+
+
 def _fingerprint(request: tuple[Any, ...]) -> int:
     return zlib.crc32(orjson.dumps(request))
 

@@ -205,10 +205,7 @@ class Runtime:
 
     @contextlib.contextmanager
     def call(self, caller: Caller, request_id: str | None = None, origin: str | None = None) -> Iterator[Call]:
-        """A unit of work. Bytes that cannot be written are ServiceUnavailableException, like rows that cannot.
-
-        So is an upload that another request holds, where nobody had a better answer.
-        """
+        """A unit of work. StoreUnwritable and UploadBusy leave it as ServiceUnavailableException, HTTP 503."""
         call = Call(self, caller, request_id or ids.new_uuid(), origin or f"http://localhost:{self.port}")
         try:
             yield call

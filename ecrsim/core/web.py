@@ -136,10 +136,10 @@ def follow(steps: Steps, body: ByteSource) -> Answer:
         return cast(Answer, end.value)
 
 
-#: Bytes of a body that nobody wants that are read before the answer: less than what a socket holds anyway.
+#: Bytes of an unwanted body that are read before the answer; a socket's buffer holds more than that.
 SMALL = 1 << 16
-#: Bytes of one that are read after the answer. A client that is still sending must not find the connection reset: it
-#: would report that, and never read the answer.
+#: Bytes of an unwanted body that are read after the answer. A client that is still sending must not find the
+#: connection reset: it would report that, and never read the answer.
 PATIENCE = 1 << 30
 
 

@@ -13,10 +13,10 @@ from ecrsim.core.misses import Wanted, ask_first, why_not
 from ecrsim.core.web import Answer
 from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible, manifest_unknown, not_fetched
 from ecrsim.dataplane.target import Target
-from ecrsim.ecr.access.trail import called
-from ecrsim.ecr.images import rules, service
+from ecrsim.ecr.images import lookup, pushing, rules
 from ecrsim.ecr.images.deletion import delete_by_id, delete_tag
 from ecrsim.ecr.images.pulls import record_pull
+from ecrsim.records.trail import record_call
 
 #: ECR's limit of a manifest, and the size that the specification asks registries to take.
 MAX_MANIFEST = 4 * 1024 * 1024
@@ -30,7 +30,7 @@ def get_manifest(target: Target) -> Answer:
     reference = _reference(target)
     wanted = Wanted(target.registry, target.repository_name, "image", reference)
     ask_first(target.call, wanted)
-    pulled = service.pull(target.call, target.registry, target.repository_name, reference)
+    pulled = lookup.pull(target.call, target.registry, target.repository_name, reference)
     if pulled is None:
         if (unfetched := why_not(target.call, wanted)) is not None:
             raise not_fetched(unfetched)
@@ -84,15 +84,14 @@ def put_manifest(target: Target) -> Answer:
     if body is None:
         raise RegistryError(413, "SIZE_INVALID", f"A manifest can have {MAX_MANIFEST} bytes at most")
     with target.call.writing():
-        pushed = service.put_image(
+        pushed = pushing.put_image(
             target.call,
             target.repository_to_push(),
             body,
             target.request.content_type,
             tags,
             expected,
-            repeatable=True,
-            layers_required=not target.profile.lenient_content,
+            push_rules=target.profile.push_rules,
         )
         _on_trail(target, "PutImage", *_put_image(body.decode(), pushed, tags))
     headers = [("Docker-Content-Digest", pushed.image_digest), ("Content-Length", "0")]
@@ -105,7 +104,7 @@ def put_manifest(target: Target) -> Answer:
     return Answer(201, headers)
 
 
-def _put_image(manifest: str, pushed: service.Pushed, tags: Sequence[str]) -> tuple[Members, Members]:
+def _put_image(manifest: str, pushed: pushing.Pushed, tags: Sequence[str]) -> tuple[Members, Members]:
     """The request and the response that PutImage would have had: CloudTrail knows no other word for a push."""
     image_id = {"imageDigest": pushed.image_digest} | ({"imageTag": tags[0]} if tags else {})
     content = {"imageManifest": manifest, "imageManifestMediaType": pushed.media_type}
@@ -116,7 +115,7 @@ def _on_trail(target: Target, operation: str, request: Members, response: Member
     place = {"registryId": target.registry.account, "repositoryName": target.repository_name}
     if "image" in response:
         response = {"image": place | response["image"]}
-    called(
+    record_call(
         target.call,
         operation,
         target.registry,
@@ -136,11 +135,11 @@ def delete_manifest(target: Target) -> Answer:
     repository = target.repository()
     image_tag = None if ":" in reference else reference
     with target.call.writing():
-        find = service.image_by_tag if image_tag else service.image_by_digest
+        find = lookup.image_by_tag if image_tag else lookup.image_by_digest
         image = find(target.call, repository, reference)
         if image is None:
             raise manifest_unknown()
-        indexes = service.indexes_listing(target.call, repository, image.image_digest)
+        indexes = lookup.indexes_listing(target.call, repository, image.image_digest)
         if image_tag and indexes and target.profile.untag_listed:
             delete_tag(target.call, repository, image, image_tag)
         elif failure := delete_by_id(target.call, repository, image, image_tag, indexes).failure:

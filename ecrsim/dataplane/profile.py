@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ecrsim.config import Config
+from ecrsim.ecr.images.pushing import PushRules
 
 
 class Profile(NamedTuple):
@@ -33,8 +34,14 @@ class Profile(NamedTuple):
     delete_blobs: bool = True
     #: The last tag of an image that an index lists: BatchDeleteImage refuses it; the specification lets any tag go.
     untag_listed: bool = True
-    #: Of HEAD for a manifest whose reference can be no tag; ECR's was seen, the released conformance suite wants 404.
+    #: The status of HEAD for a manifest whose reference cannot be a tag: ECR answers 400 (recorded), while the released
+    #: conformance suite of OCI expects 404.
     malformed_tag_status: int = 404
+
+    @property
+    def push_rules(self) -> PushRules:
+        """Docker pushes a manifest twice, so that it must be repeatable in both."""
+        return PushRules(repeatable=True, layers_required=not self.lenient_content)
 
 
 OCI = Profile()

@@ -23,8 +23,8 @@ from ecrsim.dataplane.auth import Scope, Tokens, Unauthorized, caller_of, scope_
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.profile import profile_of
 from ecrsim.dataplane.target import Target, check_name
-from ecrsim.ecr.access import audit
 from ecrsim.ecr.access.tokens import Token
+from ecrsim.records import audit
 
 log = logging.getLogger("ecrsim.registry")
 
@@ -193,7 +193,7 @@ class DataPlane:
             check_name(name)
         with self._runtime.call(caller_of(request, token, registry), ids.new_uuid(), request.origin) as call:
             target = Target(call, request, self._profile, registry, path_name, name, reference, namespace)
-            with audit.kept(call, f"{request.method} {request.path}"):
+            with audit.on_record(call, f"{request.method} {request.path}"):
                 for action in route.actions:
                     target.allow(action)
                 yield target

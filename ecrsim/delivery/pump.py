@@ -267,7 +267,7 @@ class _Courier:
     def _work(self, sink: Sink) -> bool:
         """Deliver a page of events. False when there is none.
 
-        No event that came after a change of the targets goes where it would have gone before.
+        Events that come after a change of the targets go by the new targets alone.
         """
         with self._runtime.database.read() as connection:
             is_current = targets.generation(connection) == self._generation

@@ -1,6 +1,6 @@
 """Whom the parent's relay speaks for: a table that it shares with the workers.
 
-The relay (`front.py`) ends TLS and listens on ::1; a worker sees its connections come from 127.0.0.1. Before the relay
+The relay (`relay.py`) ends TLS and listens on ::1; a worker sees its connections come from 127.0.0.1. Before the relay
 connects, it notes under the port that it connects from who the client is and whether it came by TLS. While the relay
 has that port nobody else can connect from it, so that no client can say what stands here.
 """

@@ -87,7 +87,7 @@ def _authority(config: Config) -> str:
 
 
 def _host(config: Config) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
+    return config.host_to_ask
 
 
 def _place(config: Config) -> str:

@@ -138,7 +138,7 @@ def test_a_change_without_its_event_is_no_change(pushed, monkeypatch):
 
     ecr = pushed.client()
     with monkeypatch.context() as patch:
-        patch.setattr("ecrsim.ecr.access.trail.emit", fail)
+        patch.setattr("ecrsim.records.trail.emit", fail)
         with pytest.raises(ecr.exceptions.ClientError):
             ecr.create_repository(repositoryName="other")
     assert {each["repositoryName"] for each in ecr.describe_repositories()["repositories"]} == {"app", "web"}

@@ -178,7 +178,7 @@ def test_the_package_reads_time_chance_and_environment_in_one_place_each():
     ],
 )
 def test_a_wrong_door_is_seen(text: str):
-    assert complaints(Source("ecrsim.ecr.images.service", text))
+    assert complaints(Source("ecrsim.ecr.images.lookup", text))
 
 
 @pytest.mark.parametrize(

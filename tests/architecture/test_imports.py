@@ -16,16 +16,16 @@ TIERS = (
     ("exports", "spelling", "values"),
     ("config", "blobs"),
     ("core",),
-    ("contract",),
+    ("contract", "iam", "records"),
     ("ecr",),
     ("ecr_public", "delivery"),
     ("controlplane", "dataplane", "admin", "console"),
     ("pages",),
     ("app",),
+    ("completion", "coverage", "doctor", "logs", "remote", "storage", "testing", "tls"),
     ("door",),
-    ("completion", "coverage", "doctor", "front", "logs", "remote", "storage", "testing", "tls"),
     ("simulator",),
-    ("doors", "server"),
+    ("server",),
     ("serving",),
     ("",),  # the package itself: `from ecrsim import Ecrsim`
     ("cli", "pytest_plugin"),
@@ -54,14 +54,14 @@ DECLARING = {"operations", "reactions", "additions", "household"}
 #: Decisions: values and `now` in, a decision out.
 PURE = {
     "ecrsim.ecr.access.canonical",
-    "ecrsim.ecr.access.conditions",
-    "ecrsim.ecr.access.documents",
-    "ecrsim.ecr.access.explanation",
-    "ecrsim.ecr.access.managed",
-    "ecrsim.ecr.access.policy",
-    "ecrsim.ecr.access.signatures",
-    "ecrsim.ecr.access.webidentity",
-    "ecrsim.ecr.access.wildcards",
+    "ecrsim.iam.conditions",
+    "ecrsim.iam.grammar",
+    "ecrsim.iam.explanation",
+    "ecrsim.iam.managed",
+    "ecrsim.iam.policy",
+    "ecrsim.iam.signatures",
+    "ecrsim.iam.webidentity",
+    "ecrsim.iam.wildcards",
     "ecrsim.ecr.images.grammar",
     "ecrsim.ecr.images.manifest",
     "ecrsim.ecr.images.rules",
@@ -169,7 +169,7 @@ def purity(source: Source) -> Iterator[str]:
         if found.parts[0] in ("sqlalchemy", "flask", "werkzeug", "sqlite3", "threading", "time"):
             yield source.at(found.line, f"imports {found.target}, and is to be pure")
         # Both spellings: `from ecrsim.core.arn import Registry` and `from ecrsim.core import arn`.
-        allowed = {found.target, found.target.rpartition(".")[0]} & (PURE | VALUES | {"ecrsim.contract.types"})
+        allowed = {found.target, found.target.rpartition(".")[0]} & (PURE | VALUES)
         if found.parts[0] == "ecrsim" and not allowed:
             yield source.at(found.line, f"imports {found.target}, and is to be pure")
 
@@ -215,7 +215,7 @@ def test_every_module_has_a_tier_and_every_capability_a_place():
 @pytest.mark.parametrize(
     ("rule", "name", "text"),
     [
-        (tiers, "ecrsim.core.db", "from ecrsim.ecr.images import service"),
+        (tiers, "ecrsim.core.db", "from ecrsim.ecr.images import lookup"),
         (tiers, "ecrsim.core.db", "from ecrsim import Ecrsim"),
         (tiers, "ecrsim.blobs.memory", "from ecrsim.config import Config"),
         (tiers, "ecrsim.dataplane.routes", "import ecrsim.controlplane.caller"),
@@ -233,7 +233,7 @@ def test_every_module_has_a_tier_and_every_capability_a_place():
         (capabilities, "ecrsim.ecr.images.reactions", "from ecrsim.ecr.images import jobs"),
         (capabilities, "ecrsim.dataplane.manifests", "from ecrsim.ecr.images import operations"),
         (third_parties, "ecrsim.contract.parse", "import botocore.model"),
-        (third_parties, "ecrsim.ecr.images.service", "from flask import request"),
+        (third_parties, "ecrsim.ecr.images.lookup", "from flask import request"),
         (third_parties, "ecrsim.testing", "from moto import mock_aws"),
         (purity, "ecrsim.ecr.images.rules", "from sqlalchemy import select"),
         (purity, "ecrsim.ecr.images.rules", "from ecrsim.core import clock"),
@@ -252,10 +252,10 @@ def test_a_breach_is_seen(rule: Callable[[Source], Iterator[str]], name: str, te
     [
         ("ecrsim.ecr.images.rules", "from ecrsim.core import glob\nfrom ecrsim.core.arn import Registry"),
         ("ecrsim.ecr.images.rules", "from ecrsim.ecr.images.manifest import Manifest"),
-        ("ecrsim.ecr.images.service", "from ecrsim.ecr.layers.service import layer_of"),
+        ("ecrsim.ecr.images.lookup", "from ecrsim.ecr.layers.service import layer_of"),
         ("ecrsim.ecr.images.reactions", "from ecrsim.ecr.repositories.events import RepositoryDeleted"),
-        ("ecrsim.ecr.repositories.operations", "from ecrsim.ecr.images.service import has_images"),
-        ("ecrsim.dataplane.manifests", "from ecrsim import __version__\nfrom ecrsim.ecr.images import service"),
+        ("ecrsim.ecr.repositories.operations", "from ecrsim.ecr.images.lookup import has_images"),
+        ("ecrsim.dataplane.manifests", "from ecrsim import __version__\nfrom ecrsim.ecr.images import lookup"),
         ("ecrsim.cli", "def serve():\n    import flask  # 80 ms at start\n    import granian"),
     ],
 )

@@ -104,8 +104,6 @@ def test_a_blob_that_is_not_there(store: BlobStore) -> None:
     assert store.delete(digest) is False
     with pytest.raises(BlobNotFound):
         store.open(digest)
-    with pytest.raises(BlobNotFound):
-        store.open_range(digest, 0, 1)
 
 
 @pytest.mark.parametrize("digest", NOT_DIGESTS.values(), ids=NOT_DIGESTS)
@@ -132,28 +130,6 @@ def test_delete_removes_one_blob_and_disturbs_no_reader(store: BlobStore) -> Non
     assert store.stat(sha256(HELLO)) is None
     assert blob_of(store, sha256(b"other")) == b"other"
     assert store.delete(sha256(HELLO)) is False
-
-
-@pytest.mark.parametrize(
-    ("start", "length", "expected"),
-    [
-        (0, 5, b"hello"),
-        (7, 5, b"layer"),
-        (7, 100, b"layer"),
-        (0, 12, HELLO),
-        (3, 0, b""),
-        (12, 1, b""),
-        (500, 1, b""),
-    ],
-)
-def test_open_range_ends_where_it_was_told_to(store: BlobStore, start: int, length: int, expected: bytes) -> None:
-    store.put(sha256(HELLO), HELLO)
-    with store.open_range(sha256(HELLO), start, length) as part:
-        assert part.read() == expected
-        assert part.read() == b""
-    with store.open_range(sha256(HELLO), start, length) as part:
-        assert b"".join(iter(lambda: part.read(2), b"")) == expected
-        assert not hasattr(part, "fileno"), "a server would send the blob to its end"
 
 
 # Upload sessions
@@ -456,5 +432,3 @@ def test_a_healthy_store_passes_its_check_and_the_check_leaves_nothing(store: Bl
     store.check()
     assert list(store.blobs()) == []
     assert list(store.uploads()) == []
-    free = store.bytes_free()
-    assert free is None or free > 0

@@ -12,10 +12,10 @@ from ecrsim.config import load
 from ecrsim.core.clock import Clock
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.access.directory import replace_all
-from ecrsim.ecr.access.signatures import Parts
 from ecrsim.ecr.access.tables import access_keys
+from ecrsim.iam.signatures import Parts
 from ecrsim.testing import Response, call_application
-from tests.ecr.access.signed_requests import ALTERATIONS, KEYS, Recorded, recorded, with_header
+from tests.iam.signed_requests import ALTERATIONS, KEYS, Recorded, recorded, with_header
 
 ACCOUNT = "000000000000"
 USER = f"arn:aws:iam::{ACCOUNT}:user/sdk"

@@ -10,10 +10,10 @@ from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry
 from ecrsim.core.db import Database, properties
 from ecrsim.ecr import load_capabilities
-from ecrsim.ecr.access import audit
 from ecrsim.ecr.access.tables import registry_policies
 from ecrsim.ecr.images.tables import pull_time_update_exclusions
 from ecrsim.ecr.registries.tables import account_settings
+from ecrsim.records import audit
 
 load_capabilities()
 

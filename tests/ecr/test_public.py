@@ -11,7 +11,7 @@ from ecrsim.core import page
 from ecrsim.core.arn import PUBLIC_REGION, Registry
 from ecrsim.core.runtime import root_caller
 from ecrsim.ecr.images import details, listing
-from ecrsim.ecr.images.service import put_image
+from ecrsim.ecr.images.pushing import put_image
 from ecrsim.ecr.layers.service import add_layer
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories import service

@@ -11,9 +11,9 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.core.digest import digest_of
 from ecrsim.delivery import pattern as patterns
-from ecrsim.ecr.access import audit
-from ecrsim.ecr.access.documents import Kind
 from ecrsim.ecr.images import listing
+from ecrsim.iam.grammar import Kind
+from ecrsim.records import audit
 from ecrsim.testing import build_image, call_application
 from tests.principals import statement
 

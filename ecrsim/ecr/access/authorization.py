@@ -17,11 +17,14 @@ from ecrsim.core.clock import SECOND, iso
 from ecrsim.core.errors import AccessDeniedException
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call, Caller
-from ecrsim.ecr.access import audit, directory
-from ecrsim.ecr.access.documents import Document, Kind, parse, read
-from ecrsim.ecr.access.explanation import explain
-from ecrsim.ecr.access.managed import service_role_of
-from ecrsim.ecr.access.policy import (
+from ecrsim.ecr.access import directory
+from ecrsim.ecr.access.tables import registry_policies, repository_policies
+from ecrsim.ecr.registries.service import account_setting
+from ecrsim.ecr.repositories.tables import NAMED, repositories, repository_tags
+from ecrsim.iam.explanation import explain
+from ecrsim.iam.grammar import Document, Kind, parse, read
+from ecrsim.iam.managed import service_role_of
+from ecrsim.iam.policy import (
     Decision,
     Policies,
     Principal,
@@ -30,9 +33,7 @@ from ecrsim.ecr.access.policy import (
     denial,
     locks_out,
 )
-from ecrsim.ecr.access.tables import registry_policies, repository_policies
-from ecrsim.ecr.registries.service import account_setting
-from ecrsim.ecr.repositories.tables import NAMED, repositories, repository_tags
+from ecrsim.records import audit
 
 
 class _ResourceTag(NamedTuple):

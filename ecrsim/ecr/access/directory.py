@@ -18,10 +18,10 @@ from ecrsim.core.db import properties
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.core.sealing import seal_of
-from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, read
-from ecrsim.ecr.access.managed import managed_policy
 from ecrsim.ecr.access.tables import access_keys, identity_providers, principals
-from ecrsim.ecr.access.webidentity import read_keys
+from ecrsim.iam.grammar import Document, Kind, MalformedPolicy, read
+from ecrsim.iam.managed import managed_policy
+from ecrsim.iam.webidentity import read_keys
 from ecrsim.spelling import hint
 
 _NAME = re.compile(r"[\w+=,.@-]{1,64}")
@@ -99,7 +99,7 @@ def generation(connection: Connection) -> str | None:
     return _GENERATION_IS.first(connection)
 
 
-def changed(call: Call) -> None:
+def forget_decisions(call: Call) -> None:
     """Say that principals, keys or policies have changed: what was decided before is decided anew."""
     renew_generation(call.connection)
 
@@ -299,7 +299,7 @@ def begin_session(
 ) -> Session:
     """A key that goes by `session_arn` (None: by its owner's ARN) until it expires. Runs in a write transaction."""
     if not has_keys(call.connection):
-        changed(call)  # from now on there are keys to look for
+        forget_decisions(call)  # from now on there are keys to look for
     token = ids.new_secret().hex() + ids.new_secret().hex()
     session = Session(
         f"ASIA{ids.new_uuid().replace('-', '')[:16].upper()}",

@@ -18,13 +18,13 @@ from ecrsim.core.query import upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import is_in_scope_v1, would_lock_out
 from ecrsim.ecr.access.canonical import canonical, pretty
-from ecrsim.ecr.access.directory import changed
-from ecrsim.ecr.access.documents import Kind, MalformedPolicy, parse, read
+from ecrsim.ecr.access.directory import forget_decisions
 from ecrsim.ecr.access.service import check_repository_policy, issue_token, put_repository_policy
 from ecrsim.ecr.access.tables import registry_policies, repository_policies
 from ecrsim.ecr.registries.service import account_setting, registry_of
 from ecrsim.ecr.repositories.service import get_repository, proxy_endpoint
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.iam.grammar import Kind, MalformedPolicy, parse, read
 
 
 @operation("GetAuthorizationToken", transaction="read")
@@ -72,7 +72,7 @@ def delete_repository_policy(call: Call, repository_name: str, registry_id: str 
     repository = get_repository(call, registry, repository_name)
     answer = _repository_policy(call, registry, repository)
     call.connection.execute(delete(repository_policies).where(repository_policies.c.repository_id == repository.id))
-    changed(call)
+    forget_decisions(call)
     return answer
 
 
@@ -92,7 +92,7 @@ def put_registry_policy(call: Call, policy_text: str) -> dict[str, Any]:
     _check_registry_policy(policy_text, account_setting(call, registry, "REGISTRY_POLICY_SCOPE"))
     text = pretty(canonical(parse(policy_text), partition(registry.region)))
     upsert(call.connection, registry_policies, values_of(registry), {"policy_text": text})
-    changed(call)
+    forget_decisions(call)
     return {"registryId": registry.account, "policyText": text}
 
 
@@ -108,7 +108,7 @@ def delete_registry_policy(call: Call) -> dict[str, Any]:
     registry = registry_of(call)
     answer = _registry_policy(call, registry)
     call.connection.execute(delete(registry_policies).where(of_registry(registry_policies)), registry._asdict())
-    changed(call)
+    forget_decisions(call)
     return answer
 
 

@@ -9,10 +9,10 @@ from ecrsim.core.query import upsert
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access import tokens
 from ecrsim.ecr.access.canonical import canonical, pretty
-from ecrsim.ecr.access.directory import changed
-from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, parse, read
+from ecrsim.ecr.access.directory import forget_decisions
 from ecrsim.ecr.access.tables import repository_policies
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.iam.grammar import Document, Kind, MalformedPolicy, parse, read
 
 
 def issue_token(call: Call) -> tuple[str, int]:
@@ -42,10 +42,10 @@ def put_repository_policy(call: Call, repository: Repository, policy_text: str) 
     """Keep a policy that was checked, in place of the one before. Answers the text as ECR rewrites it."""
     text = pretty(canonical(parse(policy_text), partition(repository.registry.region)))
     upsert(call.connection, repository_policies, {"repository_id": repository.id}, {"policy_text": text})
-    changed(call)
+    forget_decisions(call)
     return text
 
 
 def reconsider(call: Call) -> None:
     """What was decided so far is decided anew, in all workers: something that decisions rest on has changed."""
-    changed(call)
+    forget_decisions(call)

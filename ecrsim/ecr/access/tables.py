@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
 
 from ecrsim.core.belonging import registry_columns
 from ecrsim.core.columns import Json, metadata
@@ -64,26 +64,4 @@ registry_policies = Table(
     metadata,
     *registry_columns(),
     Column("policy_text", Text, nullable=False),
-)
-
-# One row for each decision, of either plane.
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("at", BigInteger, nullable=False),
-    Column("plane", String(8), nullable=False),
-    Column("principal", Text, nullable=False),
-    Column("account", String(12), nullable=False),
-    Column("region", String, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("resource", Text, nullable=False),
-    Column("is_allowed", Boolean, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("request_id", String(36), nullable=False),
-    Column("source", Text, nullable=False),
-    # The error that the call was answered with, null where there was none.
-    Column("error", Text),
-    Column("kind", String(7), nullable=False, server_default="private"),
-    sqlite_autoincrement=True,
 )

@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, delete, select, update
 from ecrsim.core.facts import record
 from ecrsim.core.query import Change
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import events, rules
-from ecrsim.ecr.images.service import Image, image_by_digest, tags_of, untag
+from ecrsim.ecr.images import events, rows, rules
+from ecrsim.ecr.images.lookup import image_by_digest, image_by_tag, tags_of
+from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.images.tables import image_layers, images
 from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.repositories.tables import Repository
@@ -69,3 +70,13 @@ def delete_image(call: Call, repository: Repository, image: Image, origin: event
     record(call, events.ImageDeleted(repository, image.id, events.describe(call, image.id), tags, origin))
     _SPARE_LAYERS.run(call.connection, repository_id=repository.id, image_id=image.id, now=call.now)
     _DELETE.run(call.connection, image_id=image.id)
+
+
+def untag(call: Call, repository: Repository, image_tag: str) -> None:
+    """Take a tag away; an image that loses its last one stays, untagged."""
+    image = image_by_tag(call, repository, image_tag)
+    if image is None:
+        return
+    rows.DELETE_TAG.run(call.connection, repository_id=repository.id, image_tag=image_tag)
+    if rows.COUNT_TAGS.one(call.connection, image_id=image.id) == 0:
+        rows.SET_TAGGED.run(call.connection, image_id=image.id, tagged=False)

@@ -9,9 +9,8 @@ import orjson
 
 from ecrsim.contract.additions import added
 from ecrsim.contract.shape import Entries
-from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import listing, rules, service
+from ecrsim.ecr.images import listing, lookup
 from ecrsim.ecr.images.listing import ImageDetail
 from ecrsim.ecr.repositories.tables import Repository
 
@@ -23,7 +22,7 @@ def named(
 
     An unknown one fails the whole call: ImageNotFoundException.
     """
-    images = [get_image(call, repository, image_id, "imageIds") for image_id in image_ids]
+    images = [lookup.get_image(call, repository, image_id, "imageIds") for image_id in image_ids]
     wanted = {
         image.id
         for image in images
@@ -31,28 +30,6 @@ def named(
     }
     numbers = dict.fromkeys(image.id for image in images)
     return [listing.detail(call, repository, number) for number in numbers if number in wanted]
-
-
-def get_image(call: Call, repository: Repository, image_id: Mapping[str, str], member: str) -> service.Image:
-    """The image that an id names, where one that is unknown is an error of the whole call."""
-    image, failure = service.find_image(call, repository, image_id)
-    if failure is rules.MISSING:
-        raise InvalidParameterException(
-            member=member, constraint="both tag and digest cannot be null"
-        )  # the sentence is inferred
-    if image is None:
-        raise ImageNotFoundException(**place_of(repository, image_id))
-    return image
-
-
-def place_of(repository: Repository, image_id: Mapping[str, str]) -> dict[str, str]:
-    """What sentences about an image say of it; the half that was not asked for is the word null."""
-    return {
-        "image_digest": image_id.get("imageDigest", "null"),
-        "image_tag": image_id.get("imageTag", "null"),
-        "repository_name": repository.repository_name,
-        "registry_id": repository.registry_id,
-    }
 
 
 def describe(call: Call, repository: Repository, rows: list[ImageDetail]) -> Entries | list[Any]:

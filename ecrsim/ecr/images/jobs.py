@@ -5,7 +5,8 @@ from __future__ import annotations
 from ecrsim.core.jobs import Job, job
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import rules
-from ecrsim.ecr.images.service import COMPLETE_RESTORE, activate, image_by_id
+from ecrsim.ecr.images.lookup import image_by_id
+from ecrsim.ecr.images.storage import COMPLETE_RESTORE, activate
 from ecrsim.ecr.repositories.service import find_repository_by_id
 
 

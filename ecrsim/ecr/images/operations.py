@@ -9,14 +9,14 @@ from ecrsim.core import page
 from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.errors import (
     ImageStorageClassUpdateNotSupportedException,
-    InvalidParameterException,
     LimitExceededException,
 )
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import details, exclusions, fetching, listing, rules, service, storage
+from ecrsim.ecr.images import details, exclusions, fetching, listing, lookup, pushing, rules, storage
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.deletion import delete_by_id
 from ecrsim.ecr.images.pulls import record_pull, write_pulls
+from ecrsim.ecr.images.rules import IS_TAGGED
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.templates.service import repository_to_push
@@ -48,7 +48,7 @@ def put_image(
     """
     registry = registry_of(call, registry_id)
     repository = repository_to_push(call, registry, repository_name)
-    pushed = service.put_image(
+    pushed = pushing.put_image(
         call,
         repository,
         image_manifest.encode(),
@@ -85,7 +85,7 @@ def batch_get_image(
     failures = []
     size = 0
     for image_id in image_ids:
-        image, failure = service.find_image(call, repository, image_id)
+        image, failure = lookup.find_image(call, repository, image_id)
         if image is not None and image.image_status != "ACTIVE":
             failure = rules.INACCESSIBLE
         elif image is not None and not _is_accepted(image.image_manifest_media_type, accepted_media_types):
@@ -94,11 +94,11 @@ def batch_get_image(
             failures.append(_failure(image_id, fetching.why(call, registry, repository_name, image_id, failure)))
             continue
         record_pull(call, registry, image)
-        manifest = service.manifest_of(call, image).decode()
+        manifest = lookup.manifest_of(call, image).decode()
         if "imageTag" in image_id:
             tags: list[str | None] = [image_id["imageTag"]]
         else:
-            tags = [*service.tags_of(call, image)] or [None]
+            tags = [*lookup.tags_of(call, image)] or [None]
         size += len(manifest) * len(tags)
         if size > _MOST_BYTES:
             raise LimitExceededException(f"The manifests have more than {_MOST_BYTES} bytes together")  # I
@@ -128,9 +128,9 @@ def batch_delete_image(
     an index and its images deletes the index and refuses the images, and a second one takes them (recorded).
     """
     repository = get_repository(call, registry_of(call, registry_id), repository_name)
-    found = [service.find_image(call, repository, image_id) for image_id in image_ids]
+    found = [lookup.find_image(call, repository, image_id) for image_id in image_ids]
     indexes = {
-        image.id: service.indexes_listing(call, repository, image.image_digest)
+        image.id: lookup.indexes_listing(call, repository, image.image_digest)
         for image, _ in found
         if image is not None
     }
@@ -150,15 +150,6 @@ def batch_delete_image(
     return {"imageIds": list(deleted.values()), "failures": failures}
 
 
-def _refuse_paging(next_token: str | None, max_results: int | None) -> None:
-    for member, value in (("nextToken", next_token), ("maxResults", max_results)):
-        if value is not None:
-            raise InvalidParameterException(member=member, constraint=f"{member} cannot be specified with imageIds")
-
-
-_TAGGED = {"TAGGED": True, "UNTAGGED": False}
-
-
 @operation("DescribeImages", transaction="read", service_checks=_IMAGE_ID)
 def describe_images(
     call: Call,
@@ -171,12 +162,12 @@ def describe_images(
 ) -> dict[str, Any]:
     """One detail per digest. Without ids only ACTIVE images, unless the filter says otherwise; with ids, any status."""
     if image_ids is not None:
-        _refuse_paging(next_token, max_results)
+        page.refuse_with("imageIds", next_token, max_results)
     write_pulls(call)
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     wanted = filter or {}
-    tagged = _TAGGED.get(wanted.get("tagStatus", "ANY"))
+    tagged = IS_TAGGED.get(wanted.get("tagStatus", "ANY"))
     if image_ids is not None:
         rows = details.named(call, repository, image_ids, wanted.get("imageStatus"), tagged)
         token = None
@@ -204,7 +195,7 @@ def list_images(
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     wanted = filter or {}
-    status, tagged = wanted.get("imageStatus", "ACTIVE"), _TAGGED.get(wanted.get("tagStatus", "ANY"))
+    status, tagged = wanted.get("imageStatus", "ACTIVE"), IS_TAGGED.get(wanted.get("tagStatus", "ANY"))
     request = ("ListImages", *registry, repository.id, status, tagged)
     limit = max_results or 100
     after = page.decode(request, next_token, [0, 0])
@@ -260,11 +251,11 @@ def update_image_storage_class(
     """Archive the whole image at once, whatever tag names it, or begin to restore it."""
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
-    image = details.get_image(call, repository, image_id, "imageId")
+    image = lookup.get_image(call, repository, image_id, "imageId")
     status = rules.storage_move(image.image_status, target_storage_class)
     if status is None:
         raise ImageStorageClassUpdateNotSupportedException(
-            **details.place_of(repository, image_id),
+            **lookup.place_of(repository, image_id),
             image_status=image.image_status,
             target_storage_class=target_storage_class,
         )

@@ -12,7 +12,7 @@ from ecrsim.core.belonging import of_registry
 from ecrsim.core.clock import DAY
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.service import Image
+from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.images.tables import images, pull_time_update_exclusions
 
 _EXCLUDED = Query(

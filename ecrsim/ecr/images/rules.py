@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from ecrsim.core.digest import ECR_DIGEST_TEXT, is_ecr_digest
 
+#: Of a filter by `tagStatus`: whether images are to be tagged; ANY, which is not here, asks for both.
+IS_TAGGED = {"TAGGED": True, "UNTAGGED": False}
 TAG_TEXT = "[a-zA-Z0-9-_.]+"
 _TAG = re.compile(TAG_TEXT)
 #: Characters of a tag (documented in the model).

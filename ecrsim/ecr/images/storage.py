@@ -1,4 +1,4 @@
-"""The storage class of an image: archived at once, restored after a while (`jobs.py`) or by a push (`service.py`)."""
+"""The storage class of an image: archived at once, restored after a while (`jobs.py`) or by a push (`pushing.py`)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from sqlalchemy import bindparam, select, update
 
 from ecrsim.core.clock import SECOND
 from ecrsim.core.facts import record
-from ecrsim.core.jobs import enqueue
+from ecrsim.core.jobs import cancel, enqueue
 from ecrsim.core.query import Change, Query
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images import events
-from ecrsim.ecr.images.service import COMPLETE_RESTORE, Image
+from ecrsim.ecr.images import events, rows
+from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.images.tables import image_references, images
 from ecrsim.ecr.repositories.tables import Repository
+
+#: The kind of the job that completes a restore; its key is the image's number.
+COMPLETE_RESTORE = "complete-restore"
 
 _SET_STATUS = (
     update(images)
@@ -58,6 +61,13 @@ def begin_restore(call: Call, repository: Repository, image: Image) -> bool:
     payload = {"repository_id": repository.id, "repository_name": repository.repository_name}
     enqueue(call, COMPLETE_RESTORE, ready, repository.registry, str(image.id), payload)
     return True
+
+
+def activate(call: Call, repository: Repository, image_id: int, origin: events.Origin = "push") -> None:
+    """From now on the image can be pulled again; its rules count its age from here (documented)."""
+    rows.RESTORE.run(call.connection, image_id=image_id, now=call.now)
+    cancel(call, COMPLETE_RESTORE, str(image_id))
+    record(call, events.ImageRestored(repository, image_id, events.describe(call, image_id), call.now, origin))
 
 
 def indexes_in_use(call: Call, repository: Repository, image_digest: str) -> list[str]:

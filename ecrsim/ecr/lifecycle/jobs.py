@@ -23,12 +23,13 @@ from ecrsim.core.query import Addition, Change, Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import storage
 from ecrsim.ecr.images.deletion import delete_image
+from ecrsim.ecr.images.lookup import image_by_id, indexes_listing, tags_of
+from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.images.rules import referenced_by
-from ecrsim.ecr.images.service import Image, follows, image_by_id, indexes_listing, tags_of
 from ecrsim.ecr.lifecycle import events, service
 from ecrsim.ecr.lifecycle import policy as policies
 from ecrsim.ecr.lifecycle.engine import Decision, plan
-from ecrsim.ecr.lifecycle.state import STORAGE_CLASSES, images_of
+from ecrsim.ecr.lifecycle.state import STORAGE_CLASSES, follows_subject, images_of
 from ecrsim.ecr.lifecycle.tables import (
     lifecycle_actions,
     lifecycle_policies,
@@ -184,7 +185,7 @@ def _carry_out(call: Call, job: Job) -> bool:
             _end(call, job)
             return True
         rows = _ACTIONS.all(call.connection, repository_id=repository_id)
-        # What a policy decided that has been replaced since is decided by nobody.
+        # Actions that were planned under an older version of the policy are dropped.
         if rows and run.policy_version == policy.policy_version:
             _act(call, repository, policy, rows)
             call.connection.execute(
@@ -215,7 +216,7 @@ def _act(call: Call, repository: Repository, policy: service.StoredPolicy, rows:
         tags = tags_of(call, image)
         if sorted(tags) != planned_tags:
             continue
-        if rule_priority is None and not follows(call, repository, image, action):
+        if rule_priority is None and not follows_subject(call, repository, image, action):
             continue
         described = events.image_of(image.image_digest, tags, pushed_at)
         acted = {"image": described, "rule_priority": rule_priority}

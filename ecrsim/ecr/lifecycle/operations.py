@@ -6,15 +6,13 @@ from typing import Any
 
 from ecrsim.contract.operations import operation
 from ecrsim.core import page
-from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.service import find_image
+from ecrsim.ecr.images.lookup import find_image
+from ecrsim.ecr.images.rules import IS_TAGGED
 from ecrsim.ecr.lifecycle import service
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import Repository
-
-_TAGGED = {"TAGGED": True, "UNTAGGED": False}
 
 
 @operation("PutLifecyclePolicy", transaction="write")
@@ -64,9 +62,9 @@ def get_lifecycle_policy_preview(
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     if image_ids is not None:
-        _refuse_paging(next_token, max_results)
+        page.refuse_with("imageIds", next_token, max_results)
     preview = service.get_preview(call, repository)
-    tagged = _TAGGED.get((filter or {}).get("tagStatus", "ANY"))
+    tagged = IS_TAGGED.get((filter or {}).get("tagStatus", "ANY"))
     request = ("GetLifecyclePolicyPreview", *registry, repository.id, preview.preview_id, tagged)
     limit = max_results or 100
     (after,) = page.decode(request, next_token, [-1])
@@ -94,12 +92,6 @@ def _policy(repository: Repository, policy: service.StoredPolicy) -> dict[str, A
         "lifecyclePolicyText": policy.lifecycle_policy_text,
         "lastEvaluatedAt": policy.last_evaluated_at or 0,
     }
-
-
-def _refuse_paging(next_token: str | None, max_results: int | None) -> None:
-    for member, value in (("nextToken", next_token), ("maxResults", max_results)):
-        if value is not None:
-            raise InvalidParameterException(member=member, constraint=f"{member} cannot be specified with imageIds")
 
 
 def _digests(call: Call, repository: Repository, image_ids: list[dict[str, str]]) -> list[str]:

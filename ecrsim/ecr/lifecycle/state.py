@@ -10,8 +10,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select
 
 from ecrsim.core.query import Query
+from ecrsim.core.runtime import Call
+from ecrsim.ecr.images import rows
+from ecrsim.ecr.images.lookup import image_by_digest
 from ecrsim.ecr.images.tables import image_references, image_tags, images
 from ecrsim.ecr.lifecycle.engine import Image
+from ecrsim.ecr.repositories.tables import Repository
 
 STORAGE_CLASSES = {"ACTIVE": "STANDARD", "ARCHIVED": "ARCHIVE"}
 
@@ -93,3 +97,10 @@ def images_of(connection: Connection, repository_id: int, after: int = 0, limit:
 
 def _by_image(rows: Sequence[tuple[int, str]]) -> dict[int, tuple[str, ...]]:
     return {number: tuple(value for _, value in group) for number, group in groupby(rows, key=itemgetter(0))}
+
+
+def follows_subject(call: Call, repository: Repository, image: rows.Image, action: str) -> bool:
+    """Whether an image goes the way of its subject: EXPIRE needs it gone, TRANSITION archived or gone."""
+    subject = rows.SUBJECT_OF.first(call.connection, image_id=image.id)
+    found = image_by_digest(call, repository, subject) if subject is not None else None
+    return found is None or (action == "TRANSITION" and found.image_status == "ARCHIVED")

@@ -33,8 +33,7 @@ lifecycle_previews = Table(
     Column("last_reported", Integer, nullable=False),
 )
 
-# Those of a preview that is not COMPLETE are no answer: some are missing, or they are of the preview before.
-
+# Rows of a preview whose status is not COMPLETE may be partial, or of the preview before.
 lifecycle_preview_results = Table(
     "lifecycle_preview_results",
     metadata,

@@ -25,7 +25,7 @@ from ecrsim.core.upstream.failures import (
     UpstreamNotFound,
 )
 from ecrsim.ecr.access.authorization import authorize
-from ecrsim.ecr.images import service as images
+from ecrsim.ecr.images import lookup
 from ecrsim.ecr.images.rules import NOT_FOUND, UNFETCHED
 from ecrsim.ecr.pullthrough import rules, service
 from ecrsim.ecr.pullthrough.connection import connect
@@ -64,9 +64,9 @@ def _is_due(call: Call, wanted: Wanted) -> bool:
     if wanted.what == "referrers":
         checked, fresh = f"referrers:{wanted.reference}", rules.REFERRERS_ARE_FRESH
     elif ":" in wanted.reference:
-        return images.image_by_digest(call, repository, wanted.reference) is None
+        return lookup.image_by_digest(call, repository, wanted.reference) is None
     else:
-        image = images.image_by_tag(call, repository, wanted.reference)
+        image = lookup.image_by_tag(call, repository, wanted.reference)
         if image is None:
             return True
         # An immutable tag is not refreshed (documented), and an archived image is nobody's to restore.
@@ -130,7 +130,7 @@ def _current(call: Call, wanted: Wanted) -> str | None:
     repository = find_repository(call, wanted.registry, wanted.repository_name)
     if repository is None or wanted.what != "image" or ":" in wanted.reference:
         return None
-    image = images.image_by_tag(call, repository, wanted.reference)
+    image = lookup.image_by_tag(call, repository, wanted.reference)
     return image.image_digest if image else None
 
 

@@ -17,9 +17,8 @@ from ecrsim.core.facts import record
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamInvalid, UpstreamNotFound
 from ecrsim.core.upstream.registry import UpstreamManifest, UpstreamRegistry
-from ecrsim.ecr.access.trail import called
+from ecrsim.ecr.images import lookup, pushing
 from ecrsim.ecr.images import manifest as manifests
-from ecrsim.ecr.images import service as images
 from ecrsim.ecr.layers import service as layers
 from ecrsim.ecr.pullthrough import service
 from ecrsim.ecr.pullthrough.events import CacheSynced
@@ -29,6 +28,7 @@ from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.rules import PULL_THROUGH_CACHE
 from ecrsim.ecr.templates.service import create_repository_for
+from ecrsim.records.trail import record_call
 
 #: Indexes in indexes that are followed, and images that one index may list.
 _DEEPEST, _WIDEST = 4, 1000
@@ -104,15 +104,14 @@ class Importer:
                 self._layer(digest, sizes[digest])
         with self._call() as call, call.writing():
             repository = self._repository(call)
-            pushed = images.put_image(
+            pushed = pushing.put_image(
                 call,
                 repository,
                 found.content,
                 parsed.media_type,
                 tags,
                 found.digest,
-                repeatable=True,
-                layers_required=False,
+                push_rules=pushing.PushRules(repeatable=True, layers_required=False),
                 origin="pull-through",
             )
             self._on_trail(call, found, pushed.media_type, tags)
@@ -155,7 +154,7 @@ class Importer:
     def _has_image(self, digest: str) -> bool:
         with self._call() as call:
             repository = find_repository(call, self._registry, self._name)
-            return repository is not None and images.image_by_digest(call, repository, digest) is not None
+            return repository is not None and lookup.image_by_digest(call, repository, digest) is not None
 
     def _note(self, asked: str) -> None:
         """The upstream was asked and had nothing new."""
@@ -169,4 +168,4 @@ class Importer:
         content = {"imageManifest": found.content.decode(), "imageManifestMediaType": media_type}
         request = orjson.dumps(place | content | tagged)
         answer = orjson.dumps({"image": place | {"imageId": {"imageDigest": found.digest, **tagged}} | content})
-        called(call, "PutImage", self._registry, self._name, request, answer, None, plane="registry")
+        record_call(call, "PutImage", self._registry, self._name, request, answer, None, plane="registry")

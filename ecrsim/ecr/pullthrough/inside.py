@@ -13,8 +13,8 @@ from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamNotFound
 from ecrsim.core.upstream.registry import UpstreamManifest
 from ecrsim.ecr.access.authorization import decision_of
 from ecrsim.ecr.access.directory import find_principal
-from ecrsim.ecr.images import listing
-from ecrsim.ecr.images import service as images
+from ecrsim.ecr.images import listing, lookup
+from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.layers import service as layers
 from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.repositories.service import find_repository
@@ -57,9 +57,9 @@ class InsideEcr:
             raise UpstreamNotFound(f"the upstream has no layer {digest}")
         layers.add_layer(call, into.id, digest, size)
 
-    def _pull(self, call: Call, repository: str, reference: str) -> tuple[images.Image, bytes]:
+    def _pull(self, call: Call, repository: str, reference: str) -> tuple[Image, bytes]:
         self._repository(call, repository)
-        found = images.pull(call, self._upstream, repository, reference)
+        found = lookup.pull(call, self._upstream, repository, reference)
         if found is None or found[0].image_status != "ACTIVE":
             raise UpstreamNotFound(f"the upstream has no image {reference}")
         return found

@@ -14,9 +14,9 @@ from ecrsim.core.arn import Registry
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.runtime import Call
 from ecrsim.core.upstream.failures import UpstreamError
-from ecrsim.ecr.access.trail import called
 from ecrsim.ecr.pullthrough import connection, credentials, rules, service
 from ecrsim.ecr.registries.service import registry_of
+from ecrsim.records.trail import record_call
 
 
 def _prefix(text: str) -> str:
@@ -146,7 +146,7 @@ def _on_trail(call: Call, registry: Registry, name: str, rule: rules.Rule, answe
     """As the endpoint does it for operations that write throughout: these look up secrets with nothing open."""
     modelled = model("ecr").operations[name]
     sent = {member: answer[member] for member in modelled.input.members if answer.get(member) is not None}
-    called(call, name, registry, None, orjson.dumps(sent), shape(modelled, answer), None)
+    record_call(call, name, registry, None, orjson.dumps(sent), shape(modelled, answer), None)
 
 
 def _described(account: str, rule: rules.Rule, *left_out: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ecrsim.core.errors import (
 from ecrsim.core.query import Query, upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import memory
-from ecrsim.ecr.access.directory import changed
+from ecrsim.ecr.access.directory import forget_decisions
 from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.pullthrough.tables import pull_through_cache_rules, upstream_checks
 
@@ -80,7 +80,7 @@ def add_rule(call: Call, registry: Registry, rule: Rule) -> None:
             f"in the registry with id '{registry.account}' has been reached"  # I
         )
     call.connection.execute(insert(pull_through_cache_rules).values({**values_of(registry), **rule._asdict()}))
-    changed(call)
+    forget_decisions(call)
 
 
 def replace_rule(call: Call, registry: Registry, rule: Rule) -> None:
@@ -90,7 +90,7 @@ def replace_rule(call: Call, registry: Registry, rule: Rule) -> None:
         pull_through_cache_rules.c.ecr_repository_prefix == rule.ecr_repository_prefix,
     )
     call.connection.execute(statement.values(rule._asdict()))
-    changed(call)
+    forget_decisions(call)
 
 
 def delete_rule(call: Call, registry: Registry, prefix: str) -> Rule:
@@ -98,7 +98,7 @@ def delete_rule(call: Call, registry: Registry, prefix: str) -> Rule:
     found = get_rule(call, registry, prefix)
     place = _OF & (pull_through_cache_rules.c.ecr_repository_prefix == prefix)
     call.connection.execute(delete(pull_through_cache_rules).where(place), registry._asdict())
-    changed(call)
+    forget_decisions(call)
     return found
 
 

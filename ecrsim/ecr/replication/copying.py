@@ -12,11 +12,10 @@ from ecrsim.core.errors import AccessDeniedException, ServiceError, ServiceUnava
 from ecrsim.core.facts import record
 from ecrsim.core.runtime import Call, Caller
 from ecrsim.ecr.access.authorization import decision_of
-from ecrsim.ecr.access.managed import service_role
-from ecrsim.ecr.access.policy import denial
-from ecrsim.ecr.access.trail import called
 from ecrsim.ecr.images import manifest as manifests
-from ecrsim.ecr.images.service import Image, image_by_digest, image_by_tag, manifest_of, put_image, tags_of
+from ecrsim.ecr.images.lookup import image_by_digest, image_by_tag, manifest_of, tags_of
+from ecrsim.ecr.images.pushing import PushRules, put_image
+from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.layers.service import add_layer, stored_size
 from ecrsim.ecr.replication.events import ImageReplicated
 from ecrsim.ecr.replication.rules import arriving_tags
@@ -25,6 +24,9 @@ from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.rules import REPLICATION
 from ecrsim.ecr.templates.service import create_repository_for, template_for
+from ecrsim.iam.managed import service_role
+from ecrsim.iam.policy import denial
+from ecrsim.records.trail import record_call
 
 ROLE = "AWSServiceRoleForECRReplication"
 
@@ -169,8 +171,7 @@ def _put(call: Call, source: Repository, image: Image, repository: Repository, t
         image.image_manifest_media_type,
         tags=_fitting(call, repository, tags),
         expected_digest=image.image_digest,
-        repeatable=True,
-        layers_required=False,
+        push_rules=PushRules(repeatable=True, layers_required=False),
         origin="replication",
     )
 
@@ -196,4 +197,6 @@ def on_trail(
     members = {"registryId": destination.account, "repositoryName": repository_name}
     if action == "ReplicateImage":
         members["imageDigest"] = image_digest
-    called(call, action, destination, repository_name, orjson.dumps(members), b"", None, plane="registry", error=error)
+    record_call(
+        call, action, destination, repository_name, orjson.dumps(members), b"", None, plane="registry", error=error
+    )

@@ -9,7 +9,8 @@ from ecrsim.core.arn import Registry
 from ecrsim.core.errors import AccessDeniedException
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.deletion import delete_image, delete_tag
-from ecrsim.ecr.images.service import Image, image_by_digest, image_by_tag, indexes_listing
+from ecrsim.ecr.images.lookup import image_by_digest, image_by_tag, indexes_listing
+from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.replication.copying import allow, on_trail, role_caller
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository

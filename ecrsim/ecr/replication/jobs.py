@@ -6,7 +6,7 @@ from ecrsim.core.arn import Registry
 from ecrsim.core.facts import record
 from ecrsim.core.jobs import Job, job
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.service import image_by_id
+from ecrsim.ecr.images.lookup import image_by_id
 from ecrsim.ecr.replication import service
 from ecrsim.ecr.replication.copying import copy
 from ecrsim.ecr.replication.deleting import delete_copy

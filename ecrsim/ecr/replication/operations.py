@@ -7,7 +7,7 @@ from typing import Any
 from ecrsim.contract.operations import operation
 from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.details import get_image
+from ecrsim.ecr.images.lookup import get_image
 from ecrsim.ecr.images.rules import TAG_TEXT
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.replication import rules, service

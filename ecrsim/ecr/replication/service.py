@@ -14,7 +14,7 @@ from ecrsim.core.columns import Json
 from ecrsim.core.jobs import enqueue, pending
 from ecrsim.core.query import Addition, Change, Query, upsert
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.service import image_by_id, tags_of
+from ecrsim.ecr.images.lookup import image_by_id, tags_of
 from ecrsim.ecr.replication import rules as decisions
 from ecrsim.ecr.replication.tables import replication_configurations, replications
 from ecrsim.ecr.repositories.tables import Repository

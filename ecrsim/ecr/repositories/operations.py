@@ -14,7 +14,7 @@ from ecrsim.core import page
 from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.errors import InvalidParameterException, RepositoryNotEmptyException
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.service import has_images
+from ecrsim.ecr.images.lookup import has_images
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories import rules, service
 from ecrsim.ecr.repositories.tables import Repository, repositories, repository_tags
@@ -71,11 +71,7 @@ def describe_repositories(
     """All by name, a page at a time; or those that are named, in the order of the request, all of them or none."""
     registry = registry_of(call, registry_id)
     if repository_names is not None:
-        for member, value in (("nextToken", next_token), ("maxResults", max_results)):
-            if value is not None:
-                raise InvalidParameterException(
-                    member=member, constraint=f"{member} cannot be specified with repositoryNames"
-                )
+        page.refuse_with("repositoryNames", next_token, max_results)
         rows = [service.get_repository(call, registry, name) for name in dict.fromkeys(repository_names)]
         return {"repositories": [service.describe(call, row) for row in rows]}
     request = ("DescribeRepositories", *registry)

@@ -22,7 +22,6 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.service import check_repository_policy, put_repository_policy
-from ecrsim.ecr.access.trail import called
 from ecrsim.ecr.lifecycle import policy as lifecycle_policies
 from ecrsim.ecr.lifecycle.service import put_policy
 from ecrsim.ecr.repositories.rules import check_encryption, check_mutability, check_resource_tags
@@ -30,6 +29,7 @@ from ecrsim.ecr.repositories.service import create_repository, describe, find_re
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.rules import CREATE_ON_PUSH, DEFAULTS, ROOT, Template, matching, prefixes_of
 from ecrsim.ecr.templates.tables import creation_templates
+from ecrsim.records.trail import record_call
 
 log = logging.getLogger("ecrsim.templates")
 
@@ -207,4 +207,4 @@ def _on_trail(call: Call, registry: Registry, repository: Repository, template: 
     sent = orjson.dumps({name: value for name, value in request.items() if value is not None})
     answer = shape(model("ecr").operations["CreateRepository"], {"repository": describe(call, repository)})
     place = registry, repository.repository_name
-    called(call, "CreateRepository", *place, sent, answer, None, plane="registry")
+    record_call(call, "CreateRepository", *place, sent, answer, None, plane="registry")

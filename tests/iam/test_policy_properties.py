@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.ecr.access.documents import Document, Kind, read
-from ecrsim.ecr.access.policy import Decision, Policies, Reason, Request, decide
-from tests.ecr.access import test_policy, test_policy_conditions, test_policy_resources
-from tests.ecr.access.decisions import (
+from ecrsim.iam.grammar import Document, Kind, read
+from ecrsim.iam.policy import Decision, Policies, Reason, Request, decide
+from tests.iam import test_policy, test_policy_conditions, test_policy_resources
+from tests.iam.decisions import (
     APP,
     CODEBUILD,
     LIBRARY,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple, NoReturn
 
-from ecrsim.ecr.access.conditions import Condition
+from ecrsim.iam.conditions import Condition
 
 #: The longest policy (documented): of a repository or registry as it was sent, of an identity without its white space.
 MAX_TEXT = 10_240

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from ecrsim.ecr.access.documents import Document, Kind, read
+from ecrsim.iam.grammar import Document, Kind, read
 
 
 def _allow(*actions: str, **more: Any) -> dict[str, Any]:

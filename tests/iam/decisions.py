@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ecrsim.ecr.access.documents import Document, Kind, read
-from ecrsim.ecr.access.managed import managed_policy
-from ecrsim.ecr.access.policy import Policies, Principal, Reason, Request
+from ecrsim.iam.grammar import Document, Kind, read
+from ecrsim.iam.managed import managed_policy
+from ecrsim.iam.policy import Policies, Principal, Reason, Request
 
 OWN, OTHER, THIRD = "111122223333", "444455556666", "777788889999"
 REGION = f"arn:aws:ecr:us-east-1:{OWN}"

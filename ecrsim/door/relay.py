@@ -17,7 +17,7 @@ import threading
 from ecrsim.door.relayed import Relayed
 from ecrsim.door.stalled import let_go
 
-log = logging.getLogger("ecrsim.front")
+log = logging.getLogger("ecrsim.door.relay")
 
 _PIECE = 1 << 18
 #: Seconds in which a client must have taken what the server said before it stopped.
@@ -39,14 +39,14 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 writer.close()  # TLS has no half-close: the other direction has ended, or the client is gone
 
 
-class Front:
+class Relay:
     """Doors that lead to a server's main one."""
 
     def __init__(self, host: str, port: int, relayed: Relayed, *, connections: int, write_timeout: int) -> None:
         self._host, self._port, self._relayed = host, port, relayed
         self._connections, self._write_timeout = connections, write_timeout
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._doors: list[asyncio.Server] = []
         self._relays: set[asyncio.Task[None]] = set()
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from ecrsim.ecr.access.signatures import Key, Parts
+from ecrsim.iam.signatures import Key, Parts
 from tests.architecture.source import ROOT
 
 

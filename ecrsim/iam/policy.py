@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
-from ecrsim.ecr.access.conditions import substituted
-from ecrsim.ecr.access.documents import Document, Kind, Principals, Statement
-from ecrsim.ecr.access.wildcards import matches
+from ecrsim.iam.conditions import substituted
+from ecrsim.iam.grammar import Document, Kind, Principals, Statement
+from ecrsim.iam.wildcards import matches
 
 #: Account-level: the policy of a repository or registry cannot grant them (documented).
 IDENTITY_ONLY = frozenset({"ecr:getauthorizationtoken", "ecr-public:getauthorizationtoken"})

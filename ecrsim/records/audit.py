@@ -17,7 +17,7 @@ from ecrsim.core.db import MustWait
 from ecrsim.core.misses import Miss
 from ecrsim.core.query import Addition, Query
 from ecrsim.core.runtime import Call, Runtime
-from ecrsim.ecr.access.tables import audit
+from ecrsim.records.tables import audit
 
 #: The reason of what everybody may do: no policy needs to name it.
 NEEDS_NOTHING = "allowed to everyone"
@@ -56,12 +56,12 @@ _PAGE = Query(
 
 
 def record(call: Call, action: str, resource: str, registry: Registry, *, is_allowed: bool, reason: str) -> None:
-    """Remember a decision until the call ends (`kept`)."""
+    """Remember a decision until the call ends (`on_record`)."""
     call.decisions.append((registry, action, resource, is_allowed, reason))
 
 
 @contextlib.contextmanager
-def kept(call: Call, action: str) -> Iterator[None]:
+def on_record(call: Call, action: str) -> Iterator[None]:
     """Put the decisions of the block on record, with the error that it ended with.
 
     A call that fails before anything was decided is on record as well, as `action` on `*`.

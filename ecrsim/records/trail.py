@@ -18,7 +18,7 @@ _LONGEST = 100 * 1024
 _LONGEST_AGENT = 1024
 
 
-def called(
+def record_call(
     call: Call,
     operation: str,
     registry: Registry,

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ecrsim.ecr.access.signatures import NO_SIGNATURE, Reason, Refusal, Signed, parse
+from ecrsim.iam.signatures import NO_SIGNATURE, Reason, Refusal, Signed, parse
 
 DATE = "20260102T030405Z"
 CREDENTIAL = "AKIDEXAMPLE/20260102/us-east-1/ecr/aws4_request"

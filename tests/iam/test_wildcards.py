@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.ecr.access import wildcards
-from ecrsim.ecr.access.wildcards import arn_matches, literally, matches
+from ecrsim.iam import wildcards
+from ecrsim.iam.wildcards import arn_matches, literally, matches
 
 FITTING = [
     ("", ""), ("a", "a"), ("*", ""), ("*", "anything\nat all"), ("**", "x"), ("a*", "a"), ("a*", "abc"), ("*c", "abc"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ecrsim.ecr.access.policy import Principal, Reason, decide
-from tests.ecr.access.decisions import (
+from ecrsim.iam.policy import Principal, Reason, decide
+from tests.iam.decisions import (
     ALLOWING,
     APP,
     CODEBUILD,

@@ -16,8 +16,8 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 from werkzeug.datastructures import EnvironHeaders
 
-from ecrsim.ecr.access.signatures import Key, Parts, Refusal, parse, verify
-from tests.ecr.access.signed_requests import (
+from ecrsim.iam.signatures import Key, Parts, Refusal, parse, verify
+from tests.iam.signed_requests import (
     ALTERATIONS,
     KEYS,
     Recorded,

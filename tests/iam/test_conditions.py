@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.ecr.access.conditions import Condition, substituted
-from ecrsim.ecr.access.wildcards import literally
+from ecrsim.iam.conditions import Condition, substituted
+from ecrsim.iam.wildcards import literally
 
 #: (operator, the policy's values, the request's value, does it hold).
 CASES = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ecrsim.ecr.access.documents import Document, Kind, MalformedPolicy, Statement, read
-from ecrsim.ecr.access.policy import (
+from ecrsim.iam.grammar import Document, Kind, MalformedPolicy, Statement, read
+from ecrsim.iam.policy import (
     IDENTITY_ONLY,
     Decision,
     Policies,

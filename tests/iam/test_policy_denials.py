@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ecrsim.ecr.access.documents import Kind
-from ecrsim.ecr.access.policy import Principal, Reason, decide, denial, locks_out
-from tests.ecr.access.decisions import (
+from ecrsim.iam.grammar import Kind
+from ecrsim.iam.policy import Principal, Reason, decide, denial, locks_out
+from tests.iam.decisions import (
     APP,
     OTHER,
     OTHER_ROLE,

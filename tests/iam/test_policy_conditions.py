@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ecrsim.ecr.access.policy import Reason, decide
-from tests.ecr.access.decisions import (
+from ecrsim.iam.policy import Reason, decide
+from tests.iam.decisions import (
     ALLOWING,
     OTHER,
     OTHER_USER,

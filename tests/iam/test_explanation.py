@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecrsim.ecr.access.canonical import pretty
-from ecrsim.ecr.access.documents import Kind, read
-from ecrsim.ecr.access.explanation import Change, changed, explain, minimal_policy
-from ecrsim.ecr.access.policy import Policies, Reason, Request, decide
-from tests.ecr.access.decisions import (
+from ecrsim.iam.explanation import Change, changed, explain, minimal_policy
+from ecrsim.iam.grammar import Kind, read
+from ecrsim.iam.policy import Policies, Reason, Request, decide
+from tests.iam.decisions import (
     ANY_REPOSITORY,
     APP,
     CODEBUILD,
@@ -38,7 +38,7 @@ from tests.ecr.access.decisions import (
     grant,
     row,
 )
-from tests.ecr.access.test_policy_properties import ROWS, attached, requests
+from tests.iam.test_policy_properties import ROWS, attached, requests
 
 NO, DENIED, UNSHARED = Reason.NO_IDENTITY, Reason.EXPLICIT_DENY, Reason.NO_RESOURCE
 TOKEN = "ecr:GetAuthorizationToken"

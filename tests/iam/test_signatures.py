@@ -12,8 +12,8 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.ecr.access import signatures
-from ecrsim.ecr.access.signatures import (
+from ecrsim.iam import signatures
+from ecrsim.iam.signatures import (
     EXPIRED_TOKEN,
     MISMATCH,
     QUERY_ERRORS,
@@ -26,7 +26,7 @@ from ecrsim.ecr.access.signatures import (
     parse,
     verify,
 )
-from tests.ecr.access.signed_requests import (
+from tests.iam.signed_requests import (
     ALTERATIONS,
     DOCUMENTS,
     KEYS,

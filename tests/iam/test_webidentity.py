@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.ecr.access.webidentity import (
+from ecrsim.iam.webidentity import (
     NO_KEY,
     NO_TOKEN,
     NOT_VALIDATED,

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from ecrsim.config import Config, ConfigError
 from ecrsim.core.clock import utc_now
+from ecrsim.door.relay import Relay
 from ecrsim.door.relayed import Relayed
-from ecrsim.front import Front
 
-log = logging.getLogger("ecrsim.front")
+log = logging.getLogger("ecrsim.door.relay")
 
 
-def open_doors(config: Config, relayed: Relayed) -> Front:
+def open_doors(config: Config, relayed: Relayed) -> Relay:
     """Opens them. OSError or ConfigError when HTTPS cannot be served; without ::1 the server goes on."""
-    front = Front(
+    relay = Relay(
         _reached_at(config.host),
         config.port,
         relayed,
@@ -25,14 +25,14 @@ def open_doors(config: Config, relayed: Relayed) -> Front:
         write_timeout=config.write_timeout,
     )
     if config.host == "127.0.0.1":
-        _open_beside(front, config.port, None)
+        _open_beside(relay, config.port, None)
     if config.wants_tls:
         context = tls_context(config)
-        front.open(config.host, config.tls_port, context)
+        relay.open(config.host, config.tls_port, context)
         if config.host == "127.0.0.1":
-            _open_beside(front, config.tls_port, context)
+            _open_beside(relay, config.tls_port, context)
         log.info("HTTPS on port %d", config.tls_port)
-    return front
+    return relay
 
 
 def _reached_at(host: str) -> str:
@@ -40,10 +40,10 @@ def _reached_at(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
-def _open_beside(front: Front, port: int, context: ssl.SSLContext | None) -> None:
+def _open_beside(relay: Relay, port: int, context: ssl.SSLContext | None) -> None:
     """::1, which "localhost" is to some clients. Not every machine has it."""
     try:
-        front.open("::1", port, context)
+        relay.open("::1", port, context)
     except OSError as error:
         level = logging.WARNING if error.errno == errno.EADDRINUSE else logging.INFO
         log.log(level, "not listening on ::1 port %d: %s", port, error)

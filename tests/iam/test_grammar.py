@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecrsim.ecr.access.canonical import pretty
-from ecrsim.ecr.access.documents import MAX_RAW_TEXT, MAX_TEXT, Kind, MalformedPolicy, Principals, read
+from ecrsim.iam.grammar import MAX_RAW_TEXT, MAX_TEXT, Kind, MalformedPolicy, Principals, read
 
 OWN = "111122223333"
 SESSION = f"arn:aws:sts::{OWN}:assumed-role/a"

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from ecrsim.ecr.access.documents import Kind
-from ecrsim.ecr.access.managed import POLICIES, managed_policy
+from ecrsim.iam.grammar import Kind
+from ecrsim.iam.managed import POLICIES, managed_policy
 
 
 @pytest.mark.parametrize("name", POLICIES)

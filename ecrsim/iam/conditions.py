@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from ecrsim.ecr.access.wildcards import Pattern, arn_matches, literally, matches
+from ecrsim.iam.wildcards import Pattern, arn_matches, literally, matches
 
 Context = Mapping[str, Sequence[str]]
 #: Does the request's value fit the policy's? ValueError when the request's value is none of the operator's kind.
