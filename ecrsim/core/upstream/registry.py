@@ -41,6 +41,10 @@ _NEXT = re.compile(r'<([^<>\s]+)>\s*;(?:[^,]*;)?\s*rel="?next"?')
 _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 
 
+def other_bytes(host: str, digest: str) -> UpstreamInvalid:
+    return UpstreamInvalid(f"{host} gives other bytes than those of {digest}")
+
+
 class UpstreamManifest(NamedTuple):
     """A manifest whose bytes have this digest."""
 
@@ -107,7 +111,7 @@ class UpstreamRegistry:
         named = reference if ":" in reference else said
         wanted = named if is_oci_digest(named) else digest_of(content)
         if digest_of(content, algorithm_of(wanted)) != wanted:
-            raise UpstreamInvalid(f"{self._host} gives other bytes than those of {wanted}")
+            raise other_bytes(self._host, wanted)
         return UpstreamManifest(content, self._media_type(content, media_type), wanted)
 
     def _media_type(self, content: bytes, header: str) -> str:
@@ -169,15 +173,17 @@ class UpstreamRegistry:
 
     # --- blobs --------------------------------------------------------------------------------------------------------
 
-    def blob(self, repository: str, digest: str, size: int | None, limit: int) -> Iterator[bytes]:
+    def blob(
+        self, repository: str, digest: str, size: int | None, limit: int, *, hashed: bool = True
+    ) -> Iterator[bytes]:
         """The bytes of a blob, piece by piece (end-2). Only when the last piece was given are they known to be right.
 
         `size` as its descriptor has it, None where that is not known; more than `limit` bytes are never taken. What
         breaks off is gone on with from where it was, as often as the settings allow. UpstreamInvalid at the end when
-        the bytes are others than those of the digest.
+        the bytes are others than those of the digest; `hashed=False`: whoever takes them computes it.
         """
         bound = limit if size is None else min(size, limit)
-        hasher = hashlib.new(algorithm_of(digest))
+        hasher = hashlib.new(algorithm_of(digest)) if hashed else None
         received, attempt, breaks = 0, 0, 0
         while True:
             before = received
@@ -186,7 +192,8 @@ class UpstreamRegistry:
                     received += len(piece)
                     if received > bound:
                         raise UpstreamInvalid(f"{self._host} gives more than the {bound} bytes of {digest}")
-                    hasher.update(piece)
+                    if hasher is not None:
+                        hasher.update(piece)
                     yield piece
                 if size is None or received == size:
                     break
@@ -197,8 +204,8 @@ class UpstreamRegistry:
                 if attempt >= self._wire.settings.attempts or breaks > _MAX_BREAKS:
                     raise
                 self._wire.pause(attempt)
-        if f"{algorithm_of(digest)}:{hasher.hexdigest()}" != digest:
-            raise UpstreamInvalid(f"{self._host} gives other bytes than those of {digest}")
+        if hasher is not None and f"{algorithm_of(digest)}:{hasher.hexdigest()}" != digest:
+            raise other_bytes(self._host, digest)
 
     def _rest_of_blob(self, repository: str, digest: str, received: int) -> Iterator[bytes]:
         headers = {"Range": f"bytes={received}-"} if received else {}

@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager
 import orjson
 
 from ecrsim.core.arn import Registry
+from ecrsim.core.digest import algorithm_of
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.facts import record
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamInvalid, UpstreamNotFound
-from ecrsim.core.upstream.registry import UpstreamManifest, UpstreamRegistry
+from ecrsim.core.upstream.registry import UpstreamManifest, UpstreamRegistry, other_bytes
 from ecrsim.ecr.images import lookup, pushing
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.layers import service as layers
@@ -129,8 +130,10 @@ class Importer:
             layers.open_upload(call, upload_id)
             try:
                 self._receive(self._upstream, upload_id, digest, size)
-                # The bytes are right already; this tells the store so, at no cost for sha256.
-                self._runtime.blobs.digest_upload(upload_id, digest.partition(":")[0])
+                # The store has hashed them aside while they came: nothing is hashed twice.
+                computed, _ = self._runtime.blobs.digest_upload(upload_id, algorithm_of(digest))
+                if computed != digest:
+                    raise other_bytes(self._rule.upstream_registry_url, digest)
                 layers.complete_upload(call, repository, upload_id, digest, size)
             except BaseException:
                 layers.discard_upload(call, upload_id)
@@ -139,7 +142,7 @@ class Importer:
     def _receive(self, upstream: UpstreamRegistry, upload_id: str, digest: str, size: int) -> None:
         limit = self._runtime.config.quota_layer_size
         with self._runtime.blobs.receive(upload_id, 0, limit) as sink:
-            for piece in upstream.blob(self._upstream_name, digest, size, limit):
+            for piece in upstream.blob(self._upstream_name, digest, size, limit, hashed=False):
                 sink.write(piece)
             sink.close()
 
