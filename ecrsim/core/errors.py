@@ -158,6 +158,29 @@ class TemplateNotFoundException(ServiceError):
     template = "The template with prefix '{prefix}' does not exist in the registry with id '{registry_id}'"  # I
 
 
+class ReplicationBackfillNotFoundException(ServiceError):
+    """The registry has no backfill with that id; it may have ended more than 90 days ago."""
+
+    template = (
+        "The replication backfill with id '{replication_backfill_id}' does not exist "
+        "in the registry with id '{registry_id}'"  # I
+    )
+
+
+class ReplicationBackfillInProgressException(ServiceError):
+    """Another backfill to the same region has not ended."""
+
+    template = "A replication backfill to the destination region '{region}' is already in progress"  # I
+
+
+class ReplicationBackfillInvalidStatusException(ServiceError):
+    """Only a backfill that is PREPARING or IN_PROGRESS can be stopped."""
+
+    template = (
+        "The replication backfill with id '{replication_backfill_id}' cannot be stopped in the status {status}"  # I
+    )
+
+
 class PullThroughCacheRuleAlreadyExistsException(ServiceError):
     """The registry has a rule for that prefix."""
 

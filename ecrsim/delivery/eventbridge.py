@@ -17,6 +17,7 @@ REFERRER_ACTION = "ECR Referrer Action"
 API_CALL = "AWS API Call via CloudTrail"
 LAYER_DAMAGED = "ecrsim Layer Damaged"
 CACHE_ACTION = "ECR Pull Through Cache Action"
+BACKFILL_ACTION = "ECR Replication Backfill Action"
 REPLICATION_ACTION = "ECR Replication Action"
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
 
@@ -116,6 +117,19 @@ def _replication(event: Fact) -> tuple[str, str, Detail]:
     return REPLICATION_ACTION, _source(event), {name: value for name, value in detail.items() if value is not None}
 
 
+def _backfill(event: Fact) -> tuple[str, str, Detail]:
+    """The end of a backfill. Documented is that there is such an event; all of its form is inferred."""
+    facts = event.facts
+    detail = {
+        "replication-backfill-id": facts["replication_backfill_id"],
+        "status": facts["status"],
+        "destination-account": facts["destination_account"],
+        "destination-region": facts["destination_region"],
+        "failure-code": facts["failure_code"],
+    }
+    return BACKFILL_ACTION, _source(event), {name: value for name, value in detail.items() if value is not None}
+
+
 def _api_call(event: Fact) -> tuple[str, str, Detail]:
     return API_CALL, _source(event), cloudtrail.record(event)
 
@@ -141,6 +155,7 @@ _SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
     "ImageRestored": _storage_class("STANDARD"),
     "CacheSynced": _cache_action,
     "ImageReplicated": _replication,
+    "BackfillEnded": _backfill,
     "ApiCalled": _api_call,
     "LifecyclePolicyExecuted": _service_event,
     "LifecyclePolicyPreviewed": _service_event,

@@ -23,6 +23,7 @@ READS = {
 }
 IMAGE = build_image(b"a layer")
 APP = {"repositoryName": "app"}
+BACKFILL = "00000000-0000-4000-8000-000000000000"
 POLICY = (
     '{"rules": [{"rulePriority": 1, "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", '
     '"countNumber": 5}, "action": {"type": "expire"}}]}'
@@ -54,12 +55,14 @@ BODIES = {
     "ListImageReferrers": {**APP, "subjectId": {"imageDigest": IMAGE.digest}},
     "ListImages": APP,
     "ListPullTimeUpdateExclusions": {},
+    "DescribeReplicationBackfillResults": {"replicationBackfillId": BACKFILL},
+    "ListReplicationBackfills": {},
     "ListTagsForResource": {"resourceArn": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/app"},
 }
 
 
 @pytest.fixture
-def filled(sim, ecr):
+def filled(sim, ecr, monkeypatch):
     """A repository with all that a read can show. The two keys of the runtime are made by their first use."""
     create(ecr, "app")
     push(ecr, "app", IMAGE)
@@ -72,6 +75,8 @@ def filled(sim, ecr):
     rules = [{"destinations": [{"region": "eu-west-1", "registryId": ACCOUNT}]}]
     ecr.put_replication_configuration(replicationConfiguration={"rules": rules})
     put(ecr, "app", IMAGE, "v2")
+    monkeypatch.setattr("ecrsim.ecr.replication.backfills.new_uuid", lambda: BACKFILL)
+    ecr.start_replication_backfill(destination=rules[0]["destinations"][0])
     ecr.create_repository_creation_template(prefix="team", appliedFor=["REPLICATION"])
     for name in ("token", "download"):
         sim.runtime.secret(name)

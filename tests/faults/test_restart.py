@@ -57,6 +57,9 @@ def fill(sim: Ecrsim) -> None:
     rules = [{"destinations": [{"region": "eu-west-1", "registryId": ACCOUNT}], "repositoryFilters": [FILTER]}]
     client.put_replication_configuration(replicationConfiguration={"rules": rules})
     sim.push("copied/app", "v1")
+    client.start_replication_backfill(destination=rules[0]["destinations"][0])
+    sim.advance(seconds=1)
+    sim.push("copied/app", "v2")
     upload_id = client.initiate_layer_upload(repositoryName="app")["uploadId"]
     registry.append("app", upload_id, 0, b"begun")
     registry.pull("app", "t0")

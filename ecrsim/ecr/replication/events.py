@@ -33,3 +33,23 @@ class ImageReplicated(NamedTuple):
                 "failure_code": self.failure_code,
             }
             yield NewEvent(self.destination, self.repository_name, "ImageReplicated", facts)
+
+
+class BackfillEnded(NamedTuple):
+    """A backfill came to a terminal status. An event of the source's registry; its form is inferred."""
+
+    registry: Registry
+    replication_backfill_id: str
+    destination: Registry
+    status: str
+    failure_code: str | None
+
+    def rows(self) -> Iterable[NewEvent]:
+        facts = {
+            "replication_backfill_id": self.replication_backfill_id,
+            "destination_account": self.destination.account,
+            "destination_region": self.destination.region,
+            "status": self.status,
+            "failure_code": self.failure_code,
+        }
+        yield NewEvent(self.registry, None, "BackfillEnded", facts)

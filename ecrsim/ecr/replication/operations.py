@@ -1,16 +1,17 @@
-"""PutReplicationConfiguration and DescribeImageReplicationStatus."""
+"""PutReplicationConfiguration, DescribeImageReplicationStatus, and the four operations of backfills."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ecrsim.contract.operations import operation
+from ecrsim.core import page
 from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import get_image
 from ecrsim.ecr.images.rules import TAG_TEXT
 from ecrsim.ecr.registries.service import registry_of
-from ecrsim.ecr.replication import rules, service
+from ecrsim.ecr.replication import backfills, rules, service
 from ecrsim.ecr.repositories.service import get_repository
 
 
@@ -47,4 +48,101 @@ def describe_image_replication_status(
             }
             for each in service.of_image(call, image.id)
         ],
+    }
+
+
+# --- backfills --------------------------------------------------------------------------------------------------------
+
+
+def _summary(backfill: backfills.Backfill) -> dict[str, Any]:
+    """What all answers say of a backfill."""
+    return {
+        "replicationBackfillId": backfill.replication_backfill_id,
+        "destination": {"region": backfill.destination_region, "registryId": backfill.destination_registry_id},
+        "status": backfill.status,
+        "startedAt": backfill.started_at,
+    }
+
+
+def _details(backfill: backfills.Backfill) -> dict[str, Any]:
+    """And how far it came; nothing of that before it is prepared (documented)."""
+    progress = None
+    if backfill.total_replication_count is not None:
+        progress = {
+            "totalReplicationCount": backfill.total_replication_count,
+            "completedReplicationCount": backfill.completed_replication_count,
+            "failedReplicationCount": backfill.failed_replication_count,
+            "failureCodes": backfill.failure_codes,
+        }
+    more = {"failureCode": backfill.failure_code, "endedAt": backfill.ended_at, "progress": progress}
+    return _summary(backfill) | more
+
+
+@operation("StartReplicationBackfill", transaction="write")
+def start_replication_backfill(
+    call: Call, destination: dict[str, str], registry_id: str | None = None
+) -> dict[str, Any]:
+    """Copy what the rules that name the destination match, now that they are there."""
+    registry = registry_of(call, registry_id)
+    backfill = backfills.start(call, registry, rules.destination_of(destination))
+    return {"registryId": registry.account, **_summary(backfill)}
+
+
+@operation("StopReplicationBackfill", transaction="write")
+def stop_replication_backfill(
+    call: Call, replication_backfill_id: str, registry_id: str | None = None
+) -> dict[str, Any]:
+    """STOPPED at once while it prepares, else when what is under way has arrived. What was copied stays."""
+    registry = registry_of(call, registry_id)
+    backfill = backfills.get(call, registry, replication_backfill_id)
+    return {"registryId": registry.account, **_summary(backfill), "status": backfills.stop(call, backfill)}
+
+
+@operation("ListReplicationBackfills", transaction="read")
+def list_replication_backfills(
+    call: Call, registry_id: str | None = None, max_results: int | None = None, next_token: str | None = None
+) -> dict[str, Any]:
+    """The newest first (inferred)."""
+    registry = registry_of(call, registry_id)
+    request = ("ListReplicationBackfills", *registry)
+    limit = max_results or 25
+    (before,) = page.decode(request, next_token, [0])
+    found = backfills.page_of_backfills(call, registry, before, limit + 1)
+    return {
+        "registryId": registry.account,
+        "backfills": [_details(backfill) for backfill in found[:limit]],
+        "nextToken": page.encode(request, [found[limit - 1].number]) if len(found) > limit else None,
+    }
+
+
+@operation("DescribeReplicationBackfillResults", transaction="read")
+def describe_replication_backfill_results(
+    call: Call,
+    replication_backfill_id: str,
+    registry_id: str | None = None,
+    result_status_filter: str | None = None,
+    max_results: int | None = None,
+    next_token: str | None = None,
+) -> dict[str, Any]:
+    """How it stands and, once it has ended, what came of each image and tag, in the order in which they were tried."""
+    registry = registry_of(call, registry_id)
+    backfill = backfills.get(call, registry, replication_backfill_id)
+    request = ("DescribeReplicationBackfillResults", *registry, backfill.number, result_status_filter)
+    limit = max_results or 100
+    (after,) = page.decode(request, next_token, [-1])
+    answer = {"registryId": registry.account, **_details(backfill)}
+    if backfill.ended_at is None:
+        return answer
+    found = backfills.page_of_results(call, backfill, result_status_filter, after, limit + 1)
+    token = page.encode(request, [found[limit - 1].position]) if len(found) > limit else None
+    return answer | {"results": [_result(unit) for unit in found[:limit]], "nextToken": token}
+
+
+def _result(unit: backfills.Unit) -> dict[str, Any]:
+    return {
+        "repositoryName": unit.repository_name,
+        "imageId": {"imageDigest": unit.image_digest, "imageTag": unit.image_tag},
+        "status": unit.status,
+        "failureCode": unit.failure_code,
+        "subImageFailureCodes": unit.sub_image_failure_codes,
     }

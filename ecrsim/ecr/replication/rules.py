@@ -1,4 +1,4 @@
-"""Where an image is copied to, and when. Pure.
+"""Where an image is copied to, when, and what a backfill may do next. Pure.
 
 Documented: a rule names destinations and prefixes of repository names; a rule without prefixes is for all; each rule
 says by itself whether deletions follow. Inferred: a prefix is a plain one, without an implied `/`; where several rules
@@ -21,6 +21,13 @@ Rules = Sequence[Mapping[str, Any]]
 MAX_DESTINATIONS = 25
 #: Seconds that a copy takes in ECR: most arrive within 30 minutes (documented), none at once (inferred).
 SLOWEST, QUICKEST = 30 * 60, 30
+
+#: Backfills of a registry at one time (documented).
+MAX_BACKFILLS = 10
+#: A backfill is FAILED when half of this many or more have failed (documented).
+JUDGED_FROM = 100
+#: Why (inferred; no value is documented).
+TOO_MANY_FAILED = "ReplicationFailureThresholdExceeded"
 
 
 def destination_of(entry: Mapping[str, str]) -> Registry:
@@ -66,6 +73,11 @@ def _follows_deletions(rule: Mapping[str, Any]) -> bool:
     return bool((rule.get("deleteReplication") or {}).get("enabled"))
 
 
+def rules_to(rules: Rules, destination: Registry) -> list[Mapping[str, Any]]:
+    """The rules that name the destination; a backfill copies what they match (documented)."""
+    return [rule for rule in rules if any(destination_of(entry) == destination for entry in rule["destinations"])]
+
+
 def seconds(delay: int, image_digest: str, destination: Registry, *, as_aws: bool) -> int:
     """How long a copy takes: `delay`, or as long as in ECR, which differs by image and destination."""
     if not as_aws:
@@ -93,3 +105,32 @@ def arriving_tags(tags: Iterable[str], held: Mapping[str, str], is_immutable: Ca
     wanted = tuple(dict.fromkeys(tags))
     dropped = tuple(tag for tag in wanted if tag in held and is_immutable(tag))
     return Tags(tuple(tag for tag in wanted if tag not in dropped), dropped)
+
+
+# --- backfills --------------------------------------------------------------------------------------------------------
+
+
+def stopped(status: str) -> str | None:
+    """The status of a backfill that is told to stop; None where it may not be (documented)."""
+    return {"PREPARING": "STOPPED", "IN_PROGRESS": "STOPPING"}.get(status)
+
+
+class Verdict(NamedTuple):
+    """How a backfill ends."""
+
+    status: str
+    failure_code: str | None = None
+
+
+def verdict(status: str, total: int, completed: int, failed: int) -> Verdict | None:
+    """The end of a backfill that has come so far; None when it goes on.
+
+    Documented: FAILED with half of the replications failed, judged from the hundredth on. Inferred: COMPLETE also with
+    some failures; one that is told to stop ends as STOPPED also where nothing was left to do.
+    """
+    processed = completed + failed
+    if status == "STOPPING":
+        return Verdict("STOPPED")
+    if processed >= JUDGED_FROM and failed * 2 >= processed:
+        return Verdict("FAILED", TOO_MANY_FAILED)
+    return Verdict("COMPLETE") if processed >= total else None

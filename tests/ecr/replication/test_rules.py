@@ -1,4 +1,4 @@
-"""What the rules decide: where to, when, and under which tags."""
+"""What the rules decide: where to, when, under which tags, and how a backfill goes on."""
 
 import pytest
 
@@ -112,3 +112,41 @@ ARRIVING = {
 @pytest.mark.parametrize(("tags", "held", "immutable", "wanted"), ARRIVING.values(), ids=ARRIVING)
 def test_arriving_tags(tags, held, immutable, wanted):
     assert rules.arriving_tags(tags, held, lambda tag: tag in immutable) == wanted
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [
+        ("PREPARING", "STOPPED"),
+        ("IN_PROGRESS", "STOPPING"),
+        ("STOPPING", None),
+        ("STOPPED", None),
+        ("COMPLETE", None),
+        ("FAILED", None),
+    ],
+)
+def test_what_may_be_stopped(status, wanted):
+    assert rules.stopped(status) == wanted
+
+
+#: (status, total, completed, failed) → how it ends. Documented but for what is marked.
+VERDICTS = {
+    "nothing to do": (("IN_PROGRESS", 0, 0, 0), ("COMPLETE", None)),
+    "not yet": (("IN_PROGRESS", 10, 9, 0), None),
+    "all": (("IN_PROGRESS", 10, 10, 0), ("COMPLETE", None)),
+    "all, with some failures (inferred)": (("IN_PROGRESS", 10, 8, 2), ("COMPLETE", None)),
+    "all, with failures alone, but few (inferred)": (("IN_PROGRESS", 99, 0, 99), ("COMPLETE", None)),
+    "half of them, of 99": (("IN_PROGRESS", 1000, 0, 99), None),
+    "half of them, of 100": (("IN_PROGRESS", 1000, 50, 50), ("FAILED", rules.TOO_MANY_FAILED)),
+    "less than half of 100": (("IN_PROGRESS", 1000, 51, 49), None),
+    "half of them at the end": (("IN_PROGRESS", 100, 50, 50), ("FAILED", rules.TOO_MANY_FAILED)),
+    "told to stop": (("STOPPING", 1000, 1, 0), ("STOPPED", None)),
+    "told to stop at the end (inferred)": (("STOPPING", 10, 10, 0), ("STOPPED", None)),
+}
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize(("given", "wanted"), VERDICTS.values(), ids=VERDICTS)
+def test_verdicts(given, wanted):
+    assert rules.verdict(*given) == wanted
