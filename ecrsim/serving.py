@@ -57,6 +57,9 @@ def serve_in(config: Config) -> int:
     if not config.ephemeral:
         return serve(config)
     with tempfile.TemporaryDirectory(prefix="ecrsim-") as directory:
+        if config.admin and config.auth == "strict" and not config.admin_token:
+            # `ecrsim token` would print that of the usual directory, which this server does not take.
+            print(f"ecrsim: the token of the admin surface is found by --data-dir {directory}", file=sys.stderr)
         return serve(with_values(config, ephemeral=False, data_dir=directory))
 
 

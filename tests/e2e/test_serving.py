@@ -74,6 +74,14 @@ def test_one_line_says_that_it_is_ready(start):
     assert server.log.read_text() == ""
 
 
+def test_an_ephemeral_one_says_where_its_token_is(start):
+    server = start("--ephemeral", "--auth", "strict")
+    told = re.search(r"ecrsim: the token of the admin surface is found by (--data-dir) (\S+)\n", server.log.read_text())
+    command = [sys.executable, "-m", "ecrsim", "clock", "--port", str(server.port)]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 1
+    assert subprocess.run([*command, *told.groups()], capture_output=True, check=False, timeout=30).returncode == 0
+
+
 def test_a_port_in_use_is_refused(server, tmp_path):
     taken = serve("--port", str(server.port), "--data-dir", str(tmp_path / "data"))
     assert (taken.returncode, taken.stdout) == (1, "")
