@@ -9,6 +9,7 @@ import errno
 import fcntl
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,17 +31,30 @@ _UNWRITABLE = {
 _NO_LINKS = {errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
 
-def status_of(path: Path) -> os.stat_result | None:
-    """The status of a file, or None when there is none."""
+#: What says that something else is where a file or its directory belongs.
+_IN_THE_WAY = (IsADirectoryError, NotADirectoryError)
+
+
+def status_of(path: str | Path) -> os.stat_result | None:
+    """The status of a file, or None when there is none, which something that is no file is as well."""
     try:
-        return path.stat()
-    except FileNotFoundError:
+        # Asked for each layer that is announced or put under an image; a Path costs more than the question.
+        status = os.stat(path)  # noqa: PTH116 - see above
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def is_readable(path: str, status: os.stat_result) -> bool:
+    """Whether this process may open a file for reading. The kernel is asked where its owner's rights do not say it."""
+    if status.st_uid == os.geteuid() and status.st_mode & stat.S_IRUSR:
+        return True
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def names_in(directory: Path) -> Iterator[str]:
     """The names in a directory; none when it is not there."""
-    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
         for entry in entries:
             yield entry.name
 
@@ -149,9 +163,11 @@ class Disk:
             os.utime(path)
             try:
                 path.rename(target)
+            except _IN_THE_WAY:
+                self._make_room(target)
+                path.rename(target)
             except FileNotFoundError:
-                private.make_directory(target.parent)
-                self._flush_names(*target.parents[1:3])
+                self._make_place(target)
                 path.rename(target)
             self._flush_names(target.parent)
 
@@ -163,7 +179,11 @@ class Disk:
         with self.writing():
             os.utime(path)
             try:
-                self._link(path, target)
+                try:
+                    self._link(path, target)
+                except _IN_THE_WAY:
+                    self._make_room(target)
+                    self._link(path, target)
             except OSError as error:
                 if error.errno in _NO_LINKS:
                     return False
@@ -171,12 +191,25 @@ class Disk:
             self._flush_names(target.parent)
         return True
 
+    def _make_place(self, target: Path) -> None:
+        private.make_directory(target.parent)
+        self._flush_names(*target.parents[1:3])
+
+    def _make_room(self, target: Path) -> None:
+        """Move to `damaged/` what is neither blob nor directory where one belongs, and make the place."""
+        aside = self.root / "damaged"
+        private.make_directory(aside)
+        for path, belongs in ((target.parents[1], "dir"), (target.parent, "dir"), (target, "file")):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_dir() is (belongs == "file") and path.lstat():
+                    path.rename(aside / f"{path.name}-{os.getpid()}-{next(self._numbers)}")
+        self._make_place(target)
+
     def _link(self, path: Path, target: Path) -> None:
         try:
             target.hardlink_to(path)
         except FileNotFoundError:
-            private.make_directory(target.parent)
-            self._flush_names(*target.parents[1:3])
+            self._make_place(target)
             target.hardlink_to(path)
         except FileExistsError:
             aside = self._second_name(path)

@@ -21,8 +21,10 @@ processes append in between: what is missing is read from the file when the dige
 """
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -45,7 +47,7 @@ from ecrsim.blobs.base import (
     split_digest,
     upload_id_to_create,
 )
-from ecrsim.blobs.disk import Disk, locked, names_in, status_of
+from ecrsim.blobs.disk import Disk, is_readable, locked, names_in, status_of
 from ecrsim.blobs.running import HashingAside, RunningHash, RunningHashes
 
 
@@ -73,10 +75,16 @@ class FilesystemStore(BlobStore):
         parts = split_digest(digest)
         if parts is None:
             raise BlobNotFound(digest)
+        place = self._place(*parts)
         try:
-            return self._place(*parts).open("rb", buffering=0)
-        except FileNotFoundError:
+            # A pipe in its place must not hold up who opens it.
+            fd = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
             raise BlobNotFound(digest) from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "not a file", str(place))
+        return os.fdopen(fd, "rb", buffering=0)
 
     def path(self, digest: str) -> str | None:
         parts = split_digest(digest)
@@ -122,7 +130,8 @@ class FilesystemStore(BlobStore):
             pass
 
     def upload_size(self, upload_id: str) -> int | None:
-        status = status_of(self._uploads / upload_id) if is_upload_id(upload_id) else None
+        with self._disk.writing():
+            status = status_of(self._uploads / upload_id) if is_upload_id(upload_id) else None
         return status.st_size if status else None
 
     def receive(
@@ -216,10 +225,12 @@ class FilesystemStore(BlobStore):
         if parts is None:
             return None
         algorithm, hexadecimal = parts
+        place = f"{self._text}/{algorithm}/{hexadecimal[:2]}/{hexadecimal}"
         try:
-            # Asked for each layer that is announced or put under an image; making a Path costs more than the question.
-            return os.stat(f"{self._text}/{algorithm}/{hexadecimal[:2]}/{hexadecimal}")  # noqa: PTH116 - see above
-        except FileNotFoundError:
+            status = status_of(place)
+            return status if status and is_readable(place, status) else None
+        except OSError:
+            # A disk that fails, a directory that may not be entered: bytes that cannot be had are not promised.
             return None
 
     @contextlib.contextmanager
@@ -231,7 +242,7 @@ class FilesystemStore(BlobStore):
         try:
             with self._disk.writing():
                 fd = os.open(path, os.O_RDWR | os.O_APPEND)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise UploadNotFound(upload_id) from None
         with contextlib.ExitStack() as held:
             held.callback(self._disk.close, fd)

@@ -6,15 +6,24 @@ instant; what an earlier release made for all to read is mended (`mend`). Files 
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 DIRECTORY, FILE = 0o700, 0o600
-#: Below the data directory or the store: what has everything in it as private as itself.
-TREES = ("blobs", "uploads", "damaged", "tls")
-#: Files of the data directory, by pattern.
-OWN = ("*.lock", "*.key", "*.token")
+#: Directories of the data directory or the store, with the names of what ecrsim makes in them. Another program's may be
+#: called the same.
+TREES = {
+    "blobs": re.compile(r"sha256|sha512|writable"),
+    "uploads": re.compile(r"[0-9a-f-]{36}|put-[0-9]+-[0-9]+"),
+    "damaged": re.compile(r"sha(256|512)-[0-9a-f]+"),
+    "tls": re.compile(r"ca(-key)?\.pem"),
+}
+#: Files of the data directory. The locks are an earlier release's.
+OWN = ("secret.key", "admin-token", "gc.lock", "delivery.lock")
+#: What a file system has in its root.
+_OF_FILE_SYSTEMS = "lost+found"
 _OTHERS = 0o077
 
 
@@ -37,25 +46,55 @@ def make_file(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
 
 
-def mend(directory: Path, store: Path, database: Path) -> int:
+def holds_others(directory: Path, database: Path) -> bool:
+    """Whether there is anything in a data directory that is not ecrsim's: then it is somebody's who uses it as well."""
+    own = {*TREES, *OWN, "store.json", _OF_FILE_SYSTEMS}
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            if path.name not in own and not path.name.startswith(database.name):
+                return True
+    return any(_is_anothers(directory / tree, names) for tree, names in TREES.items())
+
+
+def mend(directory: Path, store: Path, database: Path, *, is_shared: bool = False) -> int:
     """Take away what others may do with an ecrsim's files. Returns how many files and directories that concerned.
 
     `directory` is the data directory, `store` the root of the blob store, which may be the same. The root of a store
-    elsewhere, and whatever else lies beside the database, are not ecrsim's own.
+    elsewhere, and whatever else lies beside the database, are not ecrsim's own; nor is a data directory that is
+    `is_shared`, one that was somebody's before.
     """
     count = 0
     for root in {directory, store}:
-        for tree in TREES:
-            if _is_open(root / tree):
-                # The top comes last: who is interrupted begins anew.
-                count += sum(_close(path) for path in _below(root / tree)) + _close(root / tree)
+        for tree, names in TREES.items():
+            count += _close_tree(root / tree, names)
     files = [store / "store.json", *database.parent.glob(f"{database.name}*")]
-    files += [path for pattern in OWN for path in directory.glob(pattern)]
+    files += [directory / name for name in OWN]
     count += sum(_close(path) for path in files if _is_open(path) and path.is_file())
     # A directory that everybody shares, as /tmp is, cannot be one's own.
-    if _is_open(directory) and not directory.stat().st_mode & stat.S_ISVTX:
+    if not is_shared and _is_open(directory) and not directory.stat().st_mode & stat.S_ISVTX:
         count += _close(directory)
     return count
+
+
+def _is_anothers(tree: Path, names: re.Pattern[str]) -> bool:
+    """Whether the directory holds what ecrsim makes nowhere."""
+    try:
+        return any(not names.fullmatch(path.name) for path in tree.iterdir())
+    except OSError:
+        return False
+
+
+def _close_tree(tree: Path, names: re.Pattern[str]) -> int:
+    if not _is_open(tree) or not tree.is_dir():
+        return 0
+    count = 0
+    for path in tree.iterdir():
+        if names.fullmatch(path.name):
+            if path.is_dir() and not path.is_symlink():
+                count += sum(_close(each) for each in _below(path))
+            count += _is_open(path) and _close(path)
+    # The top comes last: who is interrupted begins anew.
+    return count if _is_anothers(tree, names) else count + _close(tree)
 
 
 def _below(directory: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -103,8 +103,11 @@ class Database:
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Create or check the schema. SchemaMismatch; ServiceUnavailableException when it cannot be opened."""
+    def open(self, first: Callable[[], Mapping[str, str]] = dict) -> None:
+        """Create or check the schema. SchemaMismatch; ServiceUnavailableException when it cannot be opened.
+
+        `first` gives properties of a database that is made now, kept in the transaction that makes it.
+        """
         if self._path is not None:
             private.make_directory(self._path.parent)
             # SQLite gives its other files the mode of this one.
@@ -112,12 +115,12 @@ class Database:
             self._lock_file = private.open_file(Path(f"{self._path}-writer"))
         try:
             with self._translated(), self._exclusive():
-                self._give(self._prepared())
+                self._give(self._prepared(first))
         except BaseException:
             self.close()
             raise
 
-    def _prepared(self) -> Connection:
+    def _prepared(self, first: Callable[[], Mapping[str, str]]) -> Connection:
         connection = self._take()
         try:
             _check_owner(connection)
@@ -125,7 +128,7 @@ class Database:
             if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal" and self._path is not None:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            is_migrated = self._prepare_schema(connection)
+            is_migrated = self._prepare_schema(connection, first)
             connection.exec_driver_sql("COMMIT")
             if is_migrated:
                 _rewrite(connection)
@@ -134,12 +137,13 @@ class Database:
             raise
         return connection
 
-    def _prepare_schema(self, connection: Connection) -> bool:
+    def _prepare_schema(self, connection: Connection, first: Callable[[], Mapping[str, str]]) -> bool:
         """Whether what was there had to be migrated."""
         present = _tables(connection)
         if not present:
             metadata.create_all(connection)
-            connection.execute(insert(properties).values(name="schema_version", value=str(SCHEMA_VERSION)))
+            for name, value in {"schema_version": str(SCHEMA_VERSION), **first()}.items():
+                connection.execute(insert(properties).values(name=name, value=value))
             self._bind_seal(connection)
             return False
         self._bind_seal(connection)

@@ -36,6 +36,8 @@ log = logging.getLogger("ecrsim")
 
 #: Seconds that a job under way is given to come to a good place, when ecrsim stops.
 _PATIENCE = 5
+#: A property of the database: its data directory was somebody's before, and is not made private.
+_SHARED = "data-dir:shared"
 
 
 class Caller(NamedTuple):
@@ -159,7 +161,7 @@ class Runtime:
         """
         private.make_directory(self.data_dir)
         is_new = not self.config.database_file_in(self.data_dir).exists()
-        self.database.open()
+        self.database.open(self._first)
         try:
             self.ownership.open(self.clock.unturned() / SECOND)
         except BaseException:
@@ -171,7 +173,8 @@ class Runtime:
 
     def _mend(self, is_new: bool) -> None:
         """Make a directory private that an earlier release, or its user, made for all to read."""
-        count = private.mend(self.data_dir, self._store, self.config.database_file_in(self.data_dir))
+        database = self.config.database_file_in(self.data_dir)
+        count = private.mend(self.data_dir, self._store, database, is_shared=self._is_shared())
         if count and not is_new:
             log.warning(
                 "others on this machine could read %s: %d files and directories in it are their owner's alone now "
@@ -179,6 +182,22 @@ class Runtime:
                 self.data_dir,
                 count,
             )
+
+    def _first(self) -> dict[str, str]:
+        """Of a data directory that was somebody's when ecrsim came: a project's, say, by `--data-dir .`."""
+        if not private.holds_others(self.data_dir, self.config.database_file_in(self.data_dir)):
+            return {}
+        log.warning(
+            "the data directory %s holds other things as well, and stays as open to others as it is; what ecrsim makes "
+            "in it is its owner's alone",
+            self.data_dir,
+        )
+        return {_SHARED: "1"}
+
+    def _is_shared(self) -> bool:
+        with self.database.read() as connection:
+            query = select(properties.c.value).where(properties.c.name == _SHARED)
+            return connection.execute(query).first() is not None
 
     def close(self) -> None:
         self.stopping.set()

@@ -62,7 +62,7 @@ def get_blob(target: Target) -> Answer:
         return Answer(307, [("Location", target.request.origin + path), ("Content-Length", "0")])
     try:
         file = runtime.blobs.open(digest)
-    except BlobNotFound:
+    except (BlobNotFound, OSError):
         raise _unknown(target, digest) from None
     return serve_blob(file, digest, size, target.request.header("range"), _match(target))
 

@@ -40,7 +40,7 @@ def _download(runtime: Runtime, request: Request) -> Answer:
         return _denied()
     try:
         file = runtime.blobs.open(digest)
-    except BlobNotFound:
+    except (BlobNotFound, OSError):
         return _denied()
     return serve_blob(file, digest, size, request.header("range"), request.header("if-none-match"))
 

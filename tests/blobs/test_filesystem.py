@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -423,3 +424,35 @@ def test_a_large_body_takes_constant_memory(root: Path) -> None:
         tracemalloc.stop()
     assert store.upload_size("upload") == 256 << 20
     assert peak < 8 << 20
+
+
+@pytest.fixture
+def not_root() -> Iterator[Path]:
+    """A directory, and rights that hold: root's do not ask for any."""
+    with tempfile.TemporaryDirectory() as directory:
+        user = os.geteuid()
+        if user == 0:
+            os.chown(directory, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield Path(directory) / "store"
+        finally:
+            os.seteuid(user)
+
+
+@pytest.mark.parametrize("closed", ["file", "directory"])
+def test_a_blob_that_may_not_be_read_is_not_promised(not_root: Path, closed: str) -> None:
+    store = FilesystemStore(not_root)
+    store.put(sha256(HELLO), HELLO)
+    path = place(not_root, sha256(HELLO)) if closed == "file" else place(not_root, sha256(HELLO)).parent
+    path.chmod(0)
+    assert store.stat(sha256(HELLO)) is None
+    assert store.modified_at(sha256(HELLO)) is None
+    with pytest.raises(PermissionError):
+        store.open(sha256(HELLO))
+    path.chmod(0o700)
+    assert store.stat(sha256(HELLO)) == len(HELLO)
+    path.chmod(0 if closed == "file" else 0o700)
+    store.put(sha256(HELLO), HELLO)
+    with store.open(sha256(HELLO)) as blob:
+        assert blob.read() == HELLO

@@ -65,6 +65,22 @@ def test_an_older_directory_is_mended_and_said_so(tmp_path: Path, caplog: pytest
         assert caplog.text == ""
 
 
+def test_what_was_there_before_is_left_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """`--data-dir .` in a project, whose files and directories are called as ecrsim's are."""
+    foreign = ["poetry.lock", "api.key", "blobs/index.html", "tls/site.pem", "uploads/picture.png", "README.md"]
+    for name in foreign:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    before = everything(tmp_path)
+    fill(tmp_path)
+    with Ecrsim(socket=False, data_dir=str(tmp_path)):  # what the first start made is there now
+        after = everything(tmp_path)
+    assert {name: after.pop(name) for name in before} == before
+    assert {name: mode for name, mode in after.items() if mode not in ("0o600", "0o700")} == {}
+    assert caplog.text.count("holds other things as well") == 1
+    assert "others on this machine could read" not in caplog.text
+
+
 def test_a_directory_that_all_share_stays_open(tmp_path: Path):
     tmp_path.chmod(0o1777)
     (tmp_path / "ecrsim.db").touch()

@@ -111,7 +111,8 @@ def _layers(runtime: Runtime, sizes: dict[str, int], wrong: set[str], *, repair:
 
 def _missing(runtime: Runtime, digest: str, *, repair: bool) -> Trouble:
     affected = images_of(runtime, digest)
-    text = f"layer {digest} is missing: {soundness.PROBLEMS['missing']}"
+    problem = soundness.examine(runtime, digest, aside=False) or "missing"
+    text = f"layer {digest} is {problem}: {soundness.PROBLEMS[problem]}"
     if not affected and repair:
         with runtime.database.write() as connection:
             if runtime.blobs.stat(digest) is None:

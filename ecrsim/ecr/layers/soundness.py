@@ -80,6 +80,9 @@ def examine(runtime: Runtime, digest: str, pace: Pace = at_once, *, aside: bool)
             problem = None
     except OSError:
         problem = "unreadable"
+        # It stays where it is: nothing is known of its bytes, and rights can be given back.
+        if aside and not _note(runtime, digest, "unreadable", None):
+            problem = None
     else:
         with blob:
             problem = problem_of(blob, digest, pace)

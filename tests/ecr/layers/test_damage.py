@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from ecrsim import Ecrsim
+from ecrsim.ecr.images.fsck import fsck
+from ecrsim.ecr.images.scrub import report, scrub
 from ecrsim.testing import Response, build_image, call_application
 from tests.answers import refusal
 from tests.pushing import push
@@ -40,7 +43,33 @@ def other(path: Path) -> None:
     path.write_bytes(b"x" * len(LAYER))
 
 
-SEEN = [gone, short, empty, long]
+def a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "file").write_bytes(LAYER)
+
+
+def a_pipe(path: Path) -> None:
+    """Who opened it would wait for somebody to write."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def no_directory(path: Path) -> None:
+    """A file where its directory belongs."""
+    path.unlink()
+    for other_path in path.parent.iterdir():
+        other_path.unlink()
+    path.parent.rmdir()
+    path.parent.write_bytes(b"")
+
+
+SEEN = [gone, short, empty, long, a_directory, a_pipe, a_loop, no_directory]
 seen = pytest.mark.parametrize("damage", SEEN, ids=lambda damage: damage.__name__)
 every = pytest.mark.parametrize("damage", [*SEEN, other], ids=lambda damage: damage.__name__)
 
@@ -164,3 +193,20 @@ def test_who_reads_the_old_bytes_goes_on_reading_them(registry: Registry, size: 
         begun = blob.read(size)
         assert registry.ask("POST", f"blobs/uploads/?digest={DIGEST}", LAYER).status == 201
         assert begun + blob.read() == LAYER
+
+
+@seen
+def test_fsck_and_the_scrub_say_so(registry: Registry, damage: Callable[[Path], None], configure: Callable[..., None]):
+    """Also of what is no file at all; and when the bytes are there again, nobody speaks of it any more."""
+    configure(scrub_interval=0)
+    registry.damage(damage)
+    runtime = registry.sim.runtime
+    for repair in (False, True):
+        [trouble] = fsck(runtime, repair=repair).troubles
+        assert DIGEST in trouble.text
+        assert trouble.images == ("000000000000/us-east-1/app:v1",)
+    assert scrub(runtime) == 1
+    assert sum(report(runtime)[name] for name in ("missing", "damaged")) == 1
+    assert registry.ask("POST", f"blobs/uploads/?digest={DIGEST}", LAYER).status == 201
+    assert fsck(runtime, repair=False).is_sound
+    assert sum(report(runtime)[name] for name in ("missing", "damaged")) == 0
