@@ -7,14 +7,12 @@ since a query would cost more than the small answers do.
 
 from __future__ import annotations
 
-import mmap
-import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
-from ecrsim.blobs import private
+from ecrsim.core.words import own_word
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -24,7 +22,6 @@ DAY = 24 * HOUR
 #: No clock is set to this or later: the year 9999, in epoch milliseconds. A clock and a lifetime of a year together
 #: still have a form in ISO 8601.
 END_OF_TIME = 253_370_764_800_000
-_BYTES = 8
 
 
 class Setting(NamedTuple):
@@ -47,25 +44,15 @@ class Clock:
     """`now()` is an integer: epoch milliseconds, as the database keeps them."""
 
     def __init__(self, setting: Setting = REAL) -> None:
-        self._show(bytearray(_BYTES))
+        self._word = own_word()
         self.set(setting)
 
-    def _show(self, memory: bytearray | mmap.mmap) -> None:
-        # One word, moved whole, so that nobody ever reads half of a change. `struct` would clear it before it writes,
-        # and other workers saw that.
-        self._word = memoryview(memory).cast("q")
+    def share(self, word: Callable[[int], memoryview]) -> None:
+        """From now on show what a shared word says, which begins with what is set now.
 
-    def share(self, file: Path) -> None:
-        """From now on show what the file says, and say there what is set. What it said before is lost."""
-        setting = self.setting
-        descriptor = private.open_file(file)
-        try:
-            # Written, not only made so long: on a full disk, writing to a hole by the map would kill the process.
-            os.pwrite(descriptor, self._word.tobytes(), 0)
-            self._show(mmap.mmap(descriptor, _BYTES))
-        finally:
-            os.close(descriptor)
-        self.set(setting)
+        `word` makes it of its first value (`Database.word`).
+        """
+        self._word = word(self._word[0])
 
     @property
     def setting(self) -> Setting:

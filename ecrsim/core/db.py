@@ -38,6 +38,7 @@ from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.locks import Hold, hold
 from ecrsim.core.migrations import MIGRATIONS, SCHEMA_VERSION
 from ecrsim.core.sealing import KeyMismatch, Seal
+from ecrsim.core.words import shared_word
 
 #: What SQLite says when it is not the statement's fault.
 _UNAVAILABLE = (
@@ -181,6 +182,10 @@ class Database:
         if self._path is None:
             raise ValueError("a database in memory has no files beside it")
         return self._path.with_name(f"{self._path.name}-{name}")
+
+    def word(self, name: str, value: int) -> memoryview:
+        """Eight bytes of this name that all processes over the database share, set to `value` (`core/words.py`)."""
+        return shared_word(self.file(name), value)
 
     def hold(self, name: str, *, wait: bool = True) -> Hold | None:
         """The right of this name, which one holder has among all processes over the database, until it is released.

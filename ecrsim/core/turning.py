@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, select
@@ -66,7 +67,7 @@ def open_clock(clock: Clock, database: Database, start: str, started: str) -> No
         text = _value(connection, _CLOCK)
         if text is not None:
             clock.set(Setting(*orjson.loads(text)))
-        clock.share(database.file("clock"))
+        clock.share(partial(database.word, "clock"))
 
 
 def turn(

@@ -3,11 +3,13 @@
 import multiprocessing
 import time
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ecrsim.core.clock import DAY, HOUR, MINUTE, REAL, SECOND, Clock, Setting, iso, parse_iso, utc_now
+from ecrsim.core.words import shared_word
 
 NEW_YEAR = 1_767_225_600_000
 
@@ -67,8 +69,8 @@ def test_two_clocks_know_nothing_of_each_other():
 
 def test_clocks_that_share_a_file_show_the_same(tmp_path):
     one, other = Clock(), Clock(Setting(True, NEW_YEAR))
-    one.share(tmp_path / "clock")
-    other.share(tmp_path / "clock")
+    one.share(partial(shared_word, tmp_path / "clock"))
+    other.share(partial(shared_word, tmp_path / "clock"))
     assert one.setting == Setting(True, NEW_YEAR)
 
     one.set(Setting(False, -DAY))
@@ -77,13 +79,13 @@ def test_clocks_that_share_a_file_show_the_same(tmp_path):
 
 def test_the_file_has_its_place_on_the_disk(tmp_path):
     """A hole would be given one at the first change, which on a full disk is the death of the process (SIGBUS)."""
-    Clock().share(tmp_path / "clock")
+    Clock().share(partial(shared_word, tmp_path / "clock"))
     assert (tmp_path / "clock").stat().st_blocks > 0
 
 
 def _set_again_and_again(file, setting, stopped):
     clock = Clock(setting)
-    clock.share(file)
+    clock.share(partial(shared_word, file))
     while not stopped.is_set():
         for _ in range(1_000):
             clock.set(setting)
@@ -93,7 +95,7 @@ def test_nobody_sees_half_of_a_change(tmp_path):
     """Another process that reads meanwhile never sees an empty word, which would be the real time."""
     setting = Setting(True, NEW_YEAR)
     clock = Clock(setting)
-    clock.share(tmp_path / "clock")
+    clock.share(partial(shared_word, tmp_path / "clock"))
     context = multiprocessing.get_context("spawn")
     stopped = context.Event()
     other = context.Process(target=_set_again_and_again, args=(tmp_path / "clock", setting, stopped))
@@ -113,7 +115,7 @@ def test_nobody_sees_half_of_a_change(tmp_path):
 def test_sharing_leaves_no_file_open(tmp_path):
     before = len(list(Path("/proc/self/fd").iterdir()))
     clock = Clock()
-    clock.share(tmp_path / "clock")
+    clock.share(partial(shared_word, tmp_path / "clock"))
     # The map has a descriptor of its own.
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
