@@ -114,6 +114,7 @@ class Config:
     lifecycle_interval: int = _knob(24 * 3600, "seconds between two runs of a lifecycle policy", flag=False)
     preview_delay: int = _knob(0, "seconds that a lifecycle policy preview takes; in ECR some", flag=False)
     restore_delay: int = _knob(5, "seconds that restoring an archived image takes; in ECR up to 20 minutes", flag=False)
+    region_endpoint: Texts = _knob(Texts(), "REGION=URL: another site, to which copies for that region are sent")  # noqa: RUF009
     replication_delay: int = _knob(1, "seconds that a copy of an image takes; in ECR up to 30 minutes", flag=False)
     aws_delays: bool = _knob(False, "let previews, restores and copies take as long as ECR was seen to take")
     targets: str = _knob("", "file of event targets and rules (TOML or JSON), known from the start")
@@ -262,8 +263,9 @@ class Config:
         )
         endpoint = self.secretsmanager_endpoint
         require(not endpoint or re.match(r"https?://[^/]", endpoint), "secretsmanager_endpoint", "a URL")
-        for entry in self.upstream:
-            require(_UPSTREAM.fullmatch(entry), "upstream", f"NAME=URL with the URL of a registry, not {entry}")
+        for name, word in (("upstream", "NAME"), ("region_endpoint", "REGION")):
+            for entry in getattr(self, name):
+                require(_UPSTREAM.fullmatch(entry), name, f"{word}=URL with the URL of a registry, not {entry}")
         for knob in fields(self):
             value, choices = getattr(self, knob.name), knob.metadata["choices"]
             require(not choices or value in choices, knob.name, " or ".join(choices))

@@ -222,6 +222,7 @@ def test_every_setting_can_come_from_a_variable_and_from_a_file(toml):
         "log_format": "json",
         "secretsmanager_endpoint": "http://127.0.0.1:5002",
         "upstream": "registry.test=http://127.0.0.1:5001",
+        "region_endpoint": "eu-west-1=http://127.0.0.1:5001",
     }
     texts = {knob.name: values.get(knob.name) or given.get(knob.type, "/text") for knob in fields(Config)}
     texts["registry_host"] = "aws"

@@ -5,4 +5,5 @@ challenges  what a 401 asks for
 wire        one request: TLS, proxies, redirects, retries, limits
 login       Bearer tokens and Basic, kept for as long as they are good
 registry    manifests, blobs, referrers, each verified
+pushing     blobs and manifests that go there
 """

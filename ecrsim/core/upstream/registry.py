@@ -38,6 +38,7 @@ MANIFEST_TYPES = (
 #: Types that say nothing: the manifest itself says more.
 _VAGUE = ("", "application/json", "application/octet-stream", "text/plain")
 _NEXT = re.compile(r'<([^<>\s]+)>\s*;(?:[^,]*;)?\s*rel="?next"?')
+_NAMESPACE = re.compile(r"[?&]ns=")
 _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 
 
@@ -85,18 +86,19 @@ class UpstreamRegistry:
         self._namespace = namespace
 
     @property
-    def _host(self) -> str:
+    def host(self) -> str:
+        """As texts name it."""
         return self._base.partition("://")[2]
 
     def check(self) -> None:
         """Log in, and see that there is a registry (end-1)."""
-        with self._ask("GET", "/v2/", "") as reply:
+        with self.ask("GET", "/v2/", "") as reply:
             reply.read(MAX_MANIFEST)
 
     def current_digest(self, repository: str, tag: str) -> str | None:
         """What a tag names now (HEAD, end-3), None where the upstream does not say without giving the manifest."""
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
-        with self._ask("HEAD", f"/v2/{repository}/manifests/{tag}", repository, headers) as reply:
+        with self.ask("HEAD", f"/v2/{repository}/manifests/{tag}", repository, headers) as reply:
             digest = reply.header("docker-content-digest") or ""
             reply.read(0)
         return digest if is_oci_digest(digest) else None
@@ -104,14 +106,14 @@ class UpstreamRegistry:
     def manifest(self, repository: str, reference: str) -> UpstreamManifest:
         """By tag or digest (end-3)."""
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
-        with self._ask("GET", f"/v2/{repository}/manifests/{reference}", repository, headers) as reply:
+        with self.ask("GET", f"/v2/{repository}/manifests/{reference}", repository, headers) as reply:
             content = reply.read(MAX_MANIFEST)
             said = reply.header("docker-content-digest") or ""
             media_type = (reply.header("content-type") or "").partition(";")[0].strip().lower()
         named = reference if ":" in reference else said
         wanted = named if is_oci_digest(named) else digest_of(content)
         if digest_of(content, algorithm_of(wanted)) != wanted:
-            raise other_bytes(self._host, wanted)
+            raise other_bytes(self.host, wanted)
         return UpstreamManifest(content, self._media_type(content, media_type), wanted)
 
     def _media_type(self, content: bytes, header: str) -> str:
@@ -121,7 +123,7 @@ class UpstreamRegistry:
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict) or header == "text/html":
-            raise UpstreamInvalid(f"{self._host} answers with {header or 'something'} that is no manifest")
+            raise UpstreamInvalid(f"{self.host} answers with {header or 'something'} that is no manifest")
         own = document.get("mediaType")
         if header not in _VAGUE:
             return header
@@ -137,7 +139,7 @@ class UpstreamRegistry:
             if path is None:
                 break
             try:
-                with self._ask("GET", path, repository, {"Accept": _INDEX}) as reply:
+                with self.ask("GET", path, repository, {"Accept": _INDEX}) as reply:
                     content, link, url = reply.read(MAX_MANIFEST), reply.header("link"), reply.url
             except UpstreamNotFound:
                 return self._referrers_by_tag(repository, digest)
@@ -160,7 +162,7 @@ class UpstreamRegistry:
         if not isinstance(entries, list) or not all(
             isinstance(entry, dict) and is_oci_digest(str(entry.get("digest"))) for entry in entries
         ):
-            raise UpstreamInvalid(f"{self._host} answers with no list of referrers")
+            raise UpstreamInvalid(f"{self.host} answers with no list of referrers")
         return entries
 
     def _next(self, url: str, link: str | None) -> str | None:
@@ -191,13 +193,13 @@ class UpstreamRegistry:
                 for piece in self._rest_of_blob(repository, digest, received):
                     received += len(piece)
                     if received > bound:
-                        raise UpstreamInvalid(f"{self._host} gives more than the {bound} bytes of {digest}")
+                        raise UpstreamInvalid(f"{self.host} gives more than the {bound} bytes of {digest}")
                     if hasher is not None:
                         hasher.update(piece)
                     yield piece
                 if size is None or received == size:
                     break
-                raise UpstreamUnavailable(f"{self._host} gives {received} of the {size} bytes of {digest}")
+                raise UpstreamUnavailable(f"{self.host} gives {received} of the {size} bytes of {digest}")
             except UpstreamUnavailable:
                 # Who gets on is given another chance, though not for ever.
                 attempt, breaks = attempt + 1 if received == before else 1, breaks + 1
@@ -205,18 +207,18 @@ class UpstreamRegistry:
                     raise
                 self._wire.pause(attempt)
         if hasher is not None and f"{algorithm_of(digest)}:{hasher.hexdigest()}" != digest:
-            raise other_bytes(self._host, digest)
+            raise other_bytes(self.host, digest)
 
     def _rest_of_blob(self, repository: str, digest: str, received: int) -> Iterator[bytes]:
         headers = {"Range": f"bytes={received}-"} if received else {}
-        with self._ask("GET", f"/v2/{repository}/blobs/{digest}", repository, headers) as reply:
+        with self.ask("GET", f"/v2/{repository}/blobs/{digest}", repository, headers) as reply:
             skip = 0
             if received:
                 match = _RANGE.fullmatch(reply.header("content-range") or "")
                 if reply.status != 206 or match is None or int(match[1]) != received:
                     skip = received
                 if reply.status == 206 and skip:
-                    raise UpstreamInvalid(f"{self._host} gives another range than the one that was asked for")
+                    raise UpstreamInvalid(f"{self.host} gives another range than the one that was asked for")
             for piece in reply.pieces():
                 if skip >= len(piece):
                     skip -= len(piece)
@@ -227,30 +229,42 @@ class UpstreamRegistry:
     # --- requests -----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _ask(
-        self, method: str, path: str, repository: str, headers: Mapping[str, str] | None = None
+    def ask(
+        self,
+        method: str,
+        path: str,
+        repository: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        actions: str = "pull",
     ) -> Iterator[Reply]:
-        """A reply of 2xx, after logging in where that is asked for."""
-        scope = f"repository:{repository}:pull" if repository else ""
-        url = f"{self._base}{path}"
-        if self._namespace and "?" not in path:
-            url = f"{url}?ns={self._namespace}"
+        """A reply of 2xx, after logging in where that is asked for. `path` may be a whole URL of this upstream."""
+        scope = f"repository:{repository}:{actions}" if repository else ""
+        url = path if "://" in path else f"{self._base}{path}"
+        if origin_of(url) != origin_of(self._base):
+            raise UpstreamInvalid(f"{self.host} sends us elsewhere: {url[:200]!r}")
+        if self._namespace and _NAMESPACE.search(url) is None:
+            url = f"{url}{'&' if '?' in url else '?'}ns={self._namespace}"
         with contextlib.ExitStack() as stack:
             authorization = self._login.known(scope)
-            reply = stack.enter_context(self._wire.send(method, url, self._addresses, headers, authorization))
+            reply = stack.enter_context(self._wire.send(method, url, self._addresses, headers, authorization, body))
             # Only the upstream itself may ask for credentials, not where it redirects to.
             if reply.status == 401 and origin_of(reply.url) == origin_of(self._base):
                 challenges = parse(reply.all_headers("www-authenticate"))
                 stack.pop_all().close()
                 authorization = self._login.answer(challenges, scope, self._addresses)
-                reply = stack.enter_context(self._wire.send(method, url, self._addresses, headers, authorization))
+                reply = stack.enter_context(self._wire.send(method, url, self._addresses, headers, authorization, body))
             self._check_status(reply, path)
             yield reply
 
+    def pause(self, attempt: int) -> None:
+        """Before the next attempt at what is no GET."""
+        self._wire.pause(attempt)
+
     def _check_status(self, reply: Reply, path: str) -> None:
         if reply.status in (401, 403):
-            raise UpstreamDenied(f"{self._host} refuses {path} ({reply.status})")
+            raise UpstreamDenied(f"{self.host} refuses {path} ({reply.status})")
         if reply.status in (404, 410):
-            raise UpstreamNotFound(f"{self._host} has no {path}")
+            raise UpstreamNotFound(f"{self.host} has no {path}")
         if not 200 <= reply.status < 300:
-            raise UpstreamInvalid(f"{self._host} answers {reply.status} for {path}")
+            raise UpstreamInvalid(f"{self.host} answers {reply.status} for {path}")

@@ -23,6 +23,8 @@ MAX_REDIRECTS = 5
 #: Bytes that are read at once.
 PIECE = 256 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
+#: What may be asked twice, and elsewhere.
+_SAFE = ("GET", "HEAD")
 _TRY_AGAIN = (500, 502, 503, 504)
 
 
@@ -115,13 +117,16 @@ class Wire:
         addresses: Addresses,
         headers: Mapping[str, str] | None = None,
         authorization: str | None = None,
+        body: bytes | None = None,
     ) -> Iterator[Reply]:
-        """The reply to a GET or HEAD, redirects followed; 429 and 5xx are failures, other statuses the caller's.
+        """The reply, redirects of a GET or HEAD followed; 429 and 5xx are failures, other statuses the caller's.
+
+        Only a GET or HEAD is tried again: what changes something is the caller's to repeat.
 
         `url` is asked as it stands; where a redirect leads has to be allowed by `addresses`. `authorization` goes to
         the origin of `url` and to no other.
         """
-        reply = self._persistently(method, url, addresses, headers or {}, authorization)
+        reply = self._persistently(method, url, addresses, headers or {}, authorization, body)
         try:
             yield reply
         finally:
@@ -139,12 +144,19 @@ class Wire:
     # --- attempts -----------------------------------------------------------------------------------------------------
 
     def _persistently(
-        self, method: str, url: str, addresses: Addresses, headers: Mapping[str, str], authorization: str | None
+        self,
+        method: str,
+        url: str,
+        addresses: Addresses,
+        headers: Mapping[str, str],
+        authorization: str | None,
+        body: bytes | None,
     ) -> Reply:
-        for attempt in range(self._settings.attempts):
-            is_last = attempt + 1 == self._settings.attempts
+        attempts = self._settings.attempts if method in _SAFE else 1
+        for attempt in range(attempts):
+            is_last = attempt + 1 == attempts
             try:
-                reply = self._follow(method, url, addresses, headers, authorization)
+                reply = self._follow(method, url, addresses, headers, authorization, body)
             except UpstreamUnavailable:
                 if is_last:
                     raise
@@ -161,26 +173,39 @@ class Wire:
         raise UpstreamUnavailable(f"{_host(url)} was asked no more")
 
     def _follow(
-        self, method: str, url: str, addresses: Addresses, headers: Mapping[str, str], authorization: str | None
+        self,
+        method: str,
+        url: str,
+        addresses: Addresses,
+        headers: Mapping[str, str],
+        authorization: str | None,
+        body: bytes | None,
     ) -> Reply:
         home = origin_of(url)
         for _ in range(MAX_REDIRECTS + 1):
             sent = {"User-Agent": f"ecrsim/{__version__}", "Accept-Encoding": "identity", **headers}
             if authorization is not None and origin_of(url) == home:
                 sent["Authorization"] = authorization
-            reply = self._once(method, url, sent)
+            reply = self._once(method, url, sent, body)
             location = reply.header("location")
-            if reply.status not in _REDIRECTS or location is None:
+            if reply.status not in _REDIRECTS or location is None or method not in _SAFE:
                 return reply
             reply.close()
             there = urljoin(url, location)
             url = there if origin_of(there) == origin_of(url) else addresses.allow(there)
         raise UpstreamInvalid(f"{_host(url)} redirects without end")
 
-    def _once(self, method: str, url: str, headers: dict[str, str]) -> Reply:
+    def _once(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Reply:
         with _translated(url):
             response = self._pool(url).request(
-                method, url, headers=headers, redirect=False, retries=False, preload_content=False, decode_content=False
+                method,
+                url,
+                body,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
             )
         return Reply(response, url, self._settings.deadline)
 

@@ -58,10 +58,18 @@ def of_rule(runtime: Runtime, registry: Registry, rule: Rule, base: str) -> Cred
         except ServiceError as error:
             raise UpstreamDenied(error.message) from None
     upstream = ecr_upstream(rule.upstream_registry_url)
-    return None if upstream is None else _of_ecr(registry, base, upstream[1], rule.upstream_registry_url)
+    return None if upstream is None else of_ecr(registry, base, upstream[1], rule.upstream_registry_url)
 
 
-def _of_ecr(registry: Registry, base: str, region: str, name: str) -> Credentials:
+def of_region(runtime: Runtime, region: str) -> Credentials | None:
+    """What the file of secrets has for the site of a region (`region_endpoint`), under the region's name."""
+    if not runtime.config.secrets:
+        return None
+    found = _of_file(runtime.config.secrets, f"arn:aws:secretsmanager:{region}::secret:{region}")
+    return Credentials(found["username"], found["accessToken"]) if found else None
+
+
+def of_ecr(registry: Registry, base: str, region: str, name: str) -> Credentials:
     """The password that the other ECR gives: another ecrsim to the key of this account, AWS to boto3's own keys."""
     is_aws = base == f"https://{name}"
     access = Access(region) if is_aws else Access(region, base, registry.account, "ecrsim")

@@ -84,7 +84,7 @@ def _copy(
         with call.connection.begin_nested():
             repository = _repository(call, destination, source.repository_name, action)
             try:
-                for child in _children(call, source, image):
+                for child in children(call, source, image):
                     _put(call, source, child, repository, ())
             except ServiceError as failed:
                 raise _SubImage(failed) from failed
@@ -132,7 +132,7 @@ def allow(call: Call, action: str, destination: Registry, repository_name: str) 
         raise AccessDeniedException(denial(request, decision))
 
 
-def _children(call: Call, source: Repository, image: Image) -> list[Image]:
+def children(call: Call, source: Repository, image: Image) -> list[Image]:
     """All that an index lists, and what these list, the innermost first; what is not there is left out."""
     found: list[Image] = []
     seen = {image.image_digest}

@@ -37,13 +37,11 @@ def delete_copy(
     What the source has again since stays. Of an image that was deleted and pushed anew only those tags go that it lost;
     a tag that was set anew goes its own way. A copy that loses its last tag stays as long as the source's image.
     """
-    here = find_repository(call, source, repository_name)
     there = find_repository(call, destination, repository_name)
     copy = image_by_digest(call, there, image_digest) if there is not None else None
     if there is None or copy is None:
         return
-    is_back = here is not None and image_by_digest(call, here, image_digest) is not None
-    lost = [tag for tag in tags if here is None or image_by_tag(call, here, tag) is None]
+    is_back, lost = what_is_back(call, source, repository_name, image_digest, tags)
     before = call.caller
     call.caller = role_caller(source, destination)
     try:
@@ -58,6 +56,15 @@ def delete_copy(
         on_trail(call, "ReplicateImage", destination, repository_name, image_digest, error)
     finally:
         call.caller = before
+
+
+def what_is_back(
+    call: Call, source: Registry, repository_name: str, image_digest: str, tags: Sequence[str]
+) -> tuple[bool, list[str]]:
+    """Whether the source has the image again, and which of the tags it has not."""
+    here = find_repository(call, source, repository_name)
+    is_back = here is not None and image_by_digest(call, here, image_digest) is not None
+    return is_back, [tag for tag in tags if here is None or image_by_tag(call, here, tag) is None]
 
 
 def _delete_whole(call: Call, repository: Repository, copy: Image) -> None:

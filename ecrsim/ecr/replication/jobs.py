@@ -7,12 +7,15 @@ from ecrsim.core.facts import record
 from ecrsim.core.jobs import Job, finish, job, waits
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import image_by_digest, image_by_id, image_by_tag
+from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.replication import backfills, service
 from ecrsim.ecr.replication.copying import Outcome, copy
-from ecrsim.ecr.replication.deleting import delete_copy
+from ecrsim.ecr.replication.deleting import delete_copy, what_is_back
 from ecrsim.ecr.replication.events import ImageReplicated
 from ecrsim.ecr.replication.rules import Verdict
+from ecrsim.ecr.replication.sending import delete, endpoint_of, send
 from ecrsim.ecr.repositories.service import find_repository_by_id
+from ecrsim.ecr.repositories.tables import Repository
 
 
 def _give_up(call: Call, job: Job) -> None:
@@ -27,31 +30,73 @@ def _give_up(call: Call, job: Job) -> None:
         record(call, ImageReplicated(*place, tuple(found.image_tags), repository.registry, "InternalError"))
 
 
-@job(service.REPLICATE, given_up=_give_up)
+@job(service.REPLICATE, is_long=True, given_up=_give_up)
 def replicate_image(call: Call, job: Job) -> None:
     """One image, one destination. An image that was deleted meanwhile, with its repository perhaps, needs no copy."""
     destination = Registry(*job.payload["destination"])
-    image = image_by_id(call, job.payload["image_id"])
-    repository = find_repository_by_id(call, job.payload["repository_id"])
-    found = service.find(call, job.payload["image_id"], destination)
-    if image is None or repository is None or found is None:
+    if endpoint_of(call.runtime, destination) is not None:
+        _send_image(call, job, destination)
         return
-    outcome = copy(call, repository, image.image_digest, destination, found.image_tags)
-    service.settle(call, image.id, destination, outcome.failure_code)
+    with call.writing():
+        image, repository, found = _wanted(call, job, destination)
+        if finish(call, job) and image is not None and repository is not None and found is not None:
+            outcome = copy(call, repository, image.image_digest, destination, found.image_tags)
+            service.settle(call, image.id, destination, outcome.failure_code)
 
 
-@job(service.FOLLOW_DELETION)
+def _wanted(
+    call: Call, job: Job, destination: Registry
+) -> tuple[Image | None, Repository | None, service.Replication | None]:
+    image_id = job.payload["image_id"]
+    repository = find_repository_by_id(call, job.payload["repository_id"])
+    return image_by_id(call, image_id), repository, service.find(call, image_id, destination)
+
+
+def _send_image(call: Call, job: Job, destination: Registry) -> None:
+    """To another site, with no transaction open. Tags that were set meanwhile are sent by another job."""
+    with call.reading():
+        image, repository, found = _wanted(call, job, destination)
+    outcome = Outcome("ImageNotFound")
+    tags: list[str] = []
+    if image is not None and repository is not None and found is not None:
+        outcome, tags = send(call, repository, image.image_digest, destination, found.image_tags)
+    with call.writing():
+        image, repository, now = _wanted(call, job, destination)
+        if not finish(call, job) or image is None or repository is None or found is None or now is None:
+            return
+        place = destination, repository.repository_name, image.image_digest
+        record(call, ImageReplicated(*place, tuple(tags), repository.registry, outcome.failure_code))
+        service.settle(call, image.id, destination, outcome.failure_code)
+        later = [tag for tag in now.image_tags if tag not in found.image_tags]
+        if later:
+            service.begin(call, repository, image.id, image.image_digest, later)
+
+
+@job(service.FOLLOW_DELETION, is_long=True)
 def replicate_deletion(call: Call, job: Job) -> None:
     """Of a tag, or of an image with all its tags."""
-    payload = job.payload
-    what = payload["repository_name"], payload["image_digest"], payload["image_tags"]
-    delete_copy(call, job.registry, *what, Registry(*payload["destination"]), whole=payload["whole"])
+    payload, destination = job.payload, Registry(*job.payload["destination"])
+    name, digest, tags = payload["repository_name"], payload["image_digest"], payload["image_tags"]
+    if endpoint_of(call.runtime, destination) is None:
+        with call.writing():
+            if finish(call, job):
+                delete_copy(call, job.registry, name, digest, tags, destination, whole=payload["whole"])
+        return
+    with call.reading():
+        is_back, lost = what_is_back(call, job.registry, name, digest, tags)
+    # Of another site only what it was sent goes: it says itself what becomes of an image without tags.
+    references = [digest] if payload["whole"] and not is_back else lost
+    delete(call, job.registry, name, references, destination)
+    with call.writing():
+        finish(call, job)
 
 
 # --- backfills --------------------------------------------------------------------------------------------------------
 
 #: Units in one transaction, after which others have their turn.
 BATCH = 50
+#: Units that are sent to another site at once, with no transaction open.
+SENT = 10
 #: Rows of a preparation in one transaction, and seconds between two of them.
 _ROWS, _PAUSE = 1_000, 0.002
 
@@ -85,18 +130,44 @@ def prepare_backfill(call: Call, job: Job) -> None:
                 return
 
 
-@job(backfills.GO_ON, given_up=_end_in_failure)
+@job(backfills.GO_ON, is_long=True, given_up=_end_in_failure)
 def continue_backfill(call: Call, job: Job) -> None:
     """The next batch. Told to stop, a backfill ends with the one that was under way (documented)."""
-    backfill = backfills.find(call, int(job.key))
-    if backfill is None or backfill.ended_at is not None:
-        return
-    failures = []
-    for unit in backfills.next_units(call, backfill, BATCH):
-        outcome = _copy_unit(call, backfill, unit)
-        backfills.settle(call, backfill, unit, outcome.failure_code, outcome.sub_image_failure_codes)
-        failures.append(outcome.failure_code)
-    backfills.count(call, backfill, failures)
+    number = int(job.key)
+    with call.reading():
+        backfill = backfills.find(call, number)
+        is_far = backfill is not None and endpoint_of(call.runtime, backfill.destination) is not None
+        units = backfills.next_units(call, backfill, SENT) if backfill is not None and is_far else []
+    sent = [_send_unit(call, backfill, unit) for unit in units] if backfill is not None else []
+    with call.writing():
+        backfill = backfills.find(call, number)
+        if not finish(call, job) or backfill is None or backfill.ended_at is not None:
+            return
+        if not is_far:
+            units = backfills.next_units(call, backfill, BATCH)
+            sent = [_copy_unit(call, backfill, unit) for unit in units]
+        for unit, outcome in zip(units, sent, strict=True):
+            backfills.settle(call, backfill, unit, outcome.failure_code, outcome.sub_image_failure_codes)
+        backfills.count(call, backfill, [outcome.failure_code for outcome in sent])
+
+
+def _send_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -> Outcome:
+    """To another site, with no transaction open."""
+    with call.reading():
+        repository = find_repository_by_id(call, unit.repository_id)
+        image = image_by_digest(call, repository, unit.image_digest) if repository is not None else None
+    if repository is None:
+        return Outcome("RepositoryNotFound")
+    wanted = [unit.image_tag] if unit.image_tag else []
+    outcome, tags = send(call, repository, unit.image_digest, backfill.destination, wanted)
+    if outcome.failure_code is None and tags != wanted:
+        return Outcome("ImageNotFound")
+    if image is not None:
+        with call.writing():
+            place = backfill.destination, repository.repository_name, unit.image_digest
+            record(call, ImageReplicated(*place, tuple(tags), repository.registry, outcome.failure_code))
+            _note(call, image, backfill.destination, outcome)
+    return outcome
 
 
 def _copy_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -> Outcome:
@@ -111,12 +182,16 @@ def _copy_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -
     outcome = copy(
         call, repository, unit.image_digest, backfill.destination, [unit.image_tag] if unit.image_tag else []
     )
-    known = service.find(call, image.id, backfill.destination)
-    # One that is under way by itself says how it ended itself.
-    if known is None or known.status != "IN_PROGRESS":
-        service.mark(call, image.id, backfill.destination, ())
-        service.settle(call, image.id, backfill.destination, outcome.failure_code)
+    _note(call, image, backfill.destination, outcome)
     return outcome
+
+
+def _note(call: Call, image: Image, destination: Registry, outcome: Outcome) -> None:
+    """The status of the copy; one that is under way by itself says itself how it ended."""
+    known = service.find(call, image.id, destination)
+    if image_by_id(call, image.id) is not None and (known is None or known.status != "IN_PROGRESS"):
+        service.mark(call, image.id, destination, ())
+        service.settle(call, image.id, destination, outcome.failure_code)
 
 
 @job(backfills.FORGET)
