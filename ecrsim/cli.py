@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 
 from ecrsim import __version__
 from ecrsim.config import Config, ConfigError, Texts, load, strange_variables
-from ecrsim.core.admintoken import made_token
+from ecrsim.core.admintoken import made_token, served_in
 from ecrsim.core.printable import printable
 from ecrsim.exports import exports
 from ecrsim.simulator.command import add_lifecycle_commands
@@ -96,7 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_lifecycle_commands(commands, _add)
     tls = commands.add_parser("tls", help="certificates", description="certificates.", allow_abbrev=False)
     parts = tls.add_subparsers(title="commands", required=True)
-    _add(commands, "token", _token, "print the token of the admin surface", ("data_dir", "admin_token"))
+    _add(commands, "token", _token, "print the token of the admin surface", ("port", "data_dir", "admin_token"))
     _add(parts, "ca", _tls_ca, "print the certificate of ecrsim's own authority (PEM)", ("data_dir",))
     return parser
 
@@ -338,8 +338,9 @@ def _asking(command: Command, config: Config, options: argparse.Namespace) -> in
         return _fail(str(error))
 
 
-def _token(config: Config, _: argparse.Namespace) -> int:
-    directory = Path(config.data_dir)
+def _token(config: Config, options: argparse.Namespace) -> int:
+    # What was typed, or where the server on the port keeps its own, a temporary directory perhaps.
+    directory = (None if options.data_dir else served_in(config.port)) or Path(config.data_dir)
     try:
         print(config.admin_token or made_token(directory))
     except FileNotFoundError:

@@ -25,12 +25,14 @@ from sqlalchemy.exc import DBAPIError
 
 from ecrsim.blobs import BlobStoreError
 from ecrsim.config import Config, with_values
+from ecrsim.core.admintoken import known_token
 from ecrsim.core.arn import Registry
 from ecrsim.core.db import SchemaMismatch
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.images.scrub import report
+from ecrsim.remote import RemoteError, ask
 
 _GIB = 1 << 30
 
@@ -59,6 +61,8 @@ def _ports(config: Config) -> Iterator[Finding]:
         yield _bindable(config.host, config.port, "--port")
     else:
         yield answer
+        if answer.verdict == "ok":
+            yield _admin(config)
     if config.wants_tls and answer is None:
         yield _bindable(config.host, config.tls_port, "--tls-port")
     elif config.wants_tls and answer is not None and answer.verdict == "ok":
@@ -80,6 +84,16 @@ def _health(url: str) -> Finding | None:
         return Finding("FAIL", f"{taken}; choose another with --port")
     except OSError:
         return None
+
+
+def _admin(config: Config) -> Finding:
+    """Whether commands reach the admin surface with the token that they find."""
+    try:
+        ask(config, "GET", "/_ecrsim/clock", timeout=3)
+    except RemoteError as error:
+        return Finding("warn", f"commands cannot ask this ecrsim: {error}")
+    whose = "with its token" if known_token(config) else "without a token"
+    return Finding("ok", f"commands can ask this ecrsim, {whose}")
 
 
 def _bindable(host: str, port: int, option: str) -> Finding:

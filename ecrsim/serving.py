@@ -32,6 +32,7 @@ from granian.http import HTTP1Settings
 from granian.server import Server
 
 from ecrsim.config import Config, ConfigError, with_values
+from ecrsim.core.admintoken import noted
 from ecrsim.door.relayed import Relayed
 from ecrsim.logs import configure_logging
 
@@ -73,7 +74,10 @@ def serve(config: Config) -> int:
         config = with_values(config, tls_port=_port_to_use(config.host, config.tls_port, "--tls-port"))
     _allow_open_files(config.connections)
     ours, theirs = Pipe(duplex=False)
-    with tempfile.NamedTemporaryFile(prefix="ecrsim-relayed-") as table:
+    with (
+        noted(config.port, Path(config.data_dir)),
+        tempfile.NamedTemporaryFile(prefix="ecrsim-relayed-") as table,
+    ):
         return _serve(config, ours, theirs, Path(table.name))
 
 

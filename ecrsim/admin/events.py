@@ -19,10 +19,8 @@ from ecrsim.delivery.pattern import PatternError
 from ecrsim.delivery.selection import Selection, page
 
 _MAX_PAGE = 1000
-#: Bytes after which a page ends, and events that are read at once: each may have 200 KiB.
+#: Bytes after which a page ends, and events that are read at once, by a stream as well: each may have 200 KiB.
 _PAGE_BYTES, _AT_ONCE = 16 * 1024 * 1024, 50
-#: Events that a stream reads at once.
-_BATCH = 500
 #: Seconds between two looks at the outbox, and looks after which a silent stream says that it lives.
 _GLANCE, _SILENCE = 0.2, 50
 #: Streams of one worker.
@@ -111,7 +109,7 @@ class _Stream:
             return b"id: %d\n\n" % self._after
         if self._runtime.stopping.is_set():
             return None
-        found, self._after = page(self._runtime.database, self._selection, self._after, _BATCH)
+        found, self._after = page(self._runtime.database, self._selection, self._after, _AT_ONCE)
         self._silent = 0 if found else self._silent + 1
         if self._silent >= _SILENCE:
             # A client that has left is noticed by writing to it.

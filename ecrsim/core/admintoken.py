@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from ecrsim.config import Config
+from ecrsim.config import Config, runtime_dir
 from ecrsim.core import ids
 from ecrsim.core.peer import is_loopback
 
@@ -25,10 +27,50 @@ def known_token(config: Config) -> str | None:
         return config.admin_token
     if config.host not in _OWN_MACHINE and not is_loopback(config.host):
         return None
+    for directory in (served_in(config.port), Path(config.data_dir)):
+        with contextlib.suppress(OSError):
+            if directory is not None and (found := _read(directory / FILE)):
+                return found
+    return None
+
+
+@contextlib.contextmanager
+def noted(port: int, directory: Path) -> Iterator[None]:
+    """For the block, commands of this user find the data directory of the server on that port: it may be temporary.
+
+    Where no note can be left, they go by their settings alone.
+    """
+    place = runtime_dir()
+    text = f"{directory.absolute()}\n"
+    with contextlib.suppress(OSError):
+        place.mkdir(0o700, exist_ok=True)
+        if _is_own(place):
+            aside = place / f".{port}-{os.getpid()}"
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w") as out:
+                out.write(text)
+            aside.replace(place / str(port))
     try:
-        return _read(Path(config.data_dir) / FILE)
-    except OSError:
-        return None
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if _is_own(place) and (place / str(port)).read_text() == text:
+                (place / str(port)).unlink()
+
+
+def served_in(port: int) -> Path | None:
+    """The data directory of the server on that port of this machine, if it is this user's and left a note."""
+    place = runtime_dir()
+    with contextlib.suppress(OSError, ValueError):
+        if _is_own(place):
+            return Path((place / str(port)).read_text().rstrip("\n"))
+    return None
+
+
+def _is_own(place: Path) -> bool:
+    """Whether nobody else can put anything there: in /tmp everybody may make a directory of any name."""
+    status = place.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def made_token(directory: Path) -> str:

@@ -53,6 +53,16 @@ def arrival(peer: str, scheme: str, host: str | None, forwarded: Forwarded, trus
     )
 
 
+def canonical(address: str) -> str:
+    """One text for one address: IPv4 inside of IPv6 as IPv4, IPv6 in its short form. A text that is none as it is."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
+
+
 def is_loopback(address: str) -> bool:
     """True for a peer on this machine. An address that is none is not."""
     try:
@@ -78,7 +88,7 @@ def _address(text: str) -> str | None:
     bare = text[1:].partition("]")[0] if text.startswith("[") else text
     for candidate in (bare, bare.rpartition(":")[0]):
         try:
-            return str(ipaddress.ip_address(candidate))
+            return canonical(str(ipaddress.ip_address(candidate)))
         except ValueError:
             continue
     return None

@@ -27,7 +27,7 @@ from ecrsim.core.db import Database, properties
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
 from ecrsim.core.sealing import NAME as SEAL_FILE
-from ecrsim.core.sealing import Seal
+from ecrsim.core.sealing import Seal, SecretDamaged
 from ecrsim.core.turning import configured, open_clock, turn
 from ecrsim.core.upstream.registry import Upstreams
 from ecrsim.core.upstream.wire import Settings
@@ -248,7 +248,13 @@ class Runtime:
             query = select(properties.c.value).where(properties.c.name == f"secret:{name}")
             with self.database.read() as connection:
                 sealed = connection.execute(query).scalar()
-            kept = None if sealed is None else bytes.fromhex(self.seal.opened(sealed, "properties", f"secret:{name}"))
+            kept = None
+            try:
+                kept = (
+                    None if sealed is None else bytes.fromhex(self.seal.opened(sealed, "properties", f"secret:{name}"))
+                )
+            except SecretDamaged as error:
+                log.error("%s; another is used, so that tokens and URLs made with it are good no more", error)  # noqa: TRY400
             found = self._secrets[name] = kept or self.seal.derived(name)
         return found
 

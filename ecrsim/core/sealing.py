@@ -35,6 +35,10 @@ class KeyMismatch(Exception):
     """The database's secrets are sealed with a key that is not there. The text says which file is meant."""
 
 
+class SecretDamaged(ValueError):
+    """A secret in the database is not what was sealed for its place: it was altered, or belongs elsewhere."""
+
+
 class Seal:
     """The key of one data directory. It is read, or made, when a database is opened (`bind`)."""
 
@@ -101,12 +105,12 @@ class Seal:
         return _FORM + base64.b64encode(nonce + content).decode()
 
     def opened(self, sealed: str, *place: str) -> str:
-        """The text that was sealed for this place. ValueError for any other."""
-        content = base64.b64decode(sealed.removeprefix(_FORM))
+        """The text that was sealed for this place. SecretDamaged for any other."""
         try:
+            content = base64.b64decode(sealed.removeprefix(_FORM))
             text: bytes = self._aes().decrypt(content[:_NONCE], content[_NONCE:], "\0".join(place).encode())
         except Exception as error:
-            raise ValueError(f"the secret of {' '.join(place)} cannot be opened") from error
+            raise SecretDamaged(f"the secret of {' '.join(place)} cannot be opened: it was altered") from error
         return text.decode("utf-8", "surrogatepass")
 
     def sealed_members(self, members: Mapping[str, str], secret: Collection[str], *place: str) -> dict[str, str]:

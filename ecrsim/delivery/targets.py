@@ -7,6 +7,7 @@ nothing here gives them out again but `known`, for those who deliver.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -23,11 +24,13 @@ from ecrsim.core.documents import obey_once
 from ecrsim.core.events import events, newest
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.sealing import seal_of
+from ecrsim.core.sealing import Seal, SecretDamaged, seal_of
 from ecrsim.delivery import pattern as event_pattern
 from ecrsim.delivery.reach import OutOfReach, Reach
 from ecrsim.delivery.tables import deliveries, target_rules, targets
 from ecrsim.spelling import hint
+
+log = logging.getLogger("ecrsim.delivery")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+", re.ASCII)
@@ -267,7 +270,7 @@ def generation(connection: Connection) -> str | None:
 
 
 def known(connection: Connection) -> Document:
-    """The targets and rules that hold."""
+    """The targets and rules that hold, but for targets whose secrets were altered: they get nothing (`state`)."""
     query = (
         select(targets.c.name, targets.c.type, targets.c.settings, deliveries.c.incarnation)
         .join(deliveries, deliveries.c.target == targets.c.name)
@@ -277,11 +280,21 @@ def known(connection: Connection) -> Document:
     rules = connection.execute(select(target_rules).order_by(target_rules.c.position))
     return Document(
         tuple(
-            Target(name, kind, seal.opened_members(settings, _SEALED, "targets", name), False, incarnation)
+            Target(name, kind, members, False, incarnation)
             for name, kind, settings, incarnation in connection.execute(query)
+            if (members := _opened(seal, name, settings)) is not None
         ),
         tuple(Rule(row.name, row.pattern, tuple(row.targets)) for row in rules),
     )
+
+
+def _opened(seal: Seal, name: str, settings: Mapping[str, str]) -> dict[str, str] | None:
+    """None when a secret in the database was altered."""
+    try:
+        return seal.opened_members(settings, _SEALED, "targets", name)
+    except SecretDamaged as error:
+        log.error("%s; give the targets anew", error)  # noqa: TRY400 - what happened is no fault of the code
+        return None
 
 
 def compiled(patterns: tuple[dict[str, Any], ...] | None) -> tuple[event_pattern.Pattern, ...] | None:
@@ -294,6 +307,7 @@ def undelivered(connection: Connection) -> int | None:
     return found
 
 
+_ALTERED = "Its secrets in the database were altered; nothing is delivered until the targets are given anew."
 _PENDING = Query(select(func.count()).select_from(events).where(events.c.sequence > bindparam("after")), int)
 
 
@@ -310,13 +324,13 @@ def state(connection: Connection) -> list[dict[str, Any]]:
             "type": row.type,
             **{
                 member: _shown(member, value)
-                for member, value in seal.opened_members(row.settings, _SEALED, "targets", row.name).items()
+                for member, value in (_opened(seal, row.name, row.settings) or {}).items()
                 if member not in _SECRETS
             },
             "sequence": row.sequence,
             "pending": _PENDING.one(connection, after=row.sequence),
             "attempts": row.attempts,
-            "error": row.error,
+            "error": row.error if _opened(seal, row.name, row.settings) is not None else _ALTERED,
             "deliveredAt": None if row.delivered_at is None else iso(row.delivered_at),
             "leftOut": row.left_out,
             "leftOutReason": row.left_out_reason,

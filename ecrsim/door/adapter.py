@@ -16,12 +16,12 @@ from granian._granian import RSGIProtocolError as ProtocolError
 
 from ecrsim.app import Application
 from ecrsim.core.db import MustWait
-from ecrsim.core.peer import is_loopback
+from ecrsim.core.peer import canonical
 from ecrsim.core.web import PATIENCE, SMALL, Answer, Feed, FilePart, Headers, Request, RequestRefused
 from ecrsim.door.crew import Crew
 from ecrsim.door.incoming import Incoming, follow
 from ecrsim.door.pace import Pace
-from ecrsim.door.relayed import Relayed
+from ecrsim.door.relayed import Relayed, relays_from
 from ecrsim.door.stalled import let_go_at
 from ecrsim.door.watchdog import Watchdog
 
@@ -44,6 +44,7 @@ class Door:
         self._application = application
         self._config = application.runtime.config
         self._relayed = relayed
+        self._relay_at = relays_from(self._config.host)
         self._started = started
         self._files: deque[tuple[float, BinaryIO]] = deque()
 
@@ -91,10 +92,9 @@ class Door:
             for name, value in items:
                 headers[name] = f"{headers[name]},{value}" if name in headers else value
         host, _, port = scope.client.rpartition(":")
-        host = host.strip("[]")
-        # The relay connects from the address that the server listens on, or from loopback where that is every address.
-        is_own = host == self._config.host or is_loopback(host)
-        behind = self._relayed.find(int(port)) if self._relayed is not None and is_own else None
+        host = canonical(host.strip("[]"))
+        is_relay = host == self._relay_at
+        behind = self._relayed.find(int(port)) if self._relayed is not None and is_relay else None
         peer, via = (host, "http") if behind is None else behind
         return Request(
             scope.method,

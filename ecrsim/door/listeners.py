@@ -10,7 +10,7 @@ from pathlib import Path
 from ecrsim.config import Config, ConfigError
 from ecrsim.core.clock import utc_now
 from ecrsim.door.relay import Relay
-from ecrsim.door.relayed import Relayed
+from ecrsim.door.relayed import Relayed, relays_from
 
 log = logging.getLogger("ecrsim.door.relay")
 
@@ -18,7 +18,7 @@ log = logging.getLogger("ecrsim.door.relay")
 def open_doors(config: Config, relayed: Relayed) -> Relay:
     """Opens them. OSError or ConfigError when HTTPS cannot be served; without ::1 the server goes on."""
     relay = Relay(
-        _reached_at(config.host),
+        relays_from(config.host),
         config.port,
         relayed,
         connections=config.connections,
@@ -33,11 +33,6 @@ def open_doors(config: Config, relayed: Relayed) -> Relay:
             _open_beside(relay, config.tls_port, context)
         log.info("HTTPS on port %d", config.tls_port)
     return relay
-
-
-def _reached_at(host: str) -> str:
-    """Where a server that listens on `host` is reached from this machine: on loopback, if it listens everywhere."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def _open_beside(relay: Relay, port: int, context: ssl.SSLContext | None) -> None:

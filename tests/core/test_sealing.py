@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from ecrsim import Ecrsim
 from ecrsim.cli import main
@@ -18,6 +20,7 @@ from ecrsim.delivery import targets
 from ecrsim.delivery.reach import Reach
 from ecrsim.ecr.access import directory
 from ecrsim.testing import call_application
+from tests.principals import signed_client
 
 SECRETS = ["the-secret-of-a-user", "the-secret-of-a-webhook", "the-token-in-a-url", "the-key-of-a-queue"]
 PRINCIPALS = {"users": [{"name": "dev", "access_keys": [{"id": "AKIADEVELOPER", "secret": SECRETS[0]}]}]}
@@ -162,3 +165,30 @@ def test_two_that_make_the_key_at_once_have_the_same(tmp_path: Path):
     (tmp_path / "secret.key").write_text("ab")
     with pytest.raises(KeyMismatch, match="64 hexadecimal digits"):
         seals[0]._read()
+
+
+# --- a secret that was altered ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "v1.", "v1.AAAA", "v1.!", "the-secret-in-the-clear", None])
+def test_a_secret_that_was_altered_opens_nothing_and_fails_nothing(data: Path, text: str | None):
+    """None: one of another place. Its key is no unknown one, which would be root's; its target gets nothing."""
+    with opened(data) as sim:
+        runtime = sim.runtime
+        with runtime.database.write() as connection:
+            sealed = runtime.seal.sealed("x", "another", "place") if text is None else text
+            connection.exec_driver_sql("UPDATE access_keys SET secret = ?", (sealed,))
+            connection.exec_driver_sql(
+                "UPDATE targets SET settings = json_set(settings, '$.secret', ?) WHERE name = 'hook'", (sealed,)
+            )
+            connection.exec_driver_sql("INSERT INTO properties VALUES ('secret:download', ?)", (sealed,))
+        signed = signed_client(sim, "ecr", "AKIADEVELOPER", SECRETS[0])
+        with pytest.raises(ClientError, match="UnrecognizedClientException"):
+            signed.describe_repositories()
+        answer = call_application(sim.app, "GET", "http://localhost/_ecrsim/targets")
+        assert answer.status == 200
+        hook, queue = json.loads(answer.body)["targets"]
+        assert ("altered" in hook["error"], queue["error"]) == (True, None)
+        with runtime.database.read() as connection:
+            assert [target.name for target in targets.known(connection).targets] == ["queue"]
+        assert runtime.secret("download") == runtime.seal.derived("download")

@@ -13,10 +13,14 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 
+from ecrsim import Ecrsim
+from ecrsim.core.peer import canonical
+from ecrsim.door.adapter import Door
 from ecrsim.door.relayed import Relayed
 from tests.faults.client import OCI_MANIFEST, Answer, Client, manifest_of
 from tests.faults.serving import Serving
@@ -403,3 +407,37 @@ def test_the_table_of_the_relay(tmp_path_factory: pytest.TempPathFactory):
     assert theirs.find(40_000) == ("fe80::1", "http")
     ours.forget(40_000)
     assert theirs.find(40_000) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "peer", "known"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.2", False),  # a port of another address, which anybody here may take
+        ("0.0.0.0", "127.0.0.1", True),  # noqa: S104 - to ask, not to listen
+        ("0.0.0.0", "127.0.0.2", False),  # noqa: S104
+        ("::", "::1", True),
+        ("::", "127.0.0.1", False),
+        ("::", "::ffff:127.0.0.1", False),
+        ("localhost", "127.0.0.1", True),
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "127.0.0.1", False),
+        ("2001:DB8::0001", "2001:db8::1", True),
+    ],
+)
+def test_the_relay_speaks_from_one_address_alone(
+    tmp_path_factory: pytest.TempPathFactory, host: str, peer: str, known: bool
+):
+    """One of another address with that port is not its client."""
+    file = tmp_path_factory.mktemp("relayed") / "table"
+    file.touch()
+    relayed = Relayed(file)
+    relayed.note(40_000, "198.51.100.9", is_secure=True)
+    with Ecrsim(socket=False, host=host) as sim:
+        door = Door(sim.app, relayed, lambda _: None)
+        shown = f"[{peer}]" if ":" in peer else peer
+        scope = SimpleNamespace(
+            client=f"{shown}:40000", headers={"host": "localhost"}, method="GET", path="/", query_string=""
+        )
+        request = door._request(scope)
+        assert (request.source_ip, request.is_secure) == (("198.51.100.9", True) if known else (canonical(peer), False))

@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -302,3 +303,33 @@ def test_workers_leave_when_their_parent_is_killed(start):
     again = start(port=server.port)
     assert again.client().describe_repositories()["repositories"][0]["repositoryName"] == "e2e/kept"
     assert again.stop() == 0
+
+
+@pytest.mark.parametrize("options", [("--ephemeral",), ()])
+def test_commands_find_the_token_by_the_port(tmp_path: Path, options: tuple[str, ...]):
+    """Also where the data directory is one that nobody could name; and when the server has ended, there is no note."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    notes = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    server = ServerProcess(tmp_path / "server", "--auth", "strict", *options, **notes)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ECRSIM_", "AWS_"))}
+        return subprocess.run(
+            [sys.executable, "-m", "ecrsim", *words, "--port", str(server.port)],
+            env=inherited | notes | {"XDG_DATA_HOME": str(tmp_path / "none")},
+            text=True, capture_output=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    try:
+        [note] = (tmp_path / "run" / "ecrsim").iterdir()
+        assert (note.name, stat.S_IMODE(note.stat().st_mode)) == (str(server.port), 0o600)
+        shown = run("clock")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert len(run("token").stdout.strip()) == 64
+        assert "commands can ask this ecrsim, with its token" in run("doctor").stdout
+        note.parent.chmod(0o755)  # somebody else may have put it there
+        assert run("clock").returncode == 1
+        note.parent.chmod(0o700)
+    finally:
+        assert server.stop() == 0
+    assert not note.exists()

@@ -5,10 +5,12 @@ Nothing is timed here: each row has the size at which its bound was missed, and 
 
 import json
 import tracemalloc
+from types import SimpleNamespace
 
 import pytest
 
 from ecrsim import Ecrsim
+from ecrsim.controlplane import caller
 from ecrsim.core.digest import digest_of
 from ecrsim.delivery import pattern as patterns
 from ecrsim.ecr.images import listing
@@ -75,12 +77,19 @@ class TestBeforeItIsKnownWhoAsks:
             tracemalloc.stop()
 
     @pytest.mark.parametrize("names", ["host;" * 20_000, "host;" * 20_000 + "host, Signature=", "a-" * 60_000])
-    def test_a_header_that_is_almost_a_signature(self, sim, names):
-        """A pattern that goes back would look at each name once for each name."""
+    def test_a_header_that_is_almost_a_signature(self, sim, names, monkeypatch):
+        """A pattern that goes back would look at each name once for each name: no long text is given to it."""
+        lengths = []
+        fullmatch = caller._COMMON_FORM.fullmatch
+        counted = SimpleNamespace(fullmatch=lambda text: (lengths.append(len(text)), fullmatch(text))[1])
+        monkeypatch.setattr(caller, "_COMMON_FORM", counted)
         authorization = (
             f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/us-east-1/ecr/aws4_request, SignedHeaders={names}"
         )
         assert api(sim, "DescribeRepositories", authorization=authorization).status in (200, 400)
+        assert api(sim, "DescribeRepositories").status == 200
+        assert lengths
+        assert max(lengths) <= 1024
 
     def test_an_access_key_that_nobody_can_have(self, sim):
         assert code(api(sim, "DescribeRepositories", authorization=signed("A" * 90_000))) == (

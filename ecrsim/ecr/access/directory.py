@@ -5,6 +5,7 @@ A document replaces all that was known before. Secrets come in and are compared 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -15,14 +16,17 @@ from ecrsim.core import ids
 from ecrsim.core.arn import partition
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import properties
+from ecrsim.core.errors import UnrecognizedClientException
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
-from ecrsim.core.sealing import seal_of
+from ecrsim.core.sealing import SecretDamaged, seal_of
 from ecrsim.ecr.access.tables import access_keys, identity_providers, principals
 from ecrsim.iam.grammar import Document, Kind, MalformedPolicy, read
 from ecrsim.iam.managed import managed_policy
 from ecrsim.iam.webidentity import read_keys
 from ecrsim.spelling import hint
+
+log = logging.getLogger("ecrsim.access")
 
 _NAME = re.compile(r"[\w+=,.@-]{1,64}")
 _PATH = re.compile(r"/(?:[\w+=,.@-]+/)*")
@@ -68,10 +72,19 @@ _KEY = Query(
 
 
 def find_key(connection: Connection, access_key_id: str) -> Key | None:
+    """None when nobody has the key. UnrecognizedClientException when its secret in the database was altered.
+
+    That is no unknown key, which the open mode takes for root's.
+    """
     key = _KEY.first(connection, access_key_id=access_key_id)
     if key is None:
         return None
-    return key._replace(secret=seal_of(connection).opened(key.secret, "access_keys", access_key_id))
+    try:
+        secret = seal_of(connection).opened(key.secret, "access_keys", access_key_id)
+    except SecretDamaged as error:
+        log.error("%s; give the principals anew", error)  # noqa: TRY400 - what happened is no fault of the code
+        raise UnrecognizedClientException from error
+    return key._replace(secret=secret)
 
 
 def find_principal(connection: Connection, arn: str) -> Any:
