@@ -34,6 +34,8 @@ class Identity(NamedTuple):
     database: str
     root: str
     since: float
+    #: How often the store was opened: a database that knows of fewer times is an older copy of its own.
+    opened: int = 0
 
 
 def read_identity(root: Path) -> Identity | None:
@@ -41,7 +43,13 @@ def read_identity(root: Path) -> Identity | None:
     file = root / NAME
     try:
         found = json.loads(file.read_bytes())
-        return Identity(str(found["id"]), str(found["database"]), str(found["root"]), float(found["since"]))
+        return Identity(
+            str(found["id"]),
+            str(found["database"]),
+            str(found["root"]),
+            float(found["since"]),
+            int(found.get("opened", 0)),
+        )
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):

@@ -10,6 +10,7 @@ can be lost by it (`_claimable`); else the user says so (`ecrsim store adopt`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sqlite3
@@ -26,8 +27,9 @@ from ecrsim.blobs.base import BlobStore
 from ecrsim.blobs.identity import Identity, InUse, StoreMismatch, alone, read_identity, write_identity
 from ecrsim.core import ids
 from ecrsim.core.db import Database, properties
+from ecrsim.core.errors import ServiceUnavailableException
 
-_ID = "store:id"
+_ID, _OPENED = "store:id", "store:opened"
 #: Digests or ids in one question to the database.
 _BATCH = 500
 
@@ -85,7 +87,7 @@ class Ownership:
             self._id = self._own_id()
             found = read_identity(self._root) or self._claim(now)
             self._compare(found)
-            self._note_place(found)
+            self._note_opening(found, now)
         except BaseException:
             self.close()
             raise
@@ -153,10 +155,24 @@ class Ownership:
                     f"or a copy of the store; to give the store to this copy for good: {self._adopt()}"
                 )
 
-    def _note_place(self, found: Identity) -> None:
-        """Both may have been moved since; the next comparison is with where they are now."""
+    def _note_opening(self, found: Identity, now: float) -> None:
+        """Both may have been moved since; the next comparison is with where they are now.
+
+        A database that the store was opened with more often than it knows was restored from a backup. What it does not
+        name may be named by the one before, which its user may want back: it has its grace period from now on.
+        """
+        query = select(properties.c.value).where(properties.c.name == _OPENED)
         here = found._replace(database=str(self._file), root=str(self._root))
-        if here != found:
+        # Where nothing can be written, reading goes on; what deletes has to write.
+        with contextlib.suppress(ServiceUnavailableException, PermissionError), self._database.write() as connection:
+            # Another worker may have come first.
+            last = read_identity(self._root) or found
+            known = int(connection.execute(query).scalar() or 0)
+            since = now if last.opened > known else last.since
+            here = here._replace(since=since, opened=max(last.opened, known) + 1)
+            connection.execute(properties.delete().where(properties.c.name == _OPENED))
+            connection.execute(insert(properties).values(name=_OPENED, value=str(here.opened)))
+            # Before the commit: who dies in between is taken for restored, which costs a grace period.
             write_identity(self._root, here, replace=True)
 
     def _claim(self, now: float) -> Identity:

@@ -236,7 +236,7 @@ def test_in_silence_it_says_that_it_lives_and_how_far_it_is(served, monkeypatch)
 
 
 def test_more_events_than_are_read_at_once(served, monkeypatch):
-    monkeypatch.setattr(routes, "_BATCH", 2)
+    monkeypatch.setattr(routes, "_AT_ONCE", 2)
     ecr = served.client()
     for number in range(7):
         ecr.create_repository(repositoryName=f"app-{number}")

@@ -190,6 +190,25 @@ def test_garbage_in_a_directory_without_ids_is_its_own_and_waits(data: Path):
         assert {digest for digest, _, _ in sim.runtime.blobs.blobs()} == DIGESTS
 
 
+def test_a_backup_that_was_put_back_does_not_collect_what_came_after_it(data: Path):
+    """It is a copy of the same database, in the same place; the newer one may be wanted back."""
+    backup = (data / "ecrsim.db").read_bytes()
+    later = build_image(b"pushed after the backup", config=b"{}")
+    with opened(data) as sim:
+        push(sim.client(), "app", later, "v2")
+    age(data, 1000)
+    newer, before = (data / "ecrsim.db").read_bytes(), files(data)
+    (data / "ecrsim.db").write_bytes(backup)
+    for _ in range(2):
+        with opened(data) as sim:
+            assert collect(sim.runtime) == (0, 0, 0, 0)
+    assert before <= files(data)
+    (data / "ecrsim.db").write_bytes(newer)
+    with opened(data) as sim:
+        assert collect(sim.runtime)[1] == 0
+        assert all(sim.runtime.blobs.stat(digest) is not None for digest in later.blobs)
+
+
 @pytest.mark.parametrize("way", ["moved", "copied", "by another name"])
 def test_both_together_may_go_elsewhere(data: Path, tmp_path: Path, way: str):
     target = tmp_path / "new"

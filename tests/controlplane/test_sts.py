@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from ecrsim.ecr.access import directory, loading
 from ecrsim.testing import call_application
 from tests.answers import ACCOUNT, documented, recorded, refusal, refused
 from tests.principals import (
@@ -440,6 +441,18 @@ class TestErrors:
         sim.advance(seconds=901)
         found = refused(session.get_caller_identity)
         assert (found["ResponseMetadata"]["HTTPStatusCode"], found["Error"]["Code"]) == (403, "ExpiredToken")
+
+    def test_more_sessions_than_are_kept(self, sim, monkeypatch):
+        """None is forgotten for another before its time: it would be an unknown key, which the open mode lets in."""
+        ci = known(sim, role())
+        first = client_of_session(sim, assume(ci, DurationSeconds=900), "sts")
+        monkeypatch.setattr(directory, "MOST_KEYS", 2)  # of the user and of the session
+        found = refused(assume, client=ci)
+        assert (found["ResponseMetadata"]["HTTPStatusCode"], found["Error"]["Code"]) == (503, "ServiceUnavailable")
+        assert first.get_caller_identity()["Arn"].startswith("arn:aws:sts::")
+        sim.advance(seconds=901 + sim.runtime.config.token_lifetime)
+        loading.forget_ended_sessions(sim.runtime)
+        assert assume(ci)["Credentials"]
 
     def test_markup_in_what_is_quoted(self, sim):
         answer = post(sim, Action="<b>&")

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from ecrsim.core import ids
 from ecrsim.core.arn import partition
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import properties
-from ecrsim.core.errors import UnrecognizedClientException
+from ecrsim.core.errors import ServiceUnavailableException, UnrecognizedClientException
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.core.sealing import SecretDamaged, seal_of
@@ -298,6 +298,12 @@ def _no_doubles(what: str, names: Iterable[str]) -> None:
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
+#: Keys and sessions, beyond which none is begun. One that is not over yet is never forgotten instead: the open mode
+#: takes a key that nobody knows for root's.
+MOST_KEYS = 100_000
+_COUNT = select(func.count()).select_from(access_keys)
+
+
 class Session(NamedTuple):
     """Temporary credentials, to be handed out once."""
 
@@ -311,6 +317,8 @@ def begin_session(
     call: Call, owner: str, session_arn: str | None, seconds: int, policies: list[dict[str, Any]], tags: dict[str, str]
 ) -> Session:
     """A key that goes by `session_arn` (None: by its owner's ARN) until it expires. Runs in a write transaction."""
+    if (call.connection.execute(_COUNT).scalar() or 0) >= MOST_KEYS:
+        raise ServiceUnavailableException(f"There are {MOST_KEYS} keys and sessions already; wait until some end.")
     if not has_keys(call.connection):
         forget_decisions(call)  # from now on there are keys to look for
     token = ids.new_secret().hex() + ids.new_secret().hex()
