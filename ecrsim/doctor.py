@@ -32,7 +32,6 @@ from ecrsim.core.errors import ServiceError
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.images.scrub import report
-from ecrsim.remote import RemoteError, ask
 
 _GIB = 1 << 30
 
@@ -62,7 +61,7 @@ def _ports(config: Config) -> Iterator[Finding]:
     else:
         yield answer
         if answer.verdict == "ok":
-            yield _admin(config)
+            yield _admin(config, host)
     if config.wants_tls and answer is None:
         yield _bindable(config.host, config.tls_port, "--tls-port")
     elif config.wants_tls and answer is not None and answer.verdict == "ok":
@@ -86,14 +85,21 @@ def _health(url: str) -> Finding | None:
         return None
 
 
-def _admin(config: Config) -> Finding:
+def _admin(config: Config, host: str) -> Finding:
     """Whether commands reach the admin surface with the token that they find."""
+    request = urllib.request.Request(f"http://{f'[{host}]' if ':' in host else host}:{config.port}/_ecrsim/clock")
+    token = known_token(config)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        ask(config, "GET", "/_ecrsim/clock", timeout=3)
-    except RemoteError as error:
+        with opener.open(request, timeout=3):
+            return Finding("ok", f"commands can ask this ecrsim, {'with its' if token else 'without a'} token")
+    except urllib.error.HTTPError as error:
+        hint = "; set ECRSIM_ADMIN_TOKEN to what `ecrsim token` prints there" if error.code == 401 else ""
+        return Finding("warn", f"commands cannot ask this ecrsim (HTTP {error.code}){hint}")
+    except (OSError, HTTPException) as error:
         return Finding("warn", f"commands cannot ask this ecrsim: {error}")
-    whose = "with its token" if known_token(config) else "without a token"
-    return Finding("ok", f"commands can ask this ecrsim, {whose}")
 
 
 def _bindable(host: str, port: int, option: str) -> Finding:
