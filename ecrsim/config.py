@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -66,13 +65,6 @@ def default_data_dir(environ: Mapping[str, str]) -> str:
     """The user's data directory, by the XDG rules."""
     base = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "share")
     return str(Path(base) / "ecrsim")
-
-
-def runtime_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the user's running servers leave notes for the user's commands: XDG_RUNTIME_DIR, else one in /tmp."""
-    environ = os.environ if environ is None else environ
-    base = environ.get("XDG_RUNTIME_DIR")
-    return Path(base) / "ecrsim" if base else Path(tempfile.gettempdir()) / f"ecrsim-{os.geteuid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

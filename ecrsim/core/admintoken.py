@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ecrsim.config import Config, runtime_dir
+from ecrsim.config import Config
 from ecrsim.core import ids
 from ecrsim.core.peer import is_loopback
 
@@ -40,7 +41,7 @@ def noted(port: int, directory: Path) -> Iterator[None]:
 
     Where no note can be left, they go by their settings alone.
     """
-    place = runtime_dir()
+    place = _notes()
     text = f"{directory.absolute()}\n"
     with contextlib.suppress(OSError):
         place.mkdir(0o700, exist_ok=True)
@@ -60,11 +61,16 @@ def noted(port: int, directory: Path) -> Iterator[None]:
 
 def served_in(port: int) -> Path | None:
     """The data directory of the server on that port of this machine, if it is this user's and left a note."""
-    place = runtime_dir()
+    place = _notes()
     with contextlib.suppress(OSError, ValueError):
         if _is_own(place):
             return Path((place / str(port)).read_text().rstrip("\n"))
     return None
+
+
+def _notes() -> Path:
+    """Where the user's running servers leave notes for the user's commands."""
+    return Path(tempfile.gettempdir()) / f"ecrsim-{os.geteuid()}"
 
 
 def _is_own(place: Path) -> bool:

@@ -309,7 +309,7 @@ def test_workers_leave_when_their_parent_is_killed(start):
 def test_commands_find_the_token_by_the_port(tmp_path: Path, options: tuple[str, ...]):
     """Also where the data directory is one that nobody could name; and when the server has ended, there is no note."""
     (tmp_path / "run").mkdir(mode=0o700)
-    notes = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    notes = {"TMPDIR": str(tmp_path / "run")}
     server = ServerProcess(tmp_path / "server", "--auth", "strict", *options, **notes)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -321,7 +321,7 @@ def test_commands_find_the_token_by_the_port(tmp_path: Path, options: tuple[str,
         )  # fmt: skip
 
     try:
-        [note] = (tmp_path / "run" / "ecrsim").iterdir()
+        [note] = (tmp_path / "run" / f"ecrsim-{os.geteuid()}").iterdir()
         assert (note.name, stat.S_IMODE(note.stat().st_mode)) == (str(server.port), 0o600)
         shown = run("clock")
         assert (shown.returncode, shown.stderr) == (0, "")
