@@ -58,7 +58,7 @@ def activating(world: World) -> None:
 
 def restored(world: World) -> None:
     activating(world)
-    world.sim.advance(seconds=5)
+    world.advance(5)
 
 
 def with_artifact(world: World) -> None:

@@ -68,7 +68,7 @@ def repositories(world: World) -> None:
     for name in ("b/two", "a", "b-one"):
         if len(name) > 1:
             world.repository(name)
-    other = World(world.sim)
+    other = world.another()
     other.repository("foreign")
     world.api("CreateRepository", region="eu-west-1", repositoryName="far")
 

@@ -456,6 +456,17 @@ ROWS = (
         "OCI end-9",
         ask("DELETE /v2/app/manifests/sha256:totallywrong", 400, "DIGEST_INVALID"),
     ),
+    row(
+        "GET of a digest that is none, with a body",
+        "conformance of release v1.1.1",
+        ask(
+            "GET /v2/app/manifests/sha256:totallywrong",
+            400,
+            "DIGEST_INVALID",
+            body=b"blablabla",
+            send={"Content-Type": TYPED},
+        ),
+    ),
     row("of a tag that is none", "OCI end-9", ask("DELETE /v2/app/manifests/.INVALID", 404, UNKNOWN)),
     row(
         "of what is not there",

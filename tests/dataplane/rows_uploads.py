@@ -50,7 +50,7 @@ def begun_elsewhere(world: World) -> None:
 
 def expired(world: World) -> None:
     world.session(FIRST)
-    world.sim.advance(hours=24)
+    world.advance(24 * 3600)
     world.token = world.log_in()
 
 

@@ -1,4 +1,4 @@
-"""The form of a row of the wire table, and how it is run: in process, in an account of its own.
+"""The form of a row of the wire table, and how it is run: in an account of its own, in process or over a socket.
 
 A row is a sentence (its id), where the expectation comes from, what is given, and the exchanges that follow. `{name}`
 in a path or header stands for a value of the world: digests that never change (`{layer}`), and what was kept from an
@@ -20,9 +20,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from ecrsim import Ecrsim
-from ecrsim.core.digest import digest_of
 from ecrsim.testing import Response, call_application
 from tests.planes.catalogue import FIXTURES, Fixture, with_needs
+from tests.pushing import digest_of
 
 LAYER = b"0123456789abcdef"
 OTHER_LAYER = b"another layer"
@@ -48,24 +48,39 @@ _accounts = itertools.count(100_000_000_000)
 
 
 SIMS = ExitStack()
+#: Names and values, in order.
+Settings = tuple[tuple[str, Any], ...]
 
 
 @cache
-def shared_sim(settings: tuple[tuple[str, Any], ...]) -> Ecrsim:
+def shared_sim(settings: Settings) -> Ecrsim:
     """One ecrsim for each set of settings: accounts are apart, so that a row may begin with one that is new."""
     return SIMS.enter_context(Ecrsim(socket=False, **dict(settings)))
 
 
 class World:
-    """An account of its own with the repository `app`, and a token for it."""
+    """An account of its own with the repository `app`, and a token for it; in process, unless `send` is another's."""
 
     def __init__(self, sim: Ecrsim) -> None:
         self.sim = sim
+        self.begin(sim.runtime.config.region)
+
+    def begin(self, region: str) -> None:
         self.account = f"{next(_accounts):012d}"
-        self.region = sim.runtime.config.region
+        self.region = region
         self.values = VALUES | {"account": self.account, "region": self.region}
         self.token = self.log_in()
         self.api("CreateRepository", repositoryName="app")
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        return call_application(self.sim.app, method, url, dict(headers), body)
+
+    def advance(self, seconds: int) -> None:
+        self.sim.advance(seconds=seconds)
+
+    def another(self) -> World:
+        """Another account of the same ecrsim."""
+        return World(self.sim)
 
     def log_in(self, region: str | None = None) -> str:
         answer = self.api("GetAuthorizationToken", region=region)
@@ -80,7 +95,7 @@ class World:
             "X-Amz-Date": "20260101T000000Z",
             "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
         }
-        answer = call_application(self.sim.app, "POST", "http://localhost/", headers, json.dumps(members).encode())
+        answer = self.send("POST", "http://localhost/", headers, json.dumps(members).encode())
         assert answer.status == 200, answer.body
         return json.loads(answer.body)
 
@@ -94,7 +109,7 @@ class World:
     ) -> Response:
         """An answer of the registry, with the token unless the headers have an Authorization of their own."""
         given = {"Authorization": f"Basic {self.token}"} | dict(headers or {})
-        return call_application(self.sim.app, method, f"http://{host}{path}", given, body)
+        return self.send(method, f"http://{host}{path}", given, body)
 
     # What rows are given
 
@@ -186,9 +201,12 @@ def row(
     return Row(id, source, given, exchanges, settings)
 
 
-def run(entry: Row) -> None:
+def settings_of(entry: Row) -> Settings:
+    return tuple(sorted(entry.settings.items()))
+
+
+def run(entry: Row, world: World) -> None:
     """Make what is given, then hold exchange after exchange against what it must be."""
-    world = World(shared_sim(tuple(sorted(entry.settings.items()))))
     entry.given(world)
     for number, exchange in enumerate(entry.exchanges, 1):
         method, path = exchange.request.format(**world.values).split(" ", 1)

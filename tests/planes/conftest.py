@@ -12,6 +12,8 @@ from ecrsim import Ecrsim
 from ecrsim.core.clock import iso
 from tests.planes.pushing import ACCOUNT, INSTANT, ApiPlane, RegistryPlane, client
 
+pytest.register_assert_rewrite("tests.planes.table")
+
 
 class Planes:
     """Gives an ecrsim that holds nothing but the repository `app`; starts one for each set of settings only once."""

@@ -80,7 +80,7 @@ MODES = (
 ROWS = (
     *(
         rule(
-            f"{mode} {' '.join(patterns)}: {tag} {'moves' if moves else 'stays'}",
+            f"{' '.join((mode, *patterns))}: {tag} {'moves' if moves else 'stays'}",
             source,
             pushes(TWO, tag),
             None if moves else immutable(tag),
