@@ -209,15 +209,18 @@ class Disk:
         try:
             target.hardlink_to(path)
         except FileNotFoundError:
+            # Another process may put the same file there as soon as there is a place, so it may have to be replaced.
             self._make_place(target)
-            target.hardlink_to(path)
         except FileExistsError:
-            aside = self._second_name(path)
-            try:
-                aside.rename(target)
-            finally:
-                # Two names of one file are left as they are by a rename.
-                self.forget(aside)
+            pass
+        else:
+            return
+        aside = self._second_name(path)
+        try:
+            aside.rename(target)
+        finally:
+            # Two names of one file are left as they are by a rename.
+            self.forget(aside)
 
     def _second_name(self, path: Path) -> Path:
         """Another name for a file, beside it. It is as locked as the file is, so that no sweep takes it."""

@@ -325,3 +325,20 @@ def test_a_name_that_an_earlier_process_left_is_passed_over(root: Path) -> None:
     store.put(sha256(HELLO), HELLO)
     assert store.stat(sha256(HELLO)) == len(HELLO)
     assert [path.read_bytes() for path in left] == [b"left"] * 3
+
+
+def test_another_process_may_put_the_same_blob_as_soon_as_there_is_a_place(store, root, monkeypatch):
+    """Two workers commit one digest, the first of its folder: whoever makes the place second finds the file there."""
+    digest = sha256(HELLO)
+    make_place = store._disk._make_place
+
+    def make_place_for_another(target: Path) -> None:
+        make_place(target)
+        target.write_bytes(HELLO)
+
+    monkeypatch.setattr(store._disk, "_make_place", make_place_for_another)
+    store.commit("upload", digest, keep=True)
+    with store.open(digest) as blob:
+        assert blob.read() == HELLO
+    store.discard("upload")
+    assert [name for name in contents(root) if name.startswith("uploads")] == []

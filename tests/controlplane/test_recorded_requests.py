@@ -11,6 +11,7 @@ from ecrsim.app import create_app
 from ecrsim.config import load
 from ecrsim.core.clock import Clock
 from ecrsim.core.runtime import Runtime
+from ecrsim.core.sealing import seal_of
 from ecrsim.ecr.access.directory import replace_all
 from ecrsim.ecr.access.tables import access_keys
 from ecrsim.iam.signatures import Parts
@@ -52,7 +53,7 @@ def runtime():
             connection.execute(
                 insert(access_keys).values(
                     access_key_id=name,
-                    secret=key.secret,
+                    secret=seal_of(connection).sealed(key.secret, "access_keys", name),
                     owner=USER,
                     session_token=key.session_token,
                     expires_at=1 << 50,

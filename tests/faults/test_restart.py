@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from ecrsim import Ecrsim
 from ecrsim.core.db import SCHEMA_VERSION, SchemaMismatch
@@ -24,6 +24,7 @@ from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.targets import replace_all
 from ecrsim.ecr.layers.tables import layer_faults
 from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
+from ecrsim.ecr.pullthrough.tables import upstream_checks, upstream_entries
 from ecrsim.testing import call_application
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.faults.client import ACCOUNT, Client, manifest_of
@@ -53,6 +54,9 @@ def fill(sim: Ecrsim) -> None:
         push(registry if number % 2 else api, "app", fixture, f"t{number}")
     client.put_account_setting(name="BLOB_MOUNTING", value="ENABLED")
     client.register_pull_time_update_exclusion(principalArn=EXCLUDED)
+    client.create_pull_through_cache_rule(
+        ecrRepositoryPrefix="mirror", upstreamRegistryUrl=f"{ACCOUNT}.dkr.ecr.us-west-2.amazonaws.com"
+    )
     client.create_repository_creation_template(prefix="team", appliedFor=["REPLICATION"])
     rules = [{"destinations": [{"region": "eu-west-1", "registryId": ACCOUNT}], "repositoryFilters": [FILTER]}]
     client.put_replication_configuration(replicationConfiguration={"rules": rules})
@@ -94,6 +98,7 @@ def everything(sim: Ecrsim) -> None:
         connection.execute(
             insert(layer_faults).values(layer_digest=digest_of(b"nowhere"), problem="missing", found_at=0)
         )
+        fill_feeds(connection, repository_id)
         # Of an image that is gone: nothing will be done.
         action = {
             "position": 0,
@@ -104,6 +109,13 @@ def everything(sim: Ecrsim) -> None:
         }
         action |= {"action": "EXPIRE", "rule_priority": 1}
         connection.execute(insert(lifecycle_actions).values(**of_repository, **action))
+
+
+def fill_feeds(connection: Connection, repository_id: int) -> None:
+    """What a cache knows of its upstreams."""
+    checked = {"repository_id": repository_id, "asked": "v1", "checked_at": 0, "has_answered": True}
+    connection.execute(insert(upstream_checks).values(**checked))
+    connection.execute(insert(upstream_entries).values(name="quay.io", url="http://127.0.0.1:9"))
 
 
 def test_every_row_is_there_again(tmp_path: Path):
