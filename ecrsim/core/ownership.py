@@ -30,6 +30,7 @@ from ecrsim.core.db import Database, properties
 from ecrsim.core.errors import ServiceUnavailableException
 
 _ID, _OPENED = "store:id", "store:opened"
+_OPENINGS = select(properties.c.value).where(properties.c.name == _OPENED)
 #: Digests or ids in one question to the database.
 _BATCH = 500
 
@@ -103,13 +104,32 @@ class Ownership:
         except StoreMismatch:
             return True
 
-    def check(self) -> Identity:
-        """To be called before bytes are deleted. StoreMismatch when the store is not, or not any more, this one's."""
+    def check(self, connection: Connection | None = None) -> Identity:
+        """To be called before bytes are deleted. StoreMismatch when the store is not, or not any more, this one's.
+
+        With the connection of a write transaction, openings are compared as well.
+        """
         found = read_identity(self._root)
         if found is None:
             raise StoreMismatch(f"the blob store {self._root} has lost {self._root / 'store.json'}")
         self._compare(found)
+        if connection is not None:
+            self._compare_openings(found, connection)
         return found
+
+    def _compare_openings(self, found: Identity, connection: Connection) -> None:
+        """Another copy of the database has opened the store since, from where this one cannot see it.
+
+        The count goes up once more, so that the copy notices too: while both are there, neither deletes anything.
+        """
+        known = int(connection.execute(_OPENINGS).scalar() or 0)
+        if found.opened > known:
+            write_identity(self._root, found._replace(opened=found.opened + 1), replace=True)
+            raise StoreMismatch(
+                f"the blob store {self._root} was opened with another copy of the database {self._file}, perhaps "
+                f"on another machine. Nothing is deleted until it is opened with this one alone, or given to it for "
+                f"good: {self._adopt()}"
+            )
 
     def adopt(self, now: float) -> str | None:
         """Make the store this database's, whoever had it. Returns the path of the database that had it."""
@@ -161,13 +181,12 @@ class Ownership:
         A database that the store was opened with more often than it knows was restored from a backup. What it does not
         name may be named by the one before, which its user may want back: it has its grace period from now on.
         """
-        query = select(properties.c.value).where(properties.c.name == _OPENED)
         here = found._replace(database=str(self._file), root=str(self._root))
         # Where nothing can be written, reading goes on; what deletes has to write.
         with contextlib.suppress(ServiceUnavailableException, PermissionError), self._database.write() as connection:
             # Another worker may have come first.
             last = read_identity(self._root) or found
-            known = int(connection.execute(query).scalar() or 0)
+            known = int(connection.execute(_OPENINGS).scalar() or 0)
             since = now if last.opened > known else last.since
             here = here._replace(since=since, opened=max(last.opened, known) + 1)
             connection.execute(properties.delete().where(properties.c.name == _OPENED))

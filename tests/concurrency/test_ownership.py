@@ -16,6 +16,7 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.blobs.identity import NAME, StoreMismatch
 from ecrsim.cli import main
+from ecrsim.core import ownership
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import build_image
 from tests.aging import age
@@ -207,6 +208,41 @@ def test_a_backup_that_was_put_back_does_not_collect_what_came_after_it(data: Pa
     with opened(data) as sim:
         assert collect(sim.runtime)[1] == 0
         assert all(sim.runtime.blobs.stat(digest) is not None for digest in later.blobs)
+
+
+def test_copies_of_a_database_that_cannot_see_each_other_delete_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As in two containers over one store: each takes itself for the database, moved."""
+    monkeypatch.setattr(ownership, "_id_of", lambda _: None)
+    copy = tmp_path / "copy.db"
+    with opened(data) as first:
+        first.client().batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])
+        with closing(sqlite3.connect(data / "ecrsim.db")) as database:
+            database.execute("VACUUM INTO ?", [str(copy)])
+        before = files(data)
+        with opened(data, database_url=f"sqlite:///{copy}", gc_grace=1) as second:
+            for sim in (first, second, first):
+                with pytest.raises(StoreMismatch, match="another copy of the database"):
+                    collect(sim.runtime, 0)
+    assert before <= files(data)
+    with opened(data) as alone:
+        collect(alone.runtime, 0)
+    assert not before <= files(data)
+
+
+def test_layers_that_are_let_go_stay_while_the_store_is_new_to_the_database(data: Path):
+    """The database before may name them: they have the grace period that all have that came with the store."""
+    backup = (data / "ecrsim.db").read_bytes()
+    with opened(data):
+        pass
+    (data / "ecrsim.db").write_bytes(backup)
+    with opened(data, clock="frozen") as sim:
+        sim.client().batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])
+        before = files(data)
+        sim.advance(days=3)
+        assert collect(sim.runtime).layers
+        assert {path for path in before if "blobs" in path.parts} <= files(data)
 
 
 @pytest.mark.parametrize("way", ["moved", "copied", "by another name"])

@@ -69,7 +69,7 @@ def _expire_uploads(runtime: Runtime, now: int, is_old: _Age) -> int:
     # In this order: a session's file is made after its row, so a file that was listed before and has no row belongs to
     # nobody that this database knows.
     with runtime.database.write() as connection:
-        runtime.ownership.check()
+        runtime.ownership.check(connection)
         sessions = connection.execute(select(layer_uploads.c.upload_id, layer_uploads.c.expires_at))
         expires = {row.upload_id: row.expires_at for row in sessions}
         expired = [upload_id for upload_id, moment in expires.items() if moment <= now]
@@ -109,9 +109,12 @@ def _unused_layers(runtime: Runtime, before: int) -> list[str]:
 
 
 def _unnamed_blobs(runtime: Runtime, let_go: Collection[str], is_old: _Age) -> tuple[int, int]:
-    """Delete what no row names: of what was `let_go` just now all, of the rest what is old enough."""
+    """Delete what no row names: of what was `let_go` just now all, of the rest what is old enough.
+
+    In the grace period of a store that came to this database, another one may name what was let go here.
+    """
     count = freed = 0
-    known = set(let_go)
+    known = set(let_go) if is_old.is_settled else set()
     sizes = {
         digest: size
         for digest, size, modified_at in runtime.blobs.blobs()
@@ -123,7 +126,7 @@ def _unnamed_blobs(runtime: Runtime, let_go: Collection[str], is_old: _Age) -> t
         for digest in (digest for digest in digests if digest not in named):
             # Once more, with no writer under way: a push may have named or renewed it in between.
             with runtime.database.write() as connection:
-                runtime.ownership.check()
+                runtime.ownership.check(connection)
                 if blob_names.among(connection, [digest]):
                     continue
                 modified_at = runtime.blobs.modified_at(digest)
