@@ -31,9 +31,6 @@ TIERS = {
     "crash": "kills servers in the middle of their work, again and again",
     "e2e": "real clients against a server process: everything in tests/e2e",
 }
-#: Run one after the other, in one of the processes of pytest-xdist: e2e tests share a server and the storage of their
-#: clients, and a server is killed at an instant that was chosen by the time its work took a moment ago.
-ALONE = ("e2e", "crash")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,15 +42,12 @@ def pytest_report_header() -> str:
     return f"fuzzer: FUZZ_SEED={budget.SEED} FUZZ_REQUESTS={budget.REQUESTS}"
 
 
-# Before pytest-xdist, which reads the groups, and before pytest's own -m.
+# Before pytest's own -m.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _E2E in item.path.parents:
             item.add_marker("e2e")
-        for name in ALONE:
-            if item.get_closest_marker(name):
-                item.add_marker(pytest.mark.xdist_group(name))
 
 
 _E2E = Path(__file__).parent / "e2e"
