@@ -96,6 +96,8 @@ def _admin(config: Config, host: str) -> Finding:
         with opener.open(request, timeout=3):
             return Finding("ok", f"commands can ask this ecrsim, {'with its' if token else 'without a'} token")
     except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return Finding("ok", "the admin surface is switched off, so commands cannot ask this ecrsim")
         hint = "; set ECRSIM_ADMIN_TOKEN to what `ecrsim token` prints there" if error.code == 401 else ""
         return Finding("warn", f"commands cannot ask this ecrsim (HTTP {error.code}){hint}")
     except (OSError, HTTPException) as error:

@@ -57,6 +57,7 @@ def noted(port: int, directory: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             if _is_own(place) and (place / str(port)).read_text() == text:
                 (place / str(port)).unlink()
+                place.rmdir()  # by the last one: a directory with other notes stays
 
 
 def served_in(port: int) -> Path | None:

@@ -144,7 +144,7 @@ def test_every_command_finds_the_server(row, serve):
     findings = run("ecrsim", "doctor").stdout.splitlines()
     assert findings[0] == f"ok    ecrsim {__version__} answers on port {environ['ECRSIM_PORT']}"
     if row["tls"] == "1":
-        assert findings[1] == f"ok    HTTPS answers on port {environ['ECRSIM_TLS_PORT']}"
+        assert f"ok    HTTPS answers on port {environ['ECRSIM_TLS_PORT']}" in findings
 
     url = dict(re.findall(r"^export (\w+)='?([^'\n]*)", run("ecrsim", "env").stdout, re.MULTILINE))[
         "AWS_ENDPOINT_URL_ECR"
@@ -156,9 +156,5 @@ def test_every_command_finds_the_server(row, serve):
         done = run("ecrsim", *command)
         if row["admin"] == "0":
             assert (done.returncode, done.stderr) == (1, "ecrsim: The admin surface is switched off.\n"), command
-        elif row["auth"] == "strict" and not row["admin_token"] and row["ephemeral"] == "1":
-            # The token that was made lies in a folder that nobody is told of.
-            assert done.returncode == 1, command
-            assert "token" in done.stderr
         else:
             assert (done.returncode, done.stderr) == (0, ""), command
