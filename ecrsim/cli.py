@@ -169,7 +169,7 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
     if config.ephemeral and options.data_dir:
         print("ecrsim: --data-dir has no effect with --ephemeral: leave one of the two out", file=sys.stderr)
     # Imported here: the HTTP server costs 80 ms that the other commands do without.
-    from ecrsim.serving import StartError, serve_in
+    from ecrsim.processes import StartError, serve_in
 
     try:
         return serve_in(config)

@@ -26,9 +26,9 @@ from sqlalchemy.exc import DBAPIError
 from ecrsim.blobs import BlobStoreError
 from ecrsim.config import Config, with_values
 from ecrsim.core.admintoken import known_token
-from ecrsim.core.arn import Registry
 from ecrsim.core.db import SchemaMismatch
 from ecrsim.core.errors import ServiceError
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.images.scrub import report

@@ -13,13 +13,13 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from ecrsim.app import create_app
 from ecrsim.config import Config, ConfigError, is_account, load
-from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import Setting
+from ecrsim.core.clock_advance import advance, set_clock
+from ecrsim.core.clock_setting import instant
 from ecrsim.core.household import Household, reset
 from ecrsim.core.jobs import Ran, run_due
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.turning import instant
-from ecrsim.delivery.selection import Selection, page
+from ecrsim.delivery.selection import Selection, select_events
 from ecrsim.exports import exports
 from ecrsim.testing import BuiltImage, build_image, client_over_socket, client_without_socket, push_image
 
@@ -192,7 +192,7 @@ class Ecrsim:
         `type` is a detail-type, `pattern` an event pattern (PatternError, a ValueError, when it is none); `after`: only
         those after that number of the outbox.
         """
-        found, _ = page(self.runtime.database, Selection(type, repository, pattern=pattern), after)
+        found, _ = select_events(self.runtime.database, Selection(type, repository, pattern=pattern), after)
         return [entry.envelope for entry in found]
 
     def reset(self) -> None:

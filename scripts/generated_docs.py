@@ -19,7 +19,7 @@ from ecrsim.cli import make_parser
 from ecrsim.config import Config, variable
 from ecrsim.contract.models import SERVICES
 from ecrsim.core import errors
-from ecrsim.core.arn import Registry
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.coverage import markdown, total
 from ecrsim.ecr.repositories.service import proxy_endpoint, repository_uri

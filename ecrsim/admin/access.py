@@ -12,8 +12,8 @@ from werkzeug.exceptions import BadRequest
 from ecrsim.admin.arguments import check_query, json_answer, json_body, number
 from ecrsim.admin.guard import reaches_beyond
 from ecrsim.contract.models import SERVICES, service
-from ecrsim.core.arn import Registry, parse_arn
 from ecrsim.core.clock import iso
+from ecrsim.core.registry import Registry, parse_arn
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.ecr.access.authorization import explanation_of
 from ecrsim.ecr.access.directory import DirectoryError, known_arns, replace_all
@@ -68,7 +68,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
         """Decisions after the number `after`, oldest first, with the number to go on after."""
         check_query("after", "since", "limit")
         limit = min(number("limit", 100), _MAX_PAGE)
-        audit.settle(runtime)
+        audit.write_entries(runtime)
         with runtime.database.read() as connection:
             rows = audit.page(connection, number("after", 0), number("since", 0), limit)
         records = [_record(row) for row in rows]
@@ -79,7 +79,7 @@ def access_routes(runtime: Runtime) -> Blueprint:
         """The least that covers what a principal was allowed since then (epoch milliseconds)."""
         check_query("principal", "since")
         principal = request.args.get("principal", "")
-        audit.settle(runtime)
+        audit.write_entries(runtime)
         with runtime.database.read() as connection:
             done = audit.done_by(connection, principal, number("since", 0))
         if not done:
@@ -128,7 +128,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _record(row: audit.Entry) -> dict[str, Any]:
+def _record(row: audit.AuditEntry) -> dict[str, Any]:
     return {
         "number": row.id,
         "time": iso(row.at),

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest
 
 from ecrsim.admin.arguments import json_answer, json_body
 from ecrsim.admin.guard import reaches_beyond
-from ecrsim.core.events import newest
+from ecrsim.core.outbox import newest
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
 from ecrsim.delivery.reach import Reach
@@ -66,7 +66,7 @@ def delivery_routes(runtime: Runtime) -> Blueprint:
     return routes
 
 
-def _rules(rules: tuple[targets.Rule, ...]) -> list[dict[str, Any]]:
+def _rules(rules: tuple[targets.EventRule, ...]) -> list[dict[str, Any]]:
     return [{"name": rule.name, "pattern": rule.pattern, "targets": list(rule.targets)} for rule in rules]
 
 

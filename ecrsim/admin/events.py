@@ -11,12 +11,12 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from ecrsim.admin.arguments import check_query, number
-from ecrsim.core import events
+from ecrsim.core import outbox
 from ecrsim.core.numbers import whole
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Feed
 from ecrsim.delivery.pattern import PatternError
-from ecrsim.delivery.selection import Selection, page
+from ecrsim.delivery.selection import Selection, select_events
 
 _MAX_PAGE = 1000
 #: Bytes after which a page ends, and events that are read at once, by a stream as well: each may have 200 KiB.
@@ -44,7 +44,7 @@ def event_routes(runtime: Runtime) -> Blueprint:
         entries: list[bytes] = []
         while len(entries) < limit and sum(map(len, entries)) < _PAGE_BYTES:
             wanted = min(_AT_ONCE, limit - len(entries))
-            found, after = page(runtime.database, selection, after, wanted)
+            found, after = select_events(runtime.database, selection, after, wanted)
             entries += (orjson.dumps({"sequence": entry.sequence, "event": entry.envelope}) for entry in found)
             if len(found) < wanted:
                 break
@@ -55,7 +55,7 @@ def event_routes(runtime: Runtime) -> Blueprint:
         """The same as server-sent events, and then those that are still to come; without `after` only these."""
         selection = _selection()
         with runtime.database.read() as connection:
-            newest = events.newest(connection)
+            newest = outbox.newest(connection)
         if "Last-Event-ID" in request.headers:
             after = whole(request.headers["Last-Event-ID"]) or 0
             # Of an outbox that was there before this one: all that is in this one is news.
@@ -109,7 +109,7 @@ class _Stream:
             return b"id: %d\n\n" % self._after
         if self._runtime.stopping.is_set():
             return None
-        found, self._after = page(self._runtime.database, self._selection, self._after, _AT_ONCE)
+        found, self._after = select_events(self._runtime.database, self._selection, self._after, _AT_ONCE)
         self._silent = 0 if found else self._silent + 1
         if self._silent >= _SILENCE:
             # A client that has left is noticed by writing to it.

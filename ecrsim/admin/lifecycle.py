@@ -8,10 +8,10 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from ecrsim.admin.arguments import check_query, json_answer, number
-from ecrsim.core.arn import Registry
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.images.pulls import write_pulls
-from ecrsim.ecr.lifecycle.engine import Image
+from ecrsim.ecr.lifecycle.engine import LifecycleImage
 from ecrsim.ecr.lifecycle.service import find_policy
 from ecrsim.ecr.lifecycle.state import images_of
 from ecrsim.ecr.repositories.service import get_repository
@@ -59,7 +59,7 @@ def _registry(runtime: Runtime) -> Registry:
     return Registry(account, request.args.get("region") or runtime.config.region)
 
 
-def _members(image: Image) -> dict[str, Any]:
+def _members(image: LifecycleImage) -> dict[str, Any]:
     return {
         "id": image.id,
         "imageDigest": image.image_digest,

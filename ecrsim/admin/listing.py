@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.clock import iso
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.access.tables import repository_policies
 from ecrsim.ecr.images.tables import image_layers, image_manifests, image_references, image_tags, images

@@ -19,9 +19,9 @@ from ecrsim.admin.arguments import number
 from ecrsim.config import Config
 from ecrsim.contract.models import SERVICES, service
 from ecrsim.contract.operations import missing
-from ecrsim.core.arn import Registry
 from ecrsim.core.clock import iso
 from ecrsim.core.numbers import whole
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.repositories.service import proxy_endpoint, repository_uri
 

@@ -10,10 +10,10 @@ from werkzeug.exceptions import BadRequest, Conflict, NotFound
 
 from ecrsim.admin.arguments import check_query, json_answer, json_body, number
 from ecrsim.core import jobs
-from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import DAY, REAL, SECOND, Clock, Setting, iso
+from ecrsim.core.clock_advance import advance, set_clock
+from ecrsim.core.clock_setting import ClockError, ClockSetMeanwhile, instant
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.turning import ClockError, ClockSetMeanwhile, instant
 
 _STATES = ("PENDING", "DONE", "FAILED")
 _MAX_PAGE = 1000
@@ -77,7 +77,7 @@ def time_routes(runtime: Runtime) -> Blueprint:
         body = json_body("id", optional=True)
         if "id" in body:
             chosen = body["id"]
-            if type(chosen) is not int or not 0 < chosen < 1 << 63 or not jobs.again(runtime, chosen):
+            if type(chosen) is not int or not 0 < chosen < 1 << 63 or not jobs.run_again(runtime, chosen):
                 raise NotFound(f"no job {chosen} waits or has failed")
         return json_answer({"ran": [_ran(each) for each in jobs.run_due(runtime)]})
 

@@ -24,7 +24,7 @@ class StoreMismatch(BlobStoreError):
     """Database and blob store do not belong together, or nobody can tell. The text says what to do."""
 
 
-class Identity(NamedTuple):
+class StoreIdentity(NamedTuple):
     """What `store.json` says.
 
     `since`: when the store came to this database with bytes in it that it does not name, in epoch seconds; else 0.
@@ -38,12 +38,12 @@ class Identity(NamedTuple):
     opened: int = 0
 
 
-def read_identity(root: Path) -> Identity | None:
+def read_identity(root: Path) -> StoreIdentity | None:
     """None when the store has no owner yet. StoreMismatch when what it says cannot be read."""
     file = root / NAME
     try:
         found = json.loads(file.read_bytes())
-        return Identity(
+        return StoreIdentity(
             str(found["id"]),
             str(found["database"]),
             str(found["root"]),
@@ -58,7 +58,7 @@ def read_identity(root: Path) -> Identity | None:
         ) from None
 
 
-def write_identity(root: Path, identity: Identity, *, replace: bool = False) -> bool:
+def write_identity(root: Path, identity: StoreIdentity, *, replace: bool = False) -> bool:
     """Say whose the store is, at once and as a whole. False, without `replace`, when it has an owner already."""
     file, aside = root / NAME, root / f"{NAME}.{os.getpid()}"
     with contextlib.suppress(FileNotFoundError):

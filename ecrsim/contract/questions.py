@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ecrsim.core.arn import Registry, parse_arn
+from ecrsim.core.registry import Registry, parse_arn
 from ecrsim.core.runtime import Caller
 
 Arguments = Mapping[str, Any]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ecrsim.core.arn import root_arn
 from ecrsim.core.errors import (
     ExpiredTokenException,
     IncompleteSignatureException,
@@ -18,12 +17,13 @@ from ecrsim.core.errors import (
     ServiceError,
     UnrecognizedClientException,
 )
+from ecrsim.core.registry import root_arn
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.web import Request
 from ecrsim.ecr.access import directory
 from ecrsim.ecr.access.authorization import memory
 from ecrsim.iam import signatures
-from ecrsim.iam.signatures import Reason, Refusal
+from ecrsim.iam.signatures import SignatureFault, SignatureRefusal
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _COMMON_FORM = re.compile(
@@ -37,12 +37,12 @@ _DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
 #: The reasons have the names of the errors.
-_ERRORS: Mapping[Reason, type[ServiceError]] = {
-    Reason.MISSING: MissingAuthenticationTokenException,
-    Reason.INCOMPLETE: IncompleteSignatureException,
-    Reason.INVALID: InvalidSignatureException,
-    Reason.UNRECOGNIZED: UnrecognizedClientException,
-    Reason.EXPIRED: ExpiredTokenException,
+_ERRORS: Mapping[SignatureFault, type[ServiceError]] = {
+    SignatureFault.MISSING: MissingAuthenticationTokenException,
+    SignatureFault.INCOMPLETE: IncompleteSignatureException,
+    SignatureFault.INVALID: InvalidSignatureException,
+    SignatureFault.UNRECOGNIZED: UnrecognizedClientException,
+    SignatureFault.EXPIRED: ExpiredTokenException,
 }
 
 
@@ -60,7 +60,7 @@ def authenticate(call: Call, request: Request, body: bytes, service: str) -> Cal
         )
     parts = signatures.Parts(request.method, request.path, request.query_text, request.headers, body)
     signed = signatures.parse(parts.headers, parts.query)
-    if isinstance(signed, Refusal):
+    if isinstance(signed, SignatureRefusal):
         raise error_of(signed)
     region = signed.region if _REGION.fullmatch(signed.region) else runtime.config.region
     call.caller = call.caller._replace(region=region, principal=signed.access_key)
@@ -71,7 +71,7 @@ def authenticate(call: Call, request: Request, body: bytes, service: str) -> Cal
     now = runtime.clock.unturned()
     turned = runtime.clock.now() - now
     expires_at = None if key.expires_at is None else key.expires_at - turned
-    secrets = signatures.Key(key.secret, key.session_token, expires_at)
+    secrets = signatures.KnownKey(key.secret, key.session_token, expires_at)
     refusal = signatures.verify(signed, parts, secrets, now, service=service)
     if refusal is not None:
         raise error_of(refusal)
@@ -102,5 +102,5 @@ def _unknown(runtime: Runtime, access_key: str, region: str, place: Caller) -> C
     return place._replace(account=account, region=region, principal=root_arn(account, region), access_key=access_key)
 
 
-def error_of(refusal: Refusal) -> ServiceError:
+def error_of(refusal: SignatureRefusal) -> ServiceError:
     return _ERRORS[refusal.reason](refusal.message)

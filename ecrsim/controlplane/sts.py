@@ -16,20 +16,19 @@ from ecrsim.controlplane import answers
 from ecrsim.controlplane.caller import authenticate
 from ecrsim.controlplane.roles import is_open_to_root, unknown_role
 from ecrsim.core import ids
-from ecrsim.core.arn import Registry, partition, root_arn
 from ecrsim.core.clock import SECOND, iso
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.numbers import whole
+from ecrsim.core.registry import Registry, partition, root_arn
 from ecrsim.core.runtime import Call, Caller, Runtime, root_caller
 from ecrsim.core.web import Answer, Request, RequestRefused, Work
 from ecrsim.ecr.access import directory
 from ecrsim.ecr.access.authorization import identity_of, memory, request_context
-from ecrsim.iam.grammar import Kind, MalformedPolicy, read
+from ecrsim.iam.decision import AccessRequest, Decision, Policies, Principal, decide, denial
+from ecrsim.iam.grammar import MalformedPolicy, PolicyKind, read
 from ecrsim.iam.managed import managed_policy
-from ecrsim.iam.policy import Decision, Policies, Principal, decide, denial
-from ecrsim.iam.policy import Request as PolicyRequest
 from ecrsim.iam.signatures import QUERY_ERRORS
-from ecrsim.iam.webidentity import NO_TOKEN, NOT_VALIDATED, Refusal, issuer_of, verify
+from ecrsim.iam.webidentity import NO_TOKEN, NOT_VALIDATED, IdentityTokenRefusal, issuer_of, verify
 from ecrsim.records import audit
 
 log = logging.getLogger("ecrsim.sts")
@@ -193,10 +192,10 @@ def _assume_role(call: Call, parameters: Parameters) -> Result:
     account = role_arn.split(":")[4]
     if role is None or role.trust is None:
         raise StsError("AccessDenied", _not_authorized(caller.principal, role_arn), 403)
-    trust = read(role.trust, Kind.TRUST, f"trust policy of {role.name}")
+    trust = read(role.trust, PolicyKind.TRUST, f"trust policy of {role.name}")
     policies = Policies(identity.documents, identity.boundary, identity.session, trust=trust)
     for action in ("sts:AssumeRole", "sts:TagSession") if tags else ("sts:AssumeRole",):
-        asked = PolicyRequest(identity.principal, action, role_arn, account, context)
+        asked = AccessRequest(identity.principal, action, role_arn, account, context)
         decision = decide(asked, policies)
         _record(call, asked, decision)
         if not decision.allowed:
@@ -206,7 +205,7 @@ def _assume_role(call: Call, parameters: Parameters) -> Result:
     return _begin(call, role, session_name, _duration(parameters, 3600, longest), _session_policies(parameters), tags)
 
 
-def _record(call: Call, asked: PolicyRequest, decision: Decision) -> None:
+def _record(call: Call, asked: AccessRequest, decision: Decision) -> None:
     registry = Registry(asked.account, call.caller.region)
     audit.record(call, asked.action, asked.resource, registry, is_allowed=decision.allowed, reason=decision.because)
 
@@ -226,10 +225,10 @@ def _assume_role_with_web_identity(call: Call, parameters: Parameters) -> Result
     context = {f"{host}:{name}".lower(): _texts(value) for name, value in claims.items()}
     principal = Principal("", "", federated=provider.arn)
     account = role_arn.split(":")[4]
-    asked = PolicyRequest(principal, "sts:AssumeRoleWithWebIdentity", role_arn, account, context)
+    asked = AccessRequest(principal, "sts:AssumeRoleWithWebIdentity", role_arn, account, context)
     allowed = role is not None and role.trust is not None
     if allowed:
-        trust = read(role.trust, Kind.TRUST, f"trust policy of {role.name}")
+        trust = read(role.trust, PolicyKind.TRUST, f"trust policy of {role.name}")
         decision = decide(asked, Policies(None, trust=trust))
         _record(call, asked, decision)
         allowed = decision.allowed
@@ -254,7 +253,7 @@ def _checked_token(call: Call, token: str) -> tuple[Any, Mapping[str, Any]]:
     if issuer is None or provider is None:
         raise StsError(NO_TOKEN.code, NO_TOKEN.message)
     found = verify(token, provider.keys, issuer, provider.audiences, call.now)
-    if isinstance(found, Refusal):
+    if isinstance(found, IdentityTokenRefusal):
         raise StsError(found.code, found.message)
     return provider, found
 
@@ -341,7 +340,7 @@ def _session_policies(parameters: Parameters) -> list[dict[str, Any]]:
     text = parameters.get("Policy")
     if text is not None:
         try:
-            read(text, Kind.SESSION, "session policy")
+            read(text, PolicyKind.SESSION, "session policy")
         except MalformedPolicy as error:
             raise StsError("MalformedPolicyDocument", str(error)) from None
         policies.append({"name": "session policy", "document": text})
@@ -349,7 +348,7 @@ def _session_policies(parameters: Parameters) -> list[dict[str, Any]]:
         arn = parameters.get(f"PolicyArns.member.{number}.arn")
         if arn is None:
             break
-        if managed_policy(arn, Kind.SESSION) is None:
+        if managed_policy(arn, PolicyKind.SESSION) is None:
             raise StsError("ValidationError", f"The policy {arn} does not exist or is not attachable.")  # I
         policies.append({"name": arn, "document": None})
     return policies

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, String, Table, and_, bindparam
 
-from ecrsim.core.arn import Registry
+from ecrsim.core.registry import Registry
 
 
 def registry_columns() -> tuple[Column[Any], ...]:

@@ -1,8 +1,8 @@
 """Time as ecrsim knows it: one clock, milliseconds since the epoch.
 
-Rules never read a clock; they are given `now`. A test freezes and turns the clock of its own ecrsim. How it goes is
-kept in the database (`core/turning.py`); what workers read at each request is eight bytes of a file that they all map,
-since a query would cost more than the small answers do.
+Rules never read a clock; they are given `now`. A test freezes and turns the clock of its own ecrsim. Its setting
+is kept in the database (`core/clock_setting.py`). At each request a worker reads eight bytes of a file that all workers
+map: a query would cost more than a small answer does.
 """
 
 from __future__ import annotations

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
-from ecrsim.core import events
+from ecrsim.core import outbox
+from ecrsim.core.event import NewEvent
 from ecrsim.core.runtime import Call
 
 
 class Fact(Protocol):
     """Something that happened, with all that a reaction needs to know of it."""
 
-    def rows(self) -> Iterable[events.NewEvent]:
+    def rows(self) -> Iterable[NewEvent]:
         """What the outbox keeps of it: one row for each event that AWS sends."""
         ...
 
@@ -54,4 +55,4 @@ def record_all(call: Call, facts: Iterable[Fact]) -> None:
         for reaction in _reactions.get(type(fact), ()):
             reaction(call, fact)
     if call.runtime.config.events_limit:
-        events.append(call, [row for fact in facts for row in fact.rows()])
+        outbox.append(call, [row for fact in facts for row in fact.rows()])

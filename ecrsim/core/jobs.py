@@ -28,11 +28,11 @@ from sqlalchemy import (
     update,
 )
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.clock import HOUR, MINUTE, SECOND
 from ecrsim.core.columns import Json, metadata, partial_index
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.query import Addition, Change, Query
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime, root_caller
 
 log = logging.getLogger("ecrsim.jobs")
@@ -90,7 +90,7 @@ class Job(NamedTuple):
         return Registry(self.registry_id, self.region, self.registry_kind)
 
 
-class Kind(NamedTuple):
+class JobKind(NamedTuple):
     """`is_long`: the function makes its own transactions, can be begun again, and says `finish` in the last one."""
 
     function: Callable[[Call, Job], None]
@@ -99,7 +99,7 @@ class Kind(NamedTuple):
     given_up: Callable[[Call, Job], None] | None = None
 
 
-_KINDS: dict[str, Kind] = {}
+_KINDS: dict[str, JobKind] = {}
 _COUNTS = select(jobs.c.state, func.count().label("number")).group_by(jobs.c.state)
 _NEXT = Query(
     select(jobs).where(_IS_PENDING, jobs.c.run_at <= bindparam("until")).order_by(jobs.c.run_at, jobs.c.id).limit(1),
@@ -124,7 +124,7 @@ def job(
     """Register what runs jobs of a kind: in one write transaction with their being done, unless `is_long`."""
 
     def register(function: Callable[[Call, Job], None]) -> Callable[[Call, Job], None]:
-        _KINDS[kind] = Kind(function, is_long, given_up)
+        _KINDS[kind] = JobKind(function, is_long, given_up)
         return function
 
     return register
@@ -161,7 +161,7 @@ def bring_forward(connection: Connection, milliseconds: int) -> None:
     connection.execute(update(jobs).where(_IS_PENDING).values(earlier))
 
 
-def waits(call: Call, job: Job) -> bool:
+def is_pending(call: Call, job: Job) -> bool:
     """False when it was done, put off or forgotten since it was found."""
     return _WAITS.first(call.connection, number=job.id) is not None
 
@@ -266,7 +266,7 @@ def _put_off(runtime: Runtime, found: Job, now: int, text: str, *, attempts: int
                 kind.given_up(call, found)
 
 
-def again(runtime: Runtime, number: int) -> bool:
+def run_again(runtime: Runtime, number: int) -> bool:
     """Make a job that FAILED or waits due now, as if it had never been tried. False when there is none.
 
     One that failed takes the place of one of its kind and key that has been waiting since.

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeVar
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.db import MustWait
 from ecrsim.core.errors import ServiceError
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime
 
 

@@ -24,7 +24,7 @@ from urllib.parse import quote
 from sqlalchemy import Column, Connection, insert, select
 
 from ecrsim.blobs.base import BlobStore
-from ecrsim.blobs.identity import Identity, InUse, StoreMismatch, alone, read_identity, write_identity
+from ecrsim.blobs.identity import InUse, StoreIdentity, StoreMismatch, alone, read_identity, write_identity
 from ecrsim.core import ids
 from ecrsim.core.db import Database, properties
 from ecrsim.core.errors import ServiceUnavailableException
@@ -104,7 +104,7 @@ class Ownership:
         except StoreMismatch:
             return True
 
-    def check(self, connection: Connection | None = None) -> Identity:
+    def check(self, connection: Connection | None = None) -> StoreIdentity:
         """To be called before bytes are deleted. StoreMismatch when the store is not, or not any more, this one's.
 
         With the connection of a write transaction, openings are compared as well.
@@ -117,7 +117,7 @@ class Ownership:
             self._compare_openings(found, connection)
         return found
 
-    def _compare_openings(self, found: Identity, connection: Connection) -> None:
+    def _compare_openings(self, found: StoreIdentity, connection: Connection) -> None:
         """Another copy of the database has opened the store since, from where this one cannot see it.
 
         The count goes up once more, so that the copy notices too: while both are there, neither deletes anything.
@@ -139,7 +139,7 @@ class Ownership:
             except StoreMismatch:
                 before = None
             # A new id for both: whoever shared the one before, as a copy does, has it no more.
-            identity = Identity(ids.new_uuid(), str(self._file), str(self._root), now)
+            identity = StoreIdentity(ids.new_uuid(), str(self._file), str(self._root), now)
             with self._database.write() as connection:
                 connection.execute(properties.delete().where(properties.c.name == _ID))
                 connection.execute(insert(properties).values(name=_ID, value=identity.id))
@@ -158,7 +158,7 @@ class Ownership:
                     connection.execute(insert(properties).values(name=_ID, value=found))
         return str(found)
 
-    def _compare(self, found: Identity) -> None:
+    def _compare(self, found: StoreIdentity) -> None:
         if found.id != self._id:
             whose = f"belongs to the database {found.database}, not to {self._file}"
             if found.database == str(self._file):
@@ -175,7 +175,7 @@ class Ownership:
                     f"or a copy of the store; to give the store to this copy for good: {self._adopt()}"
                 )
 
-    def _note_opening(self, found: Identity, now: float) -> None:
+    def _note_opening(self, found: StoreIdentity, now: float) -> None:
         """Both may have been moved since; the next comparison is with where they are now.
 
         A database that the store was opened with more often than it knows was restored from a backup. What it does not
@@ -194,7 +194,7 @@ class Ownership:
             # Before the commit: who dies in between is taken for restored, which costs a grace period.
             write_identity(self._root, here, replace=True)
 
-    def _claim(self, now: float) -> Identity:
+    def _claim(self, now: float) -> StoreIdentity:
         """Give the id to a store that has none. StoreMismatch where that might not be right."""
         # The transaction keeps the workers of one start apart; another database is held off by the file itself.
         with self._database.write() as connection:
@@ -202,7 +202,7 @@ class Ownership:
             if found is None:
                 # What lies there unnamed has its grace period from now on.
                 since = now if self._claimable(connection) else 0
-                identity = Identity(self._id, str(self._file), str(self._root), since)
+                identity = StoreIdentity(self._id, str(self._file), str(self._root), since)
                 write_identity(self._root, identity)
                 # Somebody else's, when another database was quicker.
                 found = read_identity(self._root) or identity

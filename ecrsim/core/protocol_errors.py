@@ -102,4 +102,4 @@ class ExpiredTokenException(ServiceError):
 
 
 class AccessDeniedException(ServiceError):
-    """The principal may not do that; the sentence says which policy decided (`iam/policy.py`)."""
+    """The principal may not do that; the sentence says which policy decided (`iam/decision.py`)."""

@@ -19,16 +19,16 @@ from ecrsim.blobs.filesystem import FilesystemStore
 from ecrsim.config import Config
 from ecrsim.core import ids
 from ecrsim.core.admintoken import made_token
-from ecrsim.core.arn import Registry, root_arn
 from ecrsim.core.batch import BatchingWriter
 from ecrsim.core.clock import SECOND, Clock
+from ecrsim.core.clock_setting import configured, open_clock, turn
 from ecrsim.core.columns import metadata
 from ecrsim.core.db import Database, properties
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
+from ecrsim.core.registry import Registry, root_arn
 from ecrsim.core.sealing import NAME as SEAL_FILE
 from ecrsim.core.sealing import Seal, SecretDamaged
-from ecrsim.core.turning import configured, open_clock, turn
 from ecrsim.core.upstream.registry import Upstreams
 from ecrsim.core.upstream.wire import Settings
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.clock import SECOND
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Caller, Runtime
 from ecrsim.core.web import Request
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.ecr.access.service import check_token
-from ecrsim.ecr.access.tokens import Refusal, Token
+from ecrsim.ecr.access.tokens import Token, TokenRefusal
 
 _HOST = re.compile(
     r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9][a-z0-9-]*)\.[^/]+", re.IGNORECASE | re.ASCII
@@ -54,11 +54,11 @@ class Tokens:
                     self._checked.clear()
                 self._checked[header] = found
             return found
-        if found is Refusal.EXPIRED:
+        if found is TokenRefusal.EXPIRED:
             raise RegistryError(
                 403, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
             )  # R
-        if found is Refusal.MALFORMED:
+        if found is TokenRefusal.MALFORMED:
             raise RegistryError(400, "UNKNOWN", "Bad Request")  # R status, seen by docker login
         raise Unauthorized
 

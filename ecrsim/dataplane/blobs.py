@@ -11,7 +11,7 @@ from ecrsim.core.errors import LayerInaccessibleException
 from ecrsim.core.numbers import whole_or_more
 from ecrsim.core.web import Answer, FilePart, Headers
 from ecrsim.dataplane.errors import RegistryError, blob_unknown
-from ecrsim.dataplane.target import Target
+from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
 from ecrsim.ecr.repositories.tables import Repository
@@ -21,24 +21,24 @@ log = logging.getLogger("ecrsim.blobs")
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 
-def head_blob(target: Target) -> Answer:
+def head_blob(asked: RepositoryRequest) -> Answer:
     """Whether a pusher may leave the layer out: it is then kept for the push.
 
     One of archived images alone is there as well, though it cannot be pulled: docker asks after each upload, and could
     otherwise not push an archived image again, which restores it.
     """
-    repository = target.repository()
-    digest = target.digest()
-    size = service.promise_layer(target.call, repository, digest)
+    repository = asked.repository()
+    digest = asked.digest()
+    size = service.promise_layer(asked.call, repository, digest)
     if size is None:
-        raise _unknown(target, digest)
+        raise _unknown(asked, digest)
     return Answer(200, _headers(digest, size))
 
 
-def _size(target: Target, repository: Repository, digest: str) -> int:
-    found = layer_to_pull(target.call, repository, digest)
+def _size(asked: RepositoryRequest, repository: Repository, digest: str) -> int:
+    found = layer_to_pull(asked.call, repository, digest)
     if found is None:
-        raise _unknown(target, digest)
+        raise _unknown(asked, digest)
     size, is_archived = found
     if is_archived:
         raise LayerInaccessibleException(
@@ -47,32 +47,32 @@ def _size(target: Target, repository: Repository, digest: str) -> int:
     return size
 
 
-def get_blob(target: Target) -> Answer:
-    repository = target.repository()
-    digest = target.digest()
-    size = _size(target, repository, digest)
-    target.call.release()
-    runtime = target.call.runtime
+def get_blob(asked: RepositoryRequest) -> Answer:
+    repository = asked.repository()
+    digest = asked.digest()
+    size = _size(asked, repository, digest)
+    asked.call.release()
+    runtime = asked.call.runtime
     if runtime.blobs.stat(digest) != size:
         log.error("blob %s is missing or has not its %d bytes: ecrsim fsck says what it means", digest, size)
-        raise _unknown(target, digest)
+        raise _unknown(asked, digest)
     if runtime.config.blob_redirect:
         lifetime = runtime.config.download_url_lifetime
-        path = downloads.signed_path(runtime.secret("download"), digest, target.call.now, lifetime)
-        return Answer(307, [("Location", target.request.origin + path), ("Content-Length", "0")])
+        path = downloads.signed_path(runtime.secret("download"), digest, asked.call.now, lifetime)
+        return Answer(307, [("Location", asked.request.origin + path), ("Content-Length", "0")])
     try:
         file = runtime.blobs.open(digest)
     except (BlobNotFound, OSError):
-        raise _unknown(target, digest) from None
-    return serve_blob(file, digest, size, target.request.header("range"), _match(target))
+        raise _unknown(asked, digest) from None
+    return serve_blob(file, digest, size, asked.request.header("range"), _match(asked))
 
 
-def _match(target: Target) -> str | None:
-    return target.request.header("if-none-match")
+def _match(asked: RepositoryRequest) -> str | None:
+    return asked.request.header("if-none-match")
 
 
-def _unknown(target: Target, digest: str) -> RegistryError:
-    return blob_unknown(digest, target.repository_name, target.registry.account)
+def _unknown(asked: RepositoryRequest, digest: str) -> RegistryError:
+    return blob_unknown(digest, asked.repository_name, asked.registry.account)
 
 
 def _headers(digest: str, size: int) -> Headers:
@@ -123,16 +123,16 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
     return (first, size - 1 if last is None else min(last, size - 1)) if first < size else (1, 0)
 
 
-def delete_blob(target: Target) -> Answer:
+def delete_blob(asked: RepositoryRequest) -> Answer:
     """Only a layer that no image uses goes; ECR, strictly, has no such route."""
-    repository = target.repository()
-    digest = target.digest()
-    if not target.profile.delete_blobs:
+    repository = asked.repository()
+    digest = asked.digest()
+    if not asked.profile.delete_blobs:
         raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.")
-    with target.call.writing():
-        if service.layer_size(target.call, repository, digest) is None:
-            raise _unknown(target, digest)
-        if layer_use(target.call, repository, digest) is not None:
+    with asked.call.writing():
+        if service.layer_size(asked.call, repository, digest) is None:
+            raise _unknown(asked, digest)
+        if layer_use(asked.call, repository, digest) is not None:
             raise RegistryError(405, "UNSUPPORTED", "The layer is used by an image of the repository.")
-        service.remove_layer(target.call, repository, digest)
+        service.remove_layer(asked.call, repository, digest)
     return Answer(202, [("Content-Length", "0")])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import orjson
 
-from ecrsim.core import page
+from ecrsim.core import paging
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.misses import Wanted, ask_first
 from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, Headers
 from ecrsim.dataplane.errors import RegistryError
-from ecrsim.dataplane.target import Target
+from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images import listing
 from ecrsim.ecr.images.grammar import OCI_INDEX
 from ecrsim.ecr.repositories.service import page_of_repositories
@@ -21,49 +21,49 @@ PAGE, MAX_PAGE = 100, 1000
 _MOST = 999_999_999
 
 
-def list_tags(target: Target) -> Answer:
+def list_tags(asked: RepositoryRequest) -> Answer:
     """In ASCII order; `last` is exclusive and need not exist. ECR, strictly, takes only what it gave (recorded)."""
-    repository = target.repository()
-    request = ("tags/list", *target.registry, repository.id)
-    limit, after = _page(target, request)
-    found = listing.page_of_tags(target.call, repository, after, limit + 1) if limit else []
+    repository = asked.repository()
+    request = ("tags/list", *asked.registry, repository.id)
+    limit, after = _page(asked, request)
+    found = listing.page_of_tags(asked.call, repository, after, limit + 1) if limit else []
     tags = found[:limit]
-    headers: Headers = [("Content-Type", target.profile.tags_content_type)]
+    headers: Headers = [("Content-Type", asked.profile.tags_content_type)]
     if len(found) > limit:
-        last = _last(target, request, tags[-1])
-        headers.append(_link(target.url("tags/list", {"last": last, "n": limit})))
-    return _json(headers, {"name": target.path_name, "tags": tags})
+        last = _last(asked, request, tags[-1])
+        headers.append(_link(asked.url("tags/list", {"last": last, "n": limit})))
+    return _json(headers, {"name": asked.path_name, "tags": tags})
 
 
-def list_repositories(target: Target) -> Answer:
+def list_repositories(asked: RepositoryRequest) -> Answer:
     """The repositories of one registry."""
-    request = ("_catalog", *target.registry)
-    limit, after = _page(target, request)
-    found = page_of_repositories(target.call, target.registry, after, limit + 1) if limit else []
+    request = ("_catalog", *asked.registry)
+    limit, after = _page(asked, request)
+    found = page_of_repositories(asked.call, asked.registry, after, limit + 1) if limit else []
     names = [row[1] for row in found[:limit]]
     headers: Headers = [("Content-Type", "application/json")]
     if len(found) > limit:
-        last = _last(target, request, names[-1])
-        headers.append(_link(target.with_query("/v2/_catalog", {"last": last, "n": limit})))
+        last = _last(asked, request, names[-1])
+        headers.append(_link(asked.with_query("/v2/_catalog", {"last": last, "n": limit})))
     return _json(headers, {"repositories": names})
 
 
-def list_referrers(target: Target) -> Answer:
+def list_referrers(asked: RepositoryRequest) -> Answer:
     """An index, the empty one for a subject that nobody names or that is not there: never 404."""
-    subject = target.digest()
-    ask_first(target.call, Wanted(target.registry, target.repository_name, "referrers", subject))
-    repository = target.repository()
-    wanted = target.request.parameter("artifactType")
-    after = target.request.parameter("after") or "0"
+    subject = asked.digest()
+    ask_first(asked.call, Wanted(asked.registry, asked.repository_name, "referrers", subject))
+    repository = asked.repository()
+    wanted = asked.request.parameter("artifactType")
+    after = asked.request.parameter("after") or "0"
     number = whole(after) or 0
     types = [wanted] if wanted else None
-    rows, has_more = listing.page_of_referrers(target.call, repository, subject, types, "ACTIVE", number, MAX_PAGE)
+    rows, has_more = listing.page_of_referrers(asked.call, repository, subject, types, "ACTIVE", number, MAX_PAGE)
     headers: Headers = [("Content-Type", OCI_INDEX)]
     if wanted:
         headers.append(("OCI-Filters-Applied", "artifactType"))
     if has_more:
         query = {"after": rows[-1].id} | ({"artifactType": wanted} if wanted else {})
-        headers.append(_link(target.url(f"referrers/{subject}", query)))
+        headers.append(_link(asked.url(f"referrers/{subject}", query)))
     descriptors = []
     for row in rows:
         descriptor = {
@@ -79,25 +79,25 @@ def list_referrers(target: Target) -> Answer:
     return _json(headers, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors})
 
 
-def _page(target: Target, request: tuple[object, ...]) -> tuple[int, str]:
+def _page(asked: RepositoryRequest, request: tuple[object, ...]) -> tuple[int, str]:
     """(entries, last) from `n` and `last`."""
-    text, last = target.request.parameter("n"), target.request.parameter("last") or ""
-    if last and target.profile.opaque_last:
-        (last,) = page.decode(request, last, [""])
+    text, last = asked.request.parameter("n"), asked.request.parameter("last") or ""
+    if last and asked.profile.opaque_last:
+        (last,) = paging.decode(request, last, [""])
     if text is None:
         return PAGE, last
     limit = whole(text, _MOST)
     if limit is None:
         raise RegistryError(400, "PAGINATION_NUMBER_INVALID", f"'{text[:50]}' is not a number of entries")
-    if limit > MAX_PAGE and not target.profile.clamp_page:
+    if limit > MAX_PAGE and not asked.profile.clamp_page:
         raise InvalidParameterException(
             member="maxResults", constraint=f"Member must have value less than or equal to {MAX_PAGE}"
         )  # R
     return min(limit, MAX_PAGE), last
 
 
-def _last(target: Target, request: tuple[object, ...], last: str) -> str:
-    return page.encode(request, [last]) if target.profile.opaque_last else last
+def _last(asked: RepositoryRequest, request: tuple[object, ...], last: str) -> str:
+    return paging.encode(request, [last]) if asked.profile.opaque_last else last
 
 
 def _link(url: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.misses import Wanted, ask_first, why_not
 from ecrsim.core.web import Answer
 from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible, manifest_unknown, not_fetched
-from ecrsim.dataplane.target import Target
+from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images import lookup, pushing, rules
 from ecrsim.ecr.images.deletion import delete_by_id, delete_tag
 from ecrsim.ecr.images.pulls import record_pull
@@ -25,51 +25,51 @@ _MAX_TAGS = 100
 Members = dict[str, Any]
 
 
-def get_manifest(target: Target) -> Answer:
+def get_manifest(asked: RepositoryRequest) -> Answer:
     """By tag or digest: the bytes as they came. A GET counts as a pull, a HEAD does not."""
-    reference = _reference(target)
-    wanted = Wanted(target.registry, target.repository_name, "image", reference)
-    ask_first(target.call, wanted)
-    pulled = lookup.pull(target.call, target.registry, target.repository_name, reference)
+    reference = _reference(asked)
+    wanted = Wanted(asked.registry, asked.repository_name, "image", reference)
+    ask_first(asked.call, wanted)
+    pulled = lookup.pull(asked.call, asked.registry, asked.repository_name, reference)
     if pulled is None:
-        if (unfetched := why_not(target.call, wanted)) is not None:
+        if (unfetched := why_not(asked.call, wanted)) is not None:
             raise not_fetched(unfetched)
-        target.repository()
+        asked.repository()
         raise manifest_unknown()
     image, manifest = pulled
     if image.image_status != "ACTIVE":
         raise inaccessible()
-    is_get = target.request.method == "GET"
+    is_get = asked.request.method == "GET"
     if is_get:
-        record_pull(target.call, target.registry, image)
+        record_pull(asked.call, asked.registry, image)
     headers = [
         ("Content-Type", image.image_manifest_media_type),
         ("Content-Length", str(len(manifest))),
         ("ETag", f'"{image.image_digest}"'),
     ]
-    if target.profile.digest_on_get or not is_get:
+    if asked.profile.digest_on_get or not is_get:
         headers.append(("Docker-Content-Digest", image.image_digest))
     return Answer(200, headers, manifest)
 
 
-def _reference(target: Target) -> str:
+def _reference(asked: RepositoryRequest) -> str:
     """A digest or a tag. What can be neither is unknown; a digest that is malformed is invalid."""
-    reference = target.reference
+    reference = asked.reference
     if ":" in reference:
         if not is_oci_digest(reference):
             raise digest_invalid(reference)
     elif rules.tag_fault(reference) is not None:
-        if target.request.method == "HEAD" and target.profile.malformed_tag_status != 404:
-            raise RegistryError(target.profile.malformed_tag_status, "TAG_INVALID", f"'{reference[:150]}' is not a tag")
+        if asked.request.method == "HEAD" and asked.profile.malformed_tag_status != 404:
+            raise RegistryError(asked.profile.malformed_tag_status, "TAG_INVALID", f"'{reference[:150]}' is not a tag")
         raise manifest_unknown()
     return reference
 
 
-def put_manifest(target: Target) -> Answer:
+def put_manifest(asked: RepositoryRequest) -> Answer:
     """By tag, or by digest with any number of `?tag=`."""
-    reference = target.reference
+    reference = asked.reference
     if ":" in reference:
-        expected, tags = reference, target.request.query.get("tag", [])
+        expected, tags = reference, asked.request.query.get("tag", [])
         if not is_oci_digest(reference):
             raise digest_invalid(reference)
         if len(tags) > _MAX_TAGS:
@@ -80,23 +80,23 @@ def put_manifest(target: Target) -> Answer:
         fault = rules.tag_fault(tag)
         if fault is not None:
             raise InvalidParameterException(member="imageTag", constraint=fault)
-    body = target.request.read(MAX_MANIFEST)
+    body = asked.request.read(MAX_MANIFEST)
     if body is None:
         raise RegistryError(413, "SIZE_INVALID", f"A manifest can have {MAX_MANIFEST} bytes at most")
-    with target.call.writing():
+    with asked.call.writing():
         pushed = pushing.put_image(
-            target.call,
-            target.repository_to_push(),
+            asked.call,
+            asked.repository_to_push(),
             body,
-            target.request.content_type,
+            asked.request.content_type,
             tags,
             expected,
-            push_rules=target.profile.push_rules,
+            push_rules=asked.profile.push_rules,
         )
-        _on_trail(target, "PutImage", *_put_image(body.decode(), pushed, tags))
+        _on_trail(asked, "PutImage", *_put_image(body.decode(), pushed, tags))
     headers = [("Docker-Content-Digest", pushed.image_digest), ("Content-Length", "0")]
-    if target.profile.location_of_manifest:
-        headers.append(("Location", target.url(f"manifests/{pushed.image_digest}")))
+    if asked.profile.location_of_manifest:
+        headers.append(("Location", asked.url(f"manifests/{pushed.image_digest}")))
     if pushed.subject is not None:
         headers.append(("OCI-Subject", pushed.subject))
     if expected is not None and tags:
@@ -111,39 +111,39 @@ def _put_image(manifest: str, pushed: pushing.Pushed, tags: Sequence[str]) -> tu
     return content | ({"imageTag": tags[0]} if tags else {}), {"image": {"imageId": image_id, **content}}
 
 
-def _on_trail(target: Target, operation: str, request: Members, response: Members) -> None:
-    place = {"registryId": target.registry.account, "repositoryName": target.repository_name}
+def _on_trail(asked: RepositoryRequest, operation: str, request: Members, response: Members) -> None:
+    place = {"registryId": asked.registry.account, "repositoryName": asked.repository_name}
     if "image" in response:
         response = {"image": place | response["image"]}
     record_call(
-        target.call,
+        asked.call,
         operation,
-        target.registry,
-        target.repository_name,
+        asked.registry,
+        asked.repository_name,
         orjson.dumps(place | request),
         orjson.dumps(response),
-        target.request.header("user-agent"),
+        asked.request.header("user-agent"),
     )
 
 
-def delete_manifest(target: Target) -> Answer:
+def delete_manifest(asked: RepositoryRequest) -> Answer:
     """By digest: the image and its tags. By tag: the tag, and the image with its last one, as BatchDeleteImage (I).
 
     An image that an index lists stays. Its last tag goes by the specification, and stays by ECR's rule.
     """
-    reference = _reference(target)
-    repository = target.repository()
+    reference = _reference(asked)
+    repository = asked.repository()
     image_tag = None if ":" in reference else reference
-    with target.call.writing():
+    with asked.call.writing():
         find = lookup.image_by_tag if image_tag else lookup.image_by_digest
-        image = find(target.call, repository, reference)
+        image = find(asked.call, repository, reference)
         if image is None:
             raise manifest_unknown()
-        indexes = lookup.indexes_listing(target.call, repository, image.image_digest)
-        if image_tag and indexes and target.profile.untag_listed:
-            delete_tag(target.call, repository, image, image_tag)
-        elif failure := delete_by_id(target.call, repository, image, image_tag, indexes).failure:
+        indexes = lookup.indexes_listing(asked.call, repository, image.image_digest)
+        if image_tag and indexes and asked.profile.untag_listed:
+            delete_tag(asked.call, repository, image, image_tag)
+        elif failure := delete_by_id(asked.call, repository, image, image_tag, indexes).failure:
             raise RegistryError(405, "UNSUPPORTED", failure.reason)
         image_id = {"imageTag": image_tag} if image_tag else {"imageDigest": reference}
-        _on_trail(target, "BatchDeleteImage", {"imageIds": [image_id]}, {"failures": []})
+        _on_trail(asked, "BatchDeleteImage", {"imageIds": [image_id]}, {"failures": []})
     return Answer(202, [("Content-Length", "0")])

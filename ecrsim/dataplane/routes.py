@@ -13,16 +13,16 @@ from functools import partial
 from typing import NamedTuple, cast
 
 from ecrsim.core import ids
-from ecrsim.core.arn import Registry
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.misses import Fetched, persistently
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request, RequestRefused, Runs, Steps, Work
 from ecrsim.dataplane import blobs, errors, listings, manifests, uploads
 from ecrsim.dataplane.auth import Scope, Tokens, Unauthorized, caller_of, scope_of
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.profile import profile_of
-from ecrsim.dataplane.target import Target, check_name
+from ecrsim.dataplane.repository_request import RepositoryRequest, check_name
 from ecrsim.ecr.access.tokens import Token
 from ecrsim.records import audit
 
@@ -37,7 +37,7 @@ class Route(NamedTuple):
     """
 
     actions: tuple[str, ...]
-    handle: Callable[[Target], Answer | Steps]
+    handle: Callable[[RepositoryRequest], Answer | Steps]
     runs: Runs = "loop"
     takes: int = 0
 
@@ -52,8 +52,8 @@ class Found(NamedTuple):
     reference: str
 
 
-def _ping(target: Target) -> Answer:
-    body = target.profile.ping_body
+def _ping(asked: RepositoryRequest) -> Answer:
+    body = asked.profile.ping_body
     return Answer(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))], body)
 
 
@@ -169,20 +169,20 @@ class DataPlane:
         return _finished(request, answer)
 
     def _attempt(self, request: Request, found: Found, fetched: Fetched) -> Answer:
-        with self._target(request, found) as target:
-            target.call.lookups["fetched"] = fetched
-            return cast(Answer, found.route.handle(target))
+        with self._resolve(request, found) as asked:
+            asked.call.lookups["fetched"] = fetched
+            return cast(Answer, found.route.handle(asked))
 
     def _steps(self, request: Request, found: Found) -> Steps:
         try:
-            with self._target(request, found) as target:
-                answer = yield from cast(Steps, found.route.handle(target))
+            with self._resolve(request, found) as asked:
+                answer = yield from cast(Steps, found.route.handle(asked))
         except Exception as error:  # noqa: BLE001 - every one has an answer
             return self._error(request, error)
         return _finished(request, answer)
 
     @contextlib.contextmanager
-    def _target(self, request: Request, found: Found) -> Iterator[Target]:
+    def _resolve(self, request: Request, found: Found) -> Iterator[RepositoryRequest]:
         """What the request is about, in a call whose caller may do what the route needs."""
         token, methods, route, path_name, reference = found
         scope = Scope(Registry(token.account, token.region), "")
@@ -192,11 +192,11 @@ class DataPlane:
         if path_name:
             check_name(name)
         with self._runtime.call(caller_of(request, token, registry), ids.new_uuid(), request.origin) as call:
-            target = Target(call, request, self._profile, registry, path_name, name, reference, namespace)
+            asked = RepositoryRequest(call, request, self._profile, registry, path_name, name, reference, namespace)
             with audit.on_record(call, f"{request.method} {request.path}"):
                 for action in route.actions:
-                    target.allow(action)
-                yield target
+                    asked.allow(action)
+                yield asked
 
 
 def _finished(request: Request, answer: Answer) -> Answer:

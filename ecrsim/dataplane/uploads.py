@@ -21,7 +21,7 @@ from ecrsim.core.errors import (
 from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, RequestRefused, Steps
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
-from ecrsim.dataplane.target import Target
+from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import service
@@ -34,54 +34,54 @@ _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?([0-9]+)-([0-9]+)(?:/.*)?")
 _ALGORITHMS = ("sha256", "sha512")
 
 
-def start_upload(target: Target) -> Steps:
+def start_upload(asked: RepositoryRequest) -> Steps:
     """A session; or at once a layer, by mount or by a body that comes with its digest."""
-    mount, digest = target.request.parameter("mount"), target.request.parameter("digest")
+    mount, digest = asked.request.parameter("mount"), asked.request.parameter("digest")
     # One transaction: a request that is refused leaves no repository that was made for it.
-    with target.call.writing():
-        repository = target.repository_to_push()
-        if mount is not None and _mount(target, repository, mount):
-            return _created(target, mount)
-        _check_start(target, digest)
-        upload_id = service.initiate_upload(target.call, repository)
-    service.open_upload(target.call, upload_id)
+    with asked.call.writing():
+        repository = asked.repository_to_push()
+        if mount is not None and _mount(asked, repository, mount):
+            return _created(asked, mount)
+        _check_start(asked, digest)
+        upload_id = service.initiate_upload(asked.call, repository)
+    service.open_upload(asked.call, upload_id)
     if digest is None:
-        return _session(target, 202, upload_id, 0)
+        return _session(asked, 202, upload_id, 0)
     try:
-        yield from _append(target, repository, upload_id)
-        return _finish(target, repository, upload_id, digest)
+        yield from _append(asked, repository, upload_id)
+        return _finish(asked, repository, upload_id, digest)
     except BaseException:
-        service.discard_upload(target.call, upload_id)
+        service.discard_upload(asked.call, upload_id)
         raise
 
 
-def _check_start(target: Target, digest: str | None) -> None:
-    algorithm = target.request.parameter("digest-algorithm")
+def _check_start(asked: RepositoryRequest, digest: str | None) -> None:
+    algorithm = asked.request.parameter("digest-algorithm")
     if algorithm is not None and algorithm not in _ALGORITHMS:
         raise RegistryError(400, "UNSUPPORTED", f"'{algorithm[:100]}' is not a digest algorithm of this registry")
     if digest is not None:
-        target.allow("UploadLayerPart")
-        target.allow("CompleteLayerUpload")
+        asked.allow("UploadLayerPart")
+        asked.allow("CompleteLayerUpload")
         if not is_oci_digest(digest):
             raise digest_invalid(digest)
 
 
-def _mount(target: Target, repository: Repository, digest: str) -> bool:
+def _mount(asked: RepositoryRequest, repository: Repository, digest: str) -> bool:
     """Never an error: a mount that cannot be is a session. Rules of ECR's BLOB_MOUNTING setting (documented).
 
     Inside the transaction of the request, so that nothing can be taken away between the look and the mount.
     """
-    call, registry = target.call, target.registry
+    call, registry = asked.call, asked.registry
     if not is_oci_digest(digest) or account_setting(call, registry, "BLOB_MOUNTING") != "ENABLED":
         return False
-    source_name = target.request.parameter("from")
+    source_name = asked.request.parameter("from")
     if source_name is not None:
-        name = source_name.removeprefix(target.path_name.removesuffix(target.repository_name))
+        name = source_name.removeprefix(asked.path_name.removesuffix(asked.repository_name))
         # Before anything is looked up: who may not read there learns nothing of what is there.
         authorize(call, "GetDownloadUrlForLayer", registry, name)
         source = find_repository(call, registry, name)
         sources = [] if source is None else [source]
-    elif target.profile.mount_anything:
+    elif asked.profile.mount_anything:
         sources = service.repositories_with_layer(call, registry, digest)
     else:
         return False
@@ -91,18 +91,18 @@ def _mount(target: Target, repository: Repository, digest: str) -> bool:
             continue
         use = layer_use(call, source, digest)
         # What cannot be pulled there cannot be mounted here (inferred, of archived images).
-        if use.is_archived if use else not target.profile.mount_anything:
+        if use.is_archived if use else not asked.profile.mount_anything:
             continue
-        if source_name is None and not _may_read(target, source):
+        if source_name is None and not _may_read(asked, source):
             continue
         service.add_layer(call, repository.id, digest, size)
         return True
     return False
 
 
-def _may_read(target: Target, source: Repository) -> bool:
+def _may_read(asked: RepositoryRequest, source: Repository) -> bool:
     try:
-        authorize(target.call, "GetDownloadUrlForLayer", target.registry, source.repository_name)
+        authorize(asked.call, "GetDownloadUrlForLayer", asked.registry, source.repository_name)
     except AccessDeniedException:
         return False
     return True
@@ -112,43 +112,43 @@ def _same_encryption(one: Repository, other: Repository) -> bool:
     return (one.encryption_type, one.kms_key) == (other.encryption_type, other.kms_key)
 
 
-def append_to_upload(target: Target) -> Steps:
+def append_to_upload(asked: RepositoryRequest) -> Steps:
     """A chunk with Content-Range, or a stream without."""
-    repository = target.repository()
-    before = service.received(target.call, repository, target.reference)
-    upload = service.get_upload(target.call, repository, target.reference)
-    if not target.profile.lenient_content:
-        service.check_part(target.call, repository, upload, before)
-    size = yield from _append(target, repository, target.reference)
-    if not target.profile.lenient_content:
-        service.record_part(target.call, target.reference, size - before)
-    return _session(target, target.profile.patch_status, target.reference, size)
+    repository = asked.repository()
+    before = service.received(asked.call, repository, asked.reference)
+    upload = service.get_upload(asked.call, repository, asked.reference)
+    if not asked.profile.lenient_content:
+        service.check_part(asked.call, repository, upload, before)
+    size = yield from _append(asked, repository, asked.reference)
+    if not asked.profile.lenient_content:
+        service.record_part(asked.call, asked.reference, size - before)
+    return _session(asked, asked.profile.patch_status, asked.reference, size)
 
 
-def finish_upload(target: Target) -> Steps:
+def finish_upload(asked: RepositoryRequest) -> Steps:
     """The last bytes, perhaps, and the digest of them all."""
-    repository = target.repository()
-    upload = service.get_upload(target.call, repository, target.reference)
-    digest = target.request.parameter("digest")
+    repository = asked.repository()
+    upload = service.get_upload(asked.call, repository, asked.reference)
+    digest = asked.request.parameter("digest")
     if digest is None or not is_oci_digest(digest):
         raise digest_invalid(digest or "")
-    if target.request.has_body:
-        target.allow("UploadLayerPart")
-        before = service.received(target.call, repository, target.reference)
-        if not target.profile.lenient_content:
-            service.check_part(target.call, repository, upload, before)
-        size = yield from _append(target, repository, target.reference)
-        if not target.profile.lenient_content:
-            service.record_part(target.call, target.reference, size - before)
-    return _finish(target, repository, target.reference, digest)
+    if asked.request.has_body:
+        asked.allow("UploadLayerPart")
+        before = service.received(asked.call, repository, asked.reference)
+        if not asked.profile.lenient_content:
+            service.check_part(asked.call, repository, upload, before)
+        size = yield from _append(asked, repository, asked.reference)
+        if not asked.profile.lenient_content:
+            service.record_part(asked.call, asked.reference, size - before)
+    return _finish(asked, repository, asked.reference, digest)
 
 
-def _append(target: Target, repository: Repository, upload_id: str) -> Generator[Sink, None, int]:
+def _append(asked: RepositoryRequest, repository: Repository, upload_id: str) -> Generator[Sink, None, int]:
     """Let the body be written to the session. Returns the bytes that are there now."""
-    blobs = target.call.runtime.blobs
-    first, length = _content_range(target)
-    limit = target.call.runtime.config.quota_layer_size
-    target.call.release()
+    blobs = asked.call.runtime.blobs
+    first, length = _content_range(asked)
+    limit = asked.call.runtime.config.quota_layer_size
+    asked.call.release()
     try:
         with blobs.receive(upload_id, offset=first, limit=limit, length=length) as sink:
             yield sink
@@ -158,7 +158,7 @@ def _append(target: Target, repository: Repository, upload_id: str) -> Generator
             416,
             "BLOB_UPLOAD_INVALID",
             f"First byte of the layer part is {first} instead of {error.expected}",  # R
-            [("Location", target.url(f"blobs/uploads/{upload_id}")), ("Range", _range(error.expected))],
+            [("Location", asked.url(f"blobs/uploads/{upload_id}")), ("Range", _range(error.expected))],
         ) from None
     except UploadBusy:
         raise RegistryError(416, "BLOB_UPLOAD_INVALID", "Another request is writing to this upload.") from None
@@ -177,9 +177,9 @@ def _append(target: Target, repository: Repository, upload_id: str) -> Generator
         raise RegistryError(error.status, "SIZE_INVALID", error.message) from None
 
 
-def _content_range(target: Target) -> tuple[int | None, int | None]:
+def _content_range(asked: RepositoryRequest) -> tuple[int | None, int | None]:
     """(first byte, length) of the body; None where the request does not say."""
-    header, length = target.request.header("content-range"), target.request.content_length
+    header, length = asked.request.header("content-range"), asked.request.content_length
     if header is None:
         return None, length
     match = _CONTENT_RANGE.fullmatch(header.strip())
@@ -191,15 +191,15 @@ def _content_range(target: Target) -> tuple[int | None, int | None]:
     return first, last - first + 1
 
 
-def _finish(target: Target, repository: Repository, upload_id: str, digest: str) -> Answer:
-    target.allow("CompleteLayerUpload")
-    call = target.call
+def _finish(asked: RepositoryRequest, repository: Repository, upload_id: str, digest: str) -> Answer:
+    asked.allow("CompleteLayerUpload")
+    call = asked.call
     size = service.received(call, repository, upload_id)
-    if size == 0 and not target.profile.lenient_content:
+    if size == 0 and not asked.profile.lenient_content:
         raise EmptyUploadException(
             upload_id=upload_id, repository_name=repository.repository_name, registry_id=repository.registry_id
         )
-    if not target.profile.lenient_content and service.get_upload(call, repository, upload_id).small_part_inside:
+    if not asked.profile.lenient_content and service.get_upload(call, repository, upload_id).small_part_inside:
         raise LayerPartTooSmallException
     call.release()
     try:
@@ -210,19 +210,19 @@ def _finish(target: Target, repository: Repository, upload_id: str, digest: str)
         service.discard_upload(call, upload_id)
         raise InvalidLayerException
     service.complete_upload(call, repository, upload_id, digest, size)
-    return _created(target, digest)
+    return _created(asked, digest)
 
 
-def upload_status(target: Target) -> Answer:
-    repository = target.repository()
-    service.get_upload(target.call, repository, target.reference)
-    return _session(target, 204, target.reference, service.received(target.call, repository, target.reference))
+def upload_status(asked: RepositoryRequest) -> Answer:
+    repository = asked.repository()
+    service.get_upload(asked.call, repository, asked.reference)
+    return _session(asked, 204, asked.reference, service.received(asked.call, repository, asked.reference))
 
 
-def cancel_upload(target: Target) -> Answer:
-    repository = target.repository()
-    service.get_upload(target.call, repository, target.reference)
-    service.discard_upload(target.call, target.reference)
+def cancel_upload(asked: RepositoryRequest) -> Answer:
+    repository = asked.repository()
+    service.get_upload(asked.call, repository, asked.reference)
+    service.discard_upload(asked.call, asked.reference)
     return Answer(204, [])
 
 
@@ -230,9 +230,9 @@ def _range(size: int) -> str:
     return f"0-{max(size - 1, 0)}"
 
 
-def _session(target: Target, status: int, upload_id: str, size: int) -> Answer:
+def _session(asked: RepositoryRequest, status: int, upload_id: str, size: int) -> Answer:
     headers = [
-        ("Location", target.url(f"blobs/uploads/{upload_id}")),
+        ("Location", asked.url(f"blobs/uploads/{upload_id}")),
         ("Range", _range(size)),
         ("Docker-Upload-UUID", upload_id),
     ]
@@ -241,8 +241,8 @@ def _session(target: Target, status: int, upload_id: str, size: int) -> Answer:
     return Answer(status, headers)
 
 
-def _created(target: Target, digest: str) -> Answer:
+def _created(asked: RepositoryRequest, digest: str) -> Answer:
     return Answer(
         201,
-        [("Location", target.url(f"blobs/{digest}")), ("Docker-Content-Digest", digest), ("Content-Length", "0")],
+        [("Location", asked.url(f"blobs/{digest}")), ("Docker-Content-Digest", digest), ("Content-Length", "0")],
     )

@@ -12,7 +12,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ecrsim.delivery.fact import Fact, instant, moment
+from ecrsim.core.event import Event
+from ecrsim.delivery.moments import instant, moment
 
 #: Of the newest record by ECR that was seen (March 2025).
 EVENT_VERSION = "1.09"
@@ -31,7 +32,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _SERVICE_EVENTS = {"LifecyclePolicyExecuted": "PolicyExecutionEvent", "LifecyclePolicyPreviewed": "DryRunEvent"}
 
 
-def record(event: Fact) -> Record:
+def record(event: Event) -> Record:
     """The record of an `ApiCalled`, `LifecyclePolicyExecuted` or `LifecyclePolicyPreviewed`; KeyError for others."""
     if event.type == "ApiCalled":
         return _api_call(event)
@@ -41,7 +42,7 @@ def record(event: Fact) -> Record:
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
-def _api_call(event: Fact) -> Record:
+def _api_call(event: Event) -> Record:
     facts, trail = event.facts, event.trail or {}
     source = facts["event_source"]
     # Clients of the registry protocol are seen as the service that asks itself on their behalf (since July 2024).
@@ -194,7 +195,7 @@ _COUNT_TYPES = {
 }
 
 
-def _service_event(event: Fact, name: str) -> Record:
+def _service_event(event: Event, name: str) -> Record:
     """What a run of a lifecycle policy, or a preview of one, chose; there is no caller and no request."""
     repository = event.repository_name or ""
     resource = {

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ecrsim.core.event import Event
 from ecrsim.delivery import cloudtrail
-from ecrsim.delivery.fact import Fact, instant
+from ecrsim.delivery.moments import instant
 
 IMAGE_ACTION = "ECR Image Action"
 REFERRER_ACTION = "ECR Referrer Action"
@@ -24,7 +25,7 @@ SERVICE_EVENT = "AWS Service Event via CloudTrail"
 Detail = dict[str, Any]
 
 
-def envelope(event: Fact) -> dict[str, Any]:
+def envelope(event: Event) -> dict[str, Any]:
     """The whole event: version, id, detail-type, source, account, time, region, resources, detail.
 
     `id` is the identity of the row, so an event that is sent twice can be known again. Image actions and records of
@@ -46,10 +47,10 @@ def envelope(event: Fact) -> dict[str, Any]:
     }
 
 
-def _tag_action(action_type: str) -> Callable[[Fact], tuple[str, str, Detail]]:
+def _tag_action(action_type: str) -> Callable[[Event], tuple[str, str, Detail]]:
     """A push or a deletion: one event for each tag, without `image-tag` where the image had none (inferred)."""
 
-    def shape(event: Fact) -> tuple[str, str, Detail]:
+    def shape(event: Event) -> tuple[str, str, Detail]:
         facts = event.facts
         detail = {
             "result": "SUCCESS",
@@ -64,10 +65,10 @@ def _tag_action(action_type: str) -> Callable[[Fact], tuple[str, str, Detail]]:
     return shape
 
 
-def _storage_class(target: str) -> Callable[[Fact], tuple[str, str, Detail]]:
+def _storage_class(target: str) -> Callable[[Event], tuple[str, str, Detail]]:
     """A change of the storage class concerns the image as a whole, and so never names a tag (documented)."""
 
-    def shape(event: Fact) -> tuple[str, str, Detail]:
+    def shape(event: Event) -> tuple[str, str, Detail]:
         facts = event.facts
         detail = {
             "action-type": "UPDATE_STORAGE_CLASS",
@@ -84,7 +85,7 @@ def _storage_class(target: str) -> Callable[[Fact], tuple[str, str, Detail]]:
     return shape
 
 
-def _cache_action(event: Fact) -> tuple[str, str, Detail]:
+def _cache_action(event: Event) -> tuple[str, str, Detail]:
     """An image that came through a cache, or did not. Of a failure the values of code and reason are inferred."""
     facts = event.facts
     detail = {
@@ -101,7 +102,7 @@ def _cache_action(event: Fact) -> tuple[str, str, Detail]:
     return CACHE_ACTION, _source(event), {name: value for name, value in detail.items() if value is not None}
 
 
-def _replication(event: Fact) -> tuple[str, str, Detail]:
+def _replication(event: Event) -> tuple[str, str, Detail]:
     """A copy that arrived, or did not; `failure-code` of the latter is inferred."""
     facts = event.facts
     detail = {
@@ -117,7 +118,7 @@ def _replication(event: Fact) -> tuple[str, str, Detail]:
     return REPLICATION_ACTION, _source(event), {name: value for name, value in detail.items() if value is not None}
 
 
-def _backfill(event: Fact) -> tuple[str, str, Detail]:
+def _backfill(event: Event) -> tuple[str, str, Detail]:
     """The end of a backfill. Documented is that there is such an event; all of its form is inferred."""
     facts = event.facts
     detail = {
@@ -130,11 +131,11 @@ def _backfill(event: Fact) -> tuple[str, str, Detail]:
     return BACKFILL_ACTION, _source(event), {name: value for name, value in detail.items() if value is not None}
 
 
-def _api_call(event: Fact) -> tuple[str, str, Detail]:
+def _api_call(event: Event) -> tuple[str, str, Detail]:
     return API_CALL, _source(event), cloudtrail.record(event)
 
 
-def _layer_damaged(event: Fact) -> tuple[str, str, Detail]:
+def _layer_damaged(event: Event) -> tuple[str, str, Detail]:
     """Ecrsim's own: ECR has no such event, since it loses no layer."""
     detail = {
         "repository-name": event.repository_name,
@@ -144,11 +145,11 @@ def _layer_damaged(event: Fact) -> tuple[str, str, Detail]:
     return LAYER_DAMAGED, "ecrsim", detail
 
 
-def _service_event(event: Fact) -> tuple[str, str, Detail]:
+def _service_event(event: Event) -> tuple[str, str, Detail]:
     return SERVICE_EVENT, _source(event), cloudtrail.record(event)
 
 
-_SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
+_SHAPES: Mapping[str, Callable[[Event], tuple[str, str, Detail]]] = {
     "ImagePushed": _tag_action("PUSH"),
     "ImageDeleted": _tag_action("DELETE"),
     "ImageArchived": _storage_class("ARCHIVE"),
@@ -165,7 +166,7 @@ _SHAPES: Mapping[str, Callable[[Fact], tuple[str, str, Detail]]] = {
 _NAMES = frozenset({"CacheSynced", "ImageReplicated"})
 
 
-def _source(event: Fact) -> str:
+def _source(event: Event) -> str:
     """The service's name with `aws.` before it (documented for ECR, inferred for ECR Public)."""
     return f"aws.{event.registry.service}"
 

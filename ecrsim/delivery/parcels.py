@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from ecrsim.core.arn import Registry
-from ecrsim.core.events import Event
+from ecrsim.core.event import Event
+from ecrsim.core.registry import Registry
 
 
 class Undelivered(Exception):

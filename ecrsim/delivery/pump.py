@@ -18,8 +18,8 @@ from typing import NamedTuple
 from sqlalchemy import update
 
 from ecrsim.core.errors import ServiceError
-from ecrsim.core.events import newest, oldest, page, prune
 from ecrsim.core.locks import Hold
+from ecrsim.core.outbox import newest, oldest, page, prune
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
 from ecrsim.delivery.eventbridge import envelope

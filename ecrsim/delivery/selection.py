@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ecrsim.core import events
+from ecrsim.core import outbox
 from ecrsim.core.db import Database
+from ecrsim.core.event import Event
 from ecrsim.delivery import pattern as patterns
 from ecrsim.delivery.eventbridge import envelope
 
@@ -13,7 +14,7 @@ from ecrsim.delivery.eventbridge import envelope
 _ROWS = 500
 
 
-class Entry(NamedTuple):
+class SelectedEvent(NamedTuple):
     """An event as EventBridge would deliver it, and its place in the outbox."""
 
     sequence: int
@@ -39,7 +40,7 @@ class Selection:
         self._columns = {name: value for name, value in wanted.items() if value is not None}
         self._pattern = None if pattern is None else patterns.compile(pattern)
 
-    def take(self, event: events.Event) -> dict[str, Any] | None:
+    def take(self, event: Event) -> dict[str, Any] | None:
         """The envelope of an event that is wanted."""
         if any(getattr(event, name) != value for name, value in self._columns.items()):
             return None
@@ -49,17 +50,19 @@ class Selection:
         return found if self._pattern is None or self._pattern.matches(found) else None
 
 
-def page(database: Database, selection: Selection, after: int, limit: int | None = None) -> tuple[list[Entry], int]:
+def select_events(
+    database: Database, selection: Selection, after: int, limit: int | None = None
+) -> tuple[list[SelectedEvent], int]:
     """What was selected of the events after the number `after`, oldest first, and the number to go on after."""
-    found: list[Entry] = []
+    found: list[SelectedEvent] = []
     while True:
         with database.read() as connection:
-            rows = events.page(connection, after, _ROWS)
+            rows = outbox.page(connection, after, _ROWS)
         for row in rows:
             after = row.sequence
             taken = selection.take(row)
             if taken is not None:
-                found.append(Entry(row.sequence, taken))
+                found.append(SelectedEvent(row.sequence, taken))
                 if len(found) == limit:
                     return found, after
         if len(rows) < _ROWS:

@@ -21,7 +21,7 @@ from ecrsim.core.addresses import is_forbidden
 from ecrsim.core.clock import iso
 from ecrsim.core.db import properties
 from ecrsim.core.documents import obey_once
-from ecrsim.core.events import events, newest
+from ecrsim.core.outbox import events, newest
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.sealing import Seal, SecretDamaged, seal_of
@@ -68,7 +68,7 @@ class Target(NamedTuple):
     incarnation: str = ""
 
 
-class Rule(NamedTuple):
+class EventRule(NamedTuple):
     """Events that match `pattern` go to the `targets` of these names."""
 
     name: str | None
@@ -76,9 +76,9 @@ class Rule(NamedTuple):
     targets: tuple[str, ...]
 
 
-class Document(NamedTuple):
+class TargetsDocument(NamedTuple):
     targets: tuple[Target, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[EventRule, ...]
 
     def patterns(self, name: str) -> tuple[dict[str, Any], ...] | None:
         """What chooses for a target; None when no rule names it, and it gets every event."""
@@ -89,7 +89,7 @@ class Document(NamedTuple):
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read(document: Mapping[str, Any], reach: Reach) -> Document:
+def read(document: Mapping[str, Any], reach: Reach) -> TargetsDocument:
     """`{"targets": [...], "rules": [...]}` as values. TargetsError names the place that is wrong."""
     unknown = set(document) - {"targets", "rules"}
     if unknown:
@@ -99,7 +99,7 @@ def read(document: Mapping[str, Any], reach: Reach) -> Document:
     names = {target.name for target in found}
     rules = tuple(_rule(entry, number, names) for number, entry in _entries(document, "rules"))
     _no_doubles("rule", (rule.name for rule in rules if rule.name is not None))
-    return Document(found, rules)
+    return TargetsDocument(found, rules)
 
 
 def _entries(document: Mapping[str, Any], name: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
@@ -178,7 +178,7 @@ def _check_url(text: str, where: str, reach: Reach) -> None:
         raise TargetsError(f"{where} is a link-local or metadata address, which is not called (allow_link_local)")
 
 
-def _rule(entry: Mapping[str, Any], number: int, known_names: set[str]) -> Rule:
+def _rule(entry: Mapping[str, Any], number: int, known_names: set[str]) -> EventRule:
     name, pattern, wanted = entry.get("name"), entry.get("pattern"), entry.get("targets")
     if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
         raise TargetsError(f"rule {number}: a name has up to 64 letters, digits and ._-, not {name!r}")
@@ -195,7 +195,7 @@ def _rule(entry: Mapping[str, Any], number: int, known_names: set[str]) -> Rule:
     for target in wanted:
         if target not in known_names:
             raise TargetsError(f"{where}: there is no target {target}{hint(target, known_names)}")
-    return Rule(name, dict(pattern), tuple(wanted))
+    return EventRule(name, dict(pattern), tuple(wanted))
 
 
 def _no_doubles(what: str, names: Iterable[str]) -> None:
@@ -269,7 +269,7 @@ def generation(connection: Connection) -> str | None:
     return _GENERATION_IS.first(connection)
 
 
-def known(connection: Connection) -> Document:
+def known(connection: Connection) -> TargetsDocument:
     """The targets and rules that hold, but for targets whose secrets were altered: they get nothing (`state`)."""
     query = (
         select(targets.c.name, targets.c.type, targets.c.settings, deliveries.c.incarnation)
@@ -278,13 +278,13 @@ def known(connection: Connection) -> Document:
     )
     seal = seal_of(connection)
     rules = connection.execute(select(target_rules).order_by(target_rules.c.position))
-    return Document(
+    return TargetsDocument(
         tuple(
             Target(name, kind, members, False, incarnation)
             for name, kind, settings, incarnation in connection.execute(query)
             if (members := _opened(seal, name, settings)) is not None
         ),
-        tuple(Rule(row.name, row.pattern, tuple(row.targets)) for row in rules),
+        tuple(EventRule(row.name, row.pattern, tuple(row.targets)) for row in rules),
     )
 
 

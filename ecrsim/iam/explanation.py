@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ecrsim.iam.grammar import Document, Kind, MalformedPolicy, Statement, read
-from ecrsim.iam.policy import (
+from ecrsim.iam.decision import (
     IDENTITY_ONLY,
+    AccessRequest,
     Decision,
     Policies,
     Principal,
-    Request,
     decide,
     denial,
     explicit_denies,
     lacking,
 )
+from ecrsim.iam.grammar import MalformedPolicy, PolicyDocument, PolicyKind, Statement, read
 
 #: What concerns a repository that need not be there yet: only the policy of the registry can grant it to others.
 _REGISTRY_ACTIONS = frozenset({"ecr:createrepository", "ecr:replicateimage"})
 _VERSION = "2012-10-17"
 
 
-class Change(NamedTuple):
+class PolicyChange(NamedTuple):
     """One statement that is to be added to a document, or taken out of it.
 
     `document` is its name; None when any document of the kind will do. `number` is that of a statement to be taken out.
     """
 
-    kind: Kind
+    kind: PolicyKind
     document: str | None
     statement: Mapping[str, Any]
     number: int | None = None
@@ -50,9 +50,9 @@ class Change(NamedTuple):
 class Explanation(NamedTuple):
     """A decision and, when it denies, the fewest changes that would make it allow; None when none would."""
 
-    request: Request
+    request: AccessRequest
     decision: Decision
-    changes: tuple[Change, ...] | None
+    changes: tuple[PolicyChange, ...] | None
 
     def as_json(self) -> dict[str, Any]:
         """What the admin surface answers. `message` is AWS's sentence for a denial."""
@@ -79,7 +79,7 @@ class Explanation(NamedTuple):
         }
 
 
-def explain(request: Request, policies: Policies) -> Explanation:
+def explain(request: AccessRequest, policies: Policies) -> Explanation:
     """The decision, and the fewest statements that would have to come or go for it to allow.
 
     Of two ways with as many statements the identity's is taken, as AWS's own sentence asks for that.
@@ -88,51 +88,51 @@ def explain(request: Request, policies: Policies) -> Explanation:
     if decision.allowed:
         return Explanation(request, decision, ())
     denies = tuple(
-        Change(document.kind, document.name, statement.source, statement.number)
+        PolicyChange(document.kind, document.name, statement.source, statement.number)
         for document, statement in explicit_denies(request, policies)
     )
     ways = [
         (*denies, *additions)
-        for additions in _additions(request, changed(policies, denies, request))
+        for additions in _additions(request, apply_changes(policies, denies, request))
         if _allows(request, policies, (*denies, *additions))
     ]
     return Explanation(request, decision, min(ways, key=len) if ways else None)
 
 
-def changed(policies: Policies, changes: Iterable[Change], request: Request) -> Policies:
+def apply_changes(policies: Policies, changes: Iterable[PolicyChange], request: AccessRequest) -> Policies:
     """The policies as they would be. MalformedPolicy when a policy cannot hold what is to be added."""
     for change in changes:
         policies = _without(policies, change) if change.removes else _with(policies, change, request)
     return policies
 
 
-def _allows(request: Request, policies: Policies, changes: Sequence[Change]) -> bool:
+def _allows(request: AccessRequest, policies: Policies, changes: Sequence[PolicyChange]) -> bool:
     try:
-        return decide(request, changed(policies, changes, request)).allowed
+        return decide(request, apply_changes(policies, changes, request)).allowed
     except MalformedPolicy:
         return False
 
 
-def _additions(request: Request, policies: Policies) -> Iterator[tuple[Change, ...]]:
+def _additions(request: AccessRequest, policies: Policies) -> Iterator[tuple[PolicyChange, ...]]:
     """The ways in which statements could be added, whether they lead to an Allow or not."""
     yield ()
     own = tuple(_own(request, policies, kind) for kind in lacking(request, policies))
     yield own
     # Where the policy of the resource names the role, the identity's need not; they limit it all the same.
-    yield tuple(change for change in own if change.kind is not Kind.IDENTITY)
+    yield tuple(change for change in own if change.kind is not PolicyKind.IDENTITY)
     if request.action.lower() not in IDENTITY_ONLY:
         granted = _granted(request, policies, is_foreign=request.principal.account != request.account)
         yield (granted,)
         yield (*own, granted)
 
 
-def _own(request: Request, policies: Policies, kind: Kind) -> Change:
-    limit = {Kind.BOUNDARY: policies.boundary, Kind.SESSION: policies.session}.get(kind)
+def _own(request: AccessRequest, policies: Policies, kind: PolicyKind) -> PolicyChange:
+    limit = {PolicyKind.BOUNDARY: policies.boundary, PolicyKind.SESSION: policies.session}.get(kind)
     statement = {"Effect": "Allow", "Action": request.action, "Resource": request.resource}
-    return Change(kind, limit and limit.name, statement)
+    return PolicyChange(kind, limit and limit.name, statement)
 
 
-def _granted(request: Request, policies: Policies, *, is_foreign: bool) -> Change:
+def _granted(request: AccessRequest, policies: Policies, *, is_foreign: bool) -> PolicyChange:
     """A statement of the resource's policy. It names a session only where its role would be limited."""
     principal = request.principal
     statement: dict[str, Any] = {
@@ -141,11 +141,11 @@ def _granted(request: Request, policies: Policies, *, is_foreign: bool) -> Chang
         "Action": request.action,
     }
     if policies.trust is not None:
-        return Change(Kind.TRUST, policies.trust.name, statement)
+        return PolicyChange(PolicyKind.TRUST, policies.trust.name, statement)
     if request.action.lower() in _REGISTRY_ACTIONS or ":repository/" not in request.resource:
         registry = policies.registry
-        return Change(Kind.REGISTRY, registry and registry.name, statement | {"Resource": request.resource})
-    return Change(Kind.REPOSITORY, policies.repository and policies.repository.name, statement)
+        return PolicyChange(PolicyKind.REGISTRY, registry and registry.name, statement | {"Resource": request.resource})
+    return PolicyChange(PolicyKind.REPOSITORY, policies.repository and policies.repository.name, statement)
 
 
 def _principal(principal: Principal, *, is_foreign: bool) -> dict[str, str]:
@@ -156,42 +156,42 @@ def _principal(principal: Principal, *, is_foreign: bool) -> dict[str, str]:
     return {"AWS": (principal.role_arn if is_foreign else None) or principal.arn}
 
 
-def _with(policies: Policies, change: Change, request: Request) -> Policies:
+def _with(policies: Policies, change: PolicyChange, request: AccessRequest) -> Policies:
     service = request.action.partition(":")[0]
     added = read(
         {"Version": _VERSION, "Statement": [change.statement]}, change.kind, change.document or "", service=service
     )
-    if change.kind is Kind.IDENTITY:
+    if change.kind is PolicyKind.IDENTITY:
         return policies._replace(identity=(*(policies.identity or ()), added))
     field = change.kind.name.lower()
-    present: Document | None = getattr(policies, field)
+    present: PolicyDocument | None = getattr(policies, field)
     return _put(
         policies, field, present._replace(statements=present.statements + added.statements) if present else added
     )
 
 
-def _without(policies: Policies, change: Change) -> Policies:
+def _without(policies: Policies, change: PolicyChange) -> Policies:
     def kept(statement: Statement) -> bool:
         return statement.source is not change.statement  # the very one: two documents may say the same
 
-    def cleared(document: Document) -> Document:
+    def cleared(document: PolicyDocument) -> PolicyDocument:
         if (document.kind, document.name) != (change.kind, change.document):
             return document
         return document._replace(statements=tuple(filter(kept, document.statements)))
 
-    if change.kind is Kind.IDENTITY:
+    if change.kind is PolicyKind.IDENTITY:
         return policies._replace(identity=tuple(cleared(document) for document in policies.identity or ()))
     field = change.kind.name.lower()
     return _put(policies, field, cleared(getattr(policies, field)))
 
 
-def _put(policies: Policies, field: str, document: Document) -> Policies:
+def _put(policies: Policies, field: str, document: PolicyDocument) -> Policies:
     documents: dict[str, Any] = {field: document}
     return policies._replace(**documents)
 
 
-def _a(kind: Kind) -> str:
-    return f"{'an' if kind is Kind.IDENTITY else 'a'} {kind.value}"
+def _a(kind: PolicyKind) -> str:
+    return f"{'an' if kind is PolicyKind.IDENTITY else 'a'} {kind.value}"
 
 
 def minimal_policy(records: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ MAX_TEXT = 10_240
 MAX_RAW_TEXT = 10 * MAX_TEXT
 
 
-class Kind(Enum):
+class PolicyKind(Enum):
     """What a document is attached to, as denials and explanations name it."""
 
     IDENTITY = "identity-based policy"
@@ -34,11 +34,11 @@ class Kind(Enum):
     @property
     def is_ecrs(self) -> bool:
         """Stored by ECR with the resource. The others are IAM's."""
-        return self in (Kind.REPOSITORY, Kind.REGISTRY)
+        return self in (PolicyKind.REPOSITORY, PolicyKind.REGISTRY)
 
     @property
     def names_principals(self) -> bool:
-        return self.is_ecrs or self is Kind.TRUST
+        return self.is_ecrs or self is PolicyKind.TRUST
 
 
 class MalformedPolicy(ValueError):
@@ -84,10 +84,10 @@ class Statement(NamedTuple):
         return f"statement {self.number} ({self.sid})" if self.sid else f"statement {self.number}"
 
 
-class Document(NamedTuple):
+class PolicyDocument(NamedTuple):
     """A policy that was read. `name` says which it is: `PushOnly`, `repository policy`."""
 
-    kind: Kind
+    kind: PolicyKind
     name: str
     statements: tuple[Statement, ...]
 
@@ -108,7 +108,7 @@ _ELEMENTS = {
 _VERSIONS = ("2008-10-17", "2012-10-17")
 
 
-def read(policy: str | Mapping[str, Any], kind: Kind, name: str, *, service: str = "ecr") -> Document:
+def read(policy: str | Mapping[str, Any], kind: PolicyKind, name: str, *, service: str = "ecr") -> PolicyDocument:
     """Read a document, given as JSON text or as what JSON says. MalformedPolicy when it is none of that kind.
 
     `service` is the prefix of the actions that a policy of a repository or registry may name: `ecr` or `ecr-public`.
@@ -132,7 +132,7 @@ def read(policy: str | Mapping[str, Any], kind: Kind, name: str, *, service: str
     sids = [statement.sid for statement in statements if statement.sid]
     if len(set(sids)) < len(sids) and not kind.is_ecrs:  # ECR takes them (documented)
         raise MalformedPolicy("two statements have the same Sid")
-    return Document(kind, name, statements)
+    return PolicyDocument(kind, name, statements)
 
 
 def parse(text: str) -> Any:
@@ -158,7 +158,7 @@ def _no_constant(name: str) -> NoReturn:
     raise MalformedPolicy(f"the policy is not JSON: {name}")
 
 
-def _parsed(policy: str | Mapping[str, Any], kind: Kind) -> Mapping[str, Any]:
+def _parsed(policy: str | Mapping[str, Any], kind: PolicyKind) -> Mapping[str, Any]:
     """The object that it is, of a size that can be evaluated: every bound on an evaluation follows from this one."""
     if isinstance(policy, str):
         if len(policy) > (MAX_TEXT if kind.is_ecrs else MAX_RAW_TEXT):
@@ -180,7 +180,7 @@ def _parsed(policy: str | Mapping[str, Any], kind: Kind) -> Mapping[str, Any]:
 class _Reader:
     """Reads one statement: what it may have depends on the kind; `where` begins each refusal."""
 
-    def __init__(self, kind: Kind, service: str, where: str, *, has_variables: bool) -> None:
+    def __init__(self, kind: PolicyKind, service: str, where: str, *, has_variables: bool) -> None:
         self.kind = kind
         self.service = service
         self.where = where
@@ -238,12 +238,12 @@ class _Reader:
         return actions, not_actions
 
     def resources(self, entry: Mapping[str, Any]) -> tuple[Any, Any]:
-        if self.kind is Kind.TRUST:
+        if self.kind is PolicyKind.TRUST:
             if "Resource" in entry or "NotResource" in entry:
                 raise self.malformed("a role trust policy names no resource")
             return None, None
         # A policy of a repository is about its own repository, whether it says so or not (documented).
-        resources, not_resources = self.either(entry, "Resource", needed=self.kind is not Kind.REPOSITORY)
+        resources, not_resources = self.either(entry, "Resource", needed=self.kind is not PolicyKind.REPOSITORY)
         for resource in resources or not_resources or ():
             self.resource(resource)
         return resources, not_resources
@@ -276,7 +276,7 @@ class _Reader:
         principals = self.principals(entry[named[0]])
         if named[0] == "Principal":
             return principals, None
-        if allows or self.kind is Kind.TRUST:
+        if allows or self.kind is PolicyKind.TRUST:
             raise self.malformed("NotPrincipal stands in Deny statements of resources' policies only")
         return None, principals
 

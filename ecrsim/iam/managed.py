@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from ecrsim.iam.grammar import Document, Kind, read
+from ecrsim.iam.grammar import PolicyDocument, PolicyKind, read
 
 
 def _allow(*actions: str, **more: Any) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class ServiceRole(NamedTuple):
 
     role_arn: str
     session_arn: str
-    document: Document
+    document: PolicyDocument
 
 
 @cache
@@ -102,7 +102,7 @@ def service_role(partition: str, account: str, name: str) -> ServiceRole:
     return ServiceRole(
         f"arn:{partition}:iam::{account}:role/aws-service-role/{service}/{name}",
         f"arn:{partition}:sts::{account}:assumed-role/{name}/ecr",  # the session's name is inferred
-        read({"Version": "2012-10-17", "Statement": [_allow(*actions)]}, Kind.IDENTITY, name),
+        read({"Version": "2012-10-17", "Statement": [_allow(*actions)]}, PolicyKind.IDENTITY, name),
     )
 
 
@@ -120,7 +120,7 @@ def service_role_of(session_arn: str) -> ServiceRole | None:
 
 
 @cache
-def managed_policy(name: str, kind: Kind = Kind.IDENTITY) -> Document | None:
+def managed_policy(name: str, kind: PolicyKind = PolicyKind.IDENTITY) -> PolicyDocument | None:
     """The policy of that name or ARN (`arn:aws:iam::aws:policy/<name>`); None when it is not built in.
 
     `kind`: a permissions boundary, too, can be a managed policy.

@@ -34,7 +34,7 @@ _SPACES = re.compile(r"\s\s+")
 _QUERY_PARAMETERS = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
 
 
-class Reason(Enum):
+class SignatureFault(Enum):
     """Why a request is not believed. The values are the names of the errors in the JSON protocol, with status 400."""
 
     MISSING = "MissingAuthenticationTokenException"
@@ -46,35 +46,41 @@ class Reason(Enum):
 
 #: The same in the query protocol, which STS speaks: code and status (R).
 QUERY_ERRORS = {
-    Reason.MISSING: ("MissingAuthenticationToken", 403),
-    Reason.INCOMPLETE: ("IncompleteSignature", 400),
-    Reason.INVALID: ("SignatureDoesNotMatch", 403),
-    Reason.UNRECOGNIZED: ("InvalidClientTokenId", 403),
-    Reason.EXPIRED: ("ExpiredToken", 403),
+    SignatureFault.MISSING: ("MissingAuthenticationToken", 403),
+    SignatureFault.INCOMPLETE: ("IncompleteSignature", 400),
+    SignatureFault.INVALID: ("SignatureDoesNotMatch", 403),
+    SignatureFault.UNRECOGNIZED: ("InvalidClientTokenId", 403),
+    SignatureFault.EXPIRED: ("ExpiredToken", 403),
 }
 
 
-class Refusal(NamedTuple):
+class SignatureRefusal(NamedTuple):
     """A reason, and what AWS says of it."""
 
-    reason: Reason
+    reason: SignatureFault
     message: str
 
 
-NO_SIGNATURE = Refusal(Reason.MISSING, "Missing Authentication Token")  # R: ECR; STS: Request is missing …
-UNKNOWN_TOKEN = Refusal(Reason.UNRECOGNIZED, "The security token included in the request is invalid.")  # R: ECR, STS
-EXPIRED_TOKEN = Refusal(Reason.EXPIRED, "The security token included in the request is expired")  # R
-MISMATCH = Refusal(
-    Reason.INVALID,
+NO_SIGNATURE = SignatureRefusal(
+    SignatureFault.MISSING, "Missing Authentication Token"
+)  # R: ECR; STS: Request is missing …
+UNKNOWN_TOKEN = SignatureRefusal(
+    SignatureFault.UNRECOGNIZED, "The security token included in the request is invalid."
+)  # R: ECR, STS
+EXPIRED_TOKEN = SignatureRefusal(SignatureFault.EXPIRED, "The security token included in the request is expired")  # R
+MISMATCH = SignatureRefusal(
+    SignatureFault.INVALID,
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details.",  # R
 )
-_TWO_FORMS = Refusal(
-    Reason.INVALID, "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."  # R
-)  # fmt: skip
-_HOST_NOT_SIGNED = Refusal(
-    Reason.INVALID, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."  # R
-)  # fmt: skip
+_TWO_FORMS = SignatureRefusal(
+    SignatureFault.INVALID,
+    "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.",  # R
+)
+_HOST_NOT_SIGNED = SignatureRefusal(
+    SignatureFault.INVALID,
+    "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",  # R
+)
 
 
 class Parts(NamedTuple):
@@ -113,7 +119,7 @@ class Signed(NamedTuple):
     expires: int | None
 
 
-class Key(NamedTuple):
+class KnownKey(NamedTuple):
     """What is known of an access key. Temporary ones have a session token, and expire (epoch milliseconds)."""
 
     secret: str
@@ -121,7 +127,7 @@ class Key(NamedTuple):
     expires_at: int | None = None
 
 
-def parse(headers: Mapping[str, str], query: str) -> Signed | Refusal:
+def parse(headers: Mapping[str, str], query: str) -> Signed | SignatureRefusal:
     """Read a signature, or say what is wrong with its form. `headers` and `query` as in `Parts`."""
     authorization = headers.get("authorization")
     presigned = "X-Amz-Algorithm" in query and _parameters(query)
@@ -139,7 +145,7 @@ def _parameters(query: str) -> dict[str, str]:
     return found
 
 
-def _from_header(authorization: str, headers: Mapping[str, str]) -> Signed | Refusal:
+def _from_header(authorization: str, headers: Mapping[str, str]) -> Signed | SignatureRefusal:
     algorithm, *items = _SEPARATOR.split(authorization.strip())
     fields: dict[str, str] = {}
     for item in items:
@@ -170,7 +176,7 @@ def _from_header(authorization: str, headers: Mapping[str, str]) -> Signed | Ref
     )
 
 
-def _from_query(parameters: Mapping[str, str]) -> Signed | Refusal:
+def _from_query(parameters: Mapping[str, str]) -> Signed | SignatureRefusal:
     missing = [name for name in _QUERY_PARAMETERS if not parameters.get(name)]
     if missing:
         sentences = [f"AWS query-string parameters must include '{name}'." for name in missing]
@@ -178,7 +184,7 @@ def _from_query(parameters: Mapping[str, str]) -> Signed | Refusal:
     algorithm, credential, signature, signed_headers, amz_date = (parameters[name] for name in _QUERY_PARAMETERS)
     token = parameters.get("X-Amz-Security-Token")
     signed = _signed(algorithm, credential, signed_headers, signature, amz_date, token)
-    if isinstance(signed, Refusal):
+    if isinstance(signed, SignatureRefusal):
         return signed
     expires = parameters.get("X-Amz-Expires", "")
     return signed._replace(presigned=True, expires=int(expires) if re.fullmatch("[0-9]{1,9}", expires) else None)
@@ -186,7 +192,7 @@ def _from_query(parameters: Mapping[str, str]) -> Signed | Refusal:
 
 def _signed(
     algorithm: str, credential: str, signed_headers: str, signature: str, amz_date: str, session_token: str | None
-) -> Signed | Refusal:
+) -> Signed | SignatureRefusal:
     moment = _moment(amz_date)
     if moment is None:
         return _incomplete(
@@ -218,8 +224,8 @@ def _signed(
     )
 
 
-def _incomplete(message: str) -> Refusal:
-    return Refusal(Reason.INCOMPLETE, message)
+def _incomplete(message: str) -> SignatureRefusal:
+    return SignatureRefusal(SignatureFault.INCOMPLETE, message)
 
 
 def _moment(amz_date: str) -> int | None:
@@ -233,8 +239,8 @@ def _moment(amz_date: str) -> int | None:
 
 
 def verify(
-    signed: Signed, parts: Parts, key: Key, now: int, *, service: str, region: str | None = None
-) -> Refusal | None:
+    signed: Signed, parts: Parts, key: KnownKey, now: int, *, service: str, region: str | None = None
+) -> SignatureRefusal | None:
     """None when the request is what the holder of the key signed.
 
     `now`: epoch milliseconds. `service`: the one that is asked (`ecr`, `ecr-public`, `sts`). `region`: the one that the
@@ -251,7 +257,7 @@ def verify(
     )
 
 
-def _wrong_time(signed: Signed, now: int) -> Refusal | None:
+def _wrong_time(signed: Signed, now: int) -> SignatureRefusal | None:
     earliest, latest = now - TOLERANCE * 60, now + TOLERANCE * 60
     if signed.moment < earliest:
         message = (
@@ -265,14 +271,14 @@ def _wrong_time(signed: Signed, now: int) -> Refusal | None:
         )
     else:
         return None
-    return Refusal(Reason.INVALID, message)
+    return SignatureRefusal(SignatureFault.INVALID, message)
 
 
 def _basic(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _wrong_scope(signed: Signed, service: str, region: str | None) -> Refusal | None:
+def _wrong_scope(signed: Signed, service: str, region: str | None) -> SignatureRefusal | None:
     """All that is wrong with it, one sentence each, with a space after every one (R)."""
     sentences = []
     if region is not None and signed.region != region:
@@ -288,10 +294,10 @@ def _wrong_scope(signed: Signed, service: str, region: str | None) -> Refusal | 
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
             f"'{signed.date}' != '{day}', from '{signed.amz_date}'. "
         )
-    return Refusal(Reason.INVALID, "".join(sentences)) if sentences else None
+    return SignatureRefusal(SignatureFault.INVALID, "".join(sentences)) if sentences else None
 
 
-def _wrong_token(signed: Signed, key: Key, now: int) -> Refusal | None:
+def _wrong_token(signed: Signed, key: KnownKey, now: int) -> SignatureRefusal | None:
     """Of a temporary key: the token comes first, because AWS finds the secret in it (I)."""
     if key.session_token is None:
         return None
@@ -305,7 +311,7 @@ def _same(given: str, right: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), right.encode("utf-8", "replace"))
 
 
-def _wrong_signature(signed: Signed, parts: Parts, key: Key) -> Refusal | None:
+def _wrong_signature(signed: Signed, parts: Parts, key: KnownKey) -> SignatureRefusal | None:
     # Each name costs as much as its header is long, and the key that is derived of the scope is remembered.
     if len(set(signed.signed_headers)) < len(signed.signed_headers) or len(signed.region) > _LONGEST_REGION:
         return MISMATCH

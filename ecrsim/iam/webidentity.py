@@ -39,17 +39,17 @@ _ALGORITHMS = {
 _CURVES = {"P-256": "SECP256R1", "P-384": "SECP384R1", "P-521": "SECP521R1"}
 
 
-class Reason(Enum):
+class IdentityTokenFault(Enum):
     """The codes of the errors of STS, each with status 400."""
 
     INVALID = "InvalidIdentityToken"
     EXPIRED = "ExpiredTokenException"
 
 
-class Refusal(NamedTuple):
+class IdentityTokenRefusal(NamedTuple):
     """A reason, and what STS says of it."""
 
-    reason: Reason
+    reason: IdentityTokenFault
     message: str
 
     @property
@@ -57,18 +57,18 @@ class Refusal(NamedTuple):
         return self.reason.value
 
 
-NO_TOKEN = Refusal(
-    Reason.INVALID,
+NO_TOKEN = IdentityTokenRefusal(
+    IdentityTokenFault.INVALID,
     "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)",  # R
 )
-NO_KEY = Refusal(
-    Reason.INVALID,
+NO_KEY = IdentityTokenRefusal(
+    IdentityTokenFault.INVALID,
     "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity "
     "documentation for requirements",  # R, with both spaces
 )
 #: Of an issuer that is not known, another audience, a wrong signature: STS keeps to itself which.
-NOT_VALIDATED = Refusal(
-    Reason.INVALID,
+NOT_VALIDATED = IdentityTokenRefusal(
+    IdentityTokenFault.INVALID,
     "The web identity token provided could not be validated. See the AssumeRoleWithWebIdentity documentation for "
     "requirements.",  # R
 )
@@ -178,7 +178,7 @@ def issuer_of(token: str) -> str | None:
 
 def verify(
     token: str, keys: str | Mapping[str, Any], issuer: str, audiences: Collection[str], now: int
-) -> dict[str, Any] | Refusal:
+) -> dict[str, Any] | IdentityTokenRefusal:
     """The claims of a token of this issuer for one of these audiences. `now`: epoch milliseconds.
 
     `keys` as for `read_keys`; `issuer` is compared to the letter. The claims are as trust policies see them: `sub` is a
@@ -233,7 +233,7 @@ def _is_signed_by(key: PublicKey, algorithm: str, signed: bytes, signature: byte
     return True
 
 
-def _checked(claims: dict[str, Any], audiences: Collection[str], now: int) -> dict[str, Any] | Refusal:
+def _checked(claims: dict[str, Any], audiences: Collection[str], now: int) -> dict[str, Any] | IdentityTokenRefusal:
     """The claims of a token whose signature is right."""
     for name in ("sub", "aud", "iat", "exp"):
         if name not in claims:
@@ -241,7 +241,7 @@ def _checked(claims: dict[str, Any], audiences: Collection[str], now: int) -> di
     if (refusal := _wrong_time(claims, now)) is not None:
         return refusal
     audience = _audience(claims)
-    if isinstance(audience, Refusal):
+    if isinstance(audience, IdentityTokenRefusal):
         return audience
     if audience not in audiences:
         return NOT_VALIDATED
@@ -253,28 +253,28 @@ def _checked(claims: dict[str, Any], audiences: Collection[str], now: int) -> di
     return {**claims, "sub": subject, "aud": audience, "oaud": claims["aud"]}
 
 
-def _missing(claim: str) -> Refusal:
-    return Refusal(Reason.INVALID, f"Missing a required claim: {claim}")  # R
+def _missing(claim: str) -> IdentityTokenRefusal:
+    return IdentityTokenRefusal(IdentityTokenFault.INVALID, f"Missing a required claim: {claim}")  # R
 
 
-def _wrong_time(claims: Mapping[str, Any], now: int) -> Refusal | None:
+def _wrong_time(claims: Mapping[str, Any], now: int) -> IdentityTokenRefusal | None:
     moments = {name: _seconds(claims[name]) for name in ("exp", "nbf", "iat") if name in claims}
     expires, begins, issued = (moments.get(name) for name in ("exp", "nbf", "iat"))
     if None in moments.values() or expires is None or issued is None:
-        return Refusal(Reason.INVALID, "Invalid timestamp in token claims.")  # R
+        return IdentityTokenRefusal(IdentityTokenFault.INVALID, "Invalid timestamp in token claims.")  # R
     if now - GRACE >= expires:
         message = (
             f"Token expired: current date/time {now - GRACE} must be before the expiration date/time {expires}"  # R
         )
-        return Refusal(Reason.EXPIRED, message)
+        return IdentityTokenRefusal(IdentityTokenFault.EXPIRED, message)
     if begins is not None and begins > now + GRACE:
         message = (
             f"Token not yet valid: current date/time {now + GRACE} must be after or equal to the not-before "
             f"date/time {begins}"  # R
         )
-        return Refusal(Reason.INVALID, message)
+        return IdentityTokenRefusal(IdentityTokenFault.INVALID, message)
     if issued > now + GRACE:
-        return Refusal(Reason.INVALID, f"Token issued in the future: {issued}")  # R
+        return IdentityTokenRefusal(IdentityTokenFault.INVALID, f"Token issued in the future: {issued}")  # R
     return None
 
 
@@ -285,13 +285,13 @@ def _seconds(value: Any) -> int | None:
     return value if type(value) is int else None
 
 
-def _audience(claims: Mapping[str, Any]) -> str | Refusal:
+def _audience(claims: Mapping[str, Any]) -> str | IdentityTokenRefusal:
     """For whom the token is. The authorized party counts where there is one (R)."""
     audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     if not audiences:
-        return Refusal(Reason.INVALID, "Claim is not allowed to be empty: aud")  # R
+        return IdentityTokenRefusal(IdentityTokenFault.INVALID, "Claim is not allowed to be empty: aud")  # R
     if "azp" not in claims and len(audiences) > 1:
         message = "Token audience contains more than one audience while authorized party is not present"  # R
-        return Refusal(Reason.INVALID, message)
+        return IdentityTokenRefusal(IdentityTokenFault.INVALID, message)
     audience = claims.get("azp", audiences[0])
     return audience if isinstance(audience, str) else NOT_VALIDATED

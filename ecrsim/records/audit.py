@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.db import MustWait
 from ecrsim.core.misses import Miss
 from ecrsim.core.query import Addition, Query
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.records.tables import audit
 
@@ -25,7 +25,7 @@ NEEDS_NOTHING = "allowed to everyone"
 _LONGEST = 512
 
 
-class Entry(NamedTuple):
+class AuditEntry(NamedTuple):
     """A row of the audit: one decision. `at` in epoch milliseconds, `error` of the call that it was made for."""
 
     id: int
@@ -45,13 +45,13 @@ class Entry(NamedTuple):
 
 
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:.*/)?([^/]+)")
-_INSERT = Addition(audit, *Entry._fields[1:])
+_INSERT = Addition(audit, *AuditEntry._fields[1:])
 _PAGE = Query(
     select(audit)
     .where(audit.c.id > bindparam("after"), audit.c.at >= bindparam("since"))
     .order_by(audit.c.id)
     .limit(bindparam("limit")),
-    Entry,
+    AuditEntry,
 )
 
 
@@ -93,7 +93,7 @@ def _cut(value: Any) -> Any:
     return value if not isinstance(value, str) or len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
 
 
-def settle(runtime: Runtime) -> None:
+def write_entries(runtime: Runtime) -> None:
     """Before the audit is read: write what is noted, and give other workers the moment that they need for theirs."""
     runtime.batch.flush()
     if runtime.config.workers > 1:
@@ -107,7 +107,7 @@ def _write(connection: Connection, notes: Mapping[Hashable, Any]) -> None:
     connection.execute(delete(audit).where(audit.c.id <= newest - kept))
 
 
-def page(connection: Connection, after: int, since: int, limit: int) -> list[Entry]:
+def page(connection: Connection, after: int, since: int, limit: int) -> list[AuditEntry]:
     """Rows after the number `after` that are not older than `since` (epoch milliseconds), oldest first."""
     return _PAGE.all(connection, after=after, since=since, limit=limit)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import orjson
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.errors import ServiceError
-from ecrsim.core.events import emit
+from ecrsim.core.outbox import emit
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 
 #: Bytes that CloudTrail keeps of parameters or elements (documented).

@@ -21,8 +21,8 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from ecrsim.ecr.lifecycle.engine import Image, plan
-from ecrsim.ecr.lifecycle.policy import Policy, Rule
+from ecrsim.ecr.lifecycle.engine import LifecycleImage, plan
+from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 
 DAY = 86_400_000
 #: Older than any image can be, in days.
@@ -33,12 +33,12 @@ Place = tuple[int, int]
 _FIRST: Place = (-1, -1)
 
 
-def arrival(image: Image) -> int:
+def arrival(image: LifecycleImage) -> int:
     """When it was pushed, or restored if that was later."""
     return max(image.image_pushed_at, image.last_activated_at or 0)
 
 
-def measured_from(image: Image, rule: Rule) -> int | None:
+def measured_from(image: LifecycleImage, rule: LifecycleRule) -> int | None:
     """The instant that a rule by time counts the image's days from; None while there is none."""
     if rule.count_type == "sinceImageTransitioned":
         return image.last_archived_at
@@ -55,8 +55,10 @@ class Candidates:
     rules that were.
     """
 
-    def __init__(self, images: Sequence[Image], policy: Policy, tags_to_come: Iterable[tuple[str, ...]] = ()) -> None:
-        self.images: dict[int, Image] = {}
+    def __init__(
+        self, images: Sequence[LifecycleImage], policy: Policy, tags_to_come: Iterable[tuple[str, ...]] = ()
+    ) -> None:
+        self.images: dict[int, LifecycleImage] = {}
         self.rules = policy.rules
         self.matched: Counter[int] = Counter()
         self.first: Counter[int] = Counter()
@@ -85,24 +87,24 @@ class Candidates:
     def _fit_all(self, tags: Iterable[tuple[str, ...]]) -> None:
         """Note for each of these sets of tags the places of the rules that it fits."""
         fresh = [each for each in dict.fromkeys(tags) if each not in self._fitting]
-        bare = [Image(number, str(number), each, 0, "STANDARD") for number, each in enumerate(fresh)]
+        bare = [LifecycleImage(number, str(number), each, 0, "STANDARD") for number, each in enumerate(fresh)]
         places: list[list[int]] = [[] for _ in fresh]
         for place, probe in enumerate(self._probes):
             for decision in plan(bare, probe, 0):
                 places[decision.image.id].append(place)
         self._fitting.update((each, tuple(found)) for each, found in zip(fresh, places, strict=True))
 
-    def add(self, image: Image) -> None:
+    def add(self, image: LifecycleImage) -> None:
         if image.image_tags not in self._fitting:
             self._fit_all([image.image_tags])
         self._enter(image, insort)
 
-    def replace(self, image: Image) -> None:
+    def replace(self, image: LifecycleImage) -> None:
         """Another state of an image that is there: archived, restored, with fewer tags."""
         self.remove([image.id])
         self.add(image)
 
-    def _enter(self, image: Image, insert: Callable[[list[Place], Place], object]) -> None:
+    def _enter(self, image: LifecycleImage, insert: Callable[[list[Place], Place], object]) -> None:
         self.images[image.id] = image
         self._by_digest[image.image_digest] = image.id
         for digest in image.references:
@@ -122,7 +124,7 @@ class Candidates:
         elif (start := measured_from(image, rule)) is not None:
             heapq.heappush(self._due, (start + rule.count_number * DAY, image.id))
 
-    def _record(self, image: Image, claiming: list[int]) -> None:
+    def _record(self, image: LifecycleImage, claiming: list[int]) -> None:
         """Each image counts once for a rule, in whatever states it comes again."""
         recorded = self._recorded.get(image.id, ())
         fresh = [place for place in claiming if place not in recorded]
@@ -134,7 +136,7 @@ class Candidates:
                 self.hidden_by[place][claiming[0]] += 1
         self._recorded[image.id] = (*recorded, *fresh)
 
-    def _claiming(self, image: Image) -> list[int]:
+    def _claiming(self, image: LifecycleImage) -> list[int]:
         """The places of the rules that claim it, or would if none came before."""
         wanted = {"STANDARD": "standard", "ARCHIVE": "archive"}.get(image.storage_class or "")
         return [place for place in self._fitting[image.image_tags] if self.rules[place].storage_class == wanted]
@@ -151,19 +153,19 @@ class Candidates:
         for places in (*self._counted.values(), *self._acting.values()):
             self._cut(places, gone)
 
-    def _cut(self, places: list[Place], gone: Sequence[Image]) -> None:
+    def _cut(self, places: list[Place], gone: Sequence[LifecycleImage]) -> None:
         """Take out what is gone: the oldest most of the time, so that a small part of the list is made anew."""
         if gone:
             start = bisect_left(places, min((arrival(image), image.id) for image in gone))
             end = bisect_left(places, max((arrival(image), image.id + 1) for image in gone))
             places[start:end] = [place for place in places[start:end] if place[1] in self.images]
 
-    def position(self, image: Image, rule: Rule) -> tuple[int, int]:
+    def position(self, image: LifecycleImage, rule: LifecycleRule) -> tuple[int, int]:
         """Of a rule by count: the image's place from the newest, 1 first, and how many there are."""
         places = self._counted[self.rules.index(rule)]
         return len(places) - bisect_left(places, (arrival(image), image.id)), len(places)
 
-    def for_run(self, now: int) -> tuple[list[Image], Policy]:
+    def for_run(self, now: int) -> tuple[list[LifecycleImage], Policy]:
         """The images to put to `plan` at that instant and the policy to put; no image when no rule can act."""
         while self._due and self._due[0][0] < now:
             due, number = heapq.heappop(self._due)
@@ -182,7 +184,7 @@ class Candidates:
         counted, kept = self._counted[place], self.rules[place].count_number
         return counted[-kept] if len(counted) >= kept else _FIRST
 
-    def _put(self, place: int, shown: Sequence[Image]) -> Rule:
+    def _put(self, place: int, shown: Sequence[LifecycleImage]) -> LifecycleRule:
         """The rule as it is put to `plan` with these images."""
         rule = self.rules[place]
         if place not in self._counted:
@@ -191,7 +193,7 @@ class Candidates:
         claimed = (image for image in shown if place in self._claiming(image))
         return rule._replace(count_number=sum((arrival(image), image.id) >= oldest for image in claimed))
 
-    def _is_due(self, image: Image, due: int) -> bool:
+    def _is_due(self, image: LifecycleImage, due: int) -> bool:
         """Whether the entry is of the image as it is now, and not of one of its earlier states."""
         claiming = self._claiming(image)
         if not claiming or claiming[0] in self._acting:
@@ -221,7 +223,7 @@ class Candidates:
         return wanted
 
 
-def _probe(rule: Rule) -> Policy:
+def _probe(rule: LifecycleRule) -> Policy:
     """A policy that expires whatever the tags of the rule fit, in the standard storage class, however young it is."""
     probe = rule._replace(
         storage_class="standard", count_type="sinceImagePushed", count_number=-_AGES, count_unit="days", action="expire"

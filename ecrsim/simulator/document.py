@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ecrsim.core.clock import iso
-from ecrsim.ecr.lifecycle.engine import Image, explain
-from ecrsim.ecr.lifecycle.policy import Policy, Rule
+from ecrsim.ecr.lifecycle.engine import LifecycleImage, explain
+from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 from ecrsim.simulator.forecast import Day, Departure, Forecast, Match, Stock, stock_of
 from ecrsim.simulator.hints import Hint, tags_of
 from ecrsim.simulator.prices import Prices
@@ -37,7 +37,12 @@ class Asked(NamedTuple):
 
 
 def document(
-    asked: Asked, images: Sequence[Image], forecast: Forecast, history: History, prices: Prices, hints: Sequence[Hint]
+    asked: Asked,
+    images: Sequence[LifecycleImage],
+    forecast: Forecast,
+    history: History,
+    prices: Prices,
+    hints: Sequence[Hint],
 ) -> dict[str, Any]:
     """The whole forecast, in JSON's types. Times are ISO 8601, sizes bytes, money the currency of the prices."""
     days = [_day(day, prices) for day in forecast.days]
@@ -166,7 +171,7 @@ def _tally(departures: Sequence[Departure]) -> dict[str, Any]:
     }
 
 
-def sentence_of(rule: Rule) -> str:
+def sentence_of(rule: LifecycleRule) -> str:
     """What the rule does: `expires images with tags like prod* beyond the newest 10`."""
     verb = "expires" if rule.action == "expire" else "archives"
     whose = tags_of(rule) if rule.tag_status != "tagged" else f"images with {tags_of(rule)}"
@@ -203,7 +208,7 @@ def _hint(hint: Hint) -> dict[str, Any]:
     }
 
 
-def explanation(images: Sequence[Image], policy: Policy, forecast: Forecast, name: str) -> dict[str, Any]:
+def explanation(images: Sequence[LifecycleImage], policy: Policy, forecast: Forecast, name: str) -> dict[str, Any]:
     """The story of one image, by its digest or a tag: what the engine says of it now, and what becomes of it.
 
     LookupError when no image has the name.

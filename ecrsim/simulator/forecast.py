@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ecrsim.ecr.lifecycle.engine import Decision, Image, Outcome, Reason, explain, plan
-from ecrsim.ecr.lifecycle.policy import Policy, Rule
+from ecrsim.ecr.lifecycle.engine import ExplanationStep, LifecycleDecision, LifecycleImage, RuleOutcome, explain, plan
+from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 from ecrsim.simulator.candidates import Candidates
 from ecrsim.simulator.pushes import Push
 
@@ -29,14 +29,14 @@ class Departure(NamedTuple):
 
     day: int
     at: int
-    image: Image
+    image: LifecycleImage
     action: str
     rule_priority: int | None
     sentence: str
     is_foreseen: bool
 
 
-class Tally(NamedTuple):
+class RuleTally(NamedTuple):
     """What one rule did on a day; `rule_priority` None for what followed its subject."""
 
     rule_priority: int | None
@@ -58,7 +58,7 @@ class Day(NamedTuple):
     number: int
     at: int
     pushed: int
-    tallies: tuple[Tally, ...]
+    tallies: tuple[RuleTally, ...]
     stock: Stock
     #: What would be there at the end of the day if nothing was ever expired or archived.
     without_policy: Stock
@@ -67,7 +67,7 @@ class Day(NamedTuple):
 class Match(NamedTuple):
     """What a rule had to do with: `hidden_by` are the priorities of earlier rules and the images that they claimed."""
 
-    rule: Rule
+    rule: LifecycleRule
     matching_now: int
     matched: int
     claimed_first: int
@@ -87,7 +87,12 @@ class Forecast(NamedTuple):
 
 
 def foresee(
-    images: Sequence[Image], policy: Policy, start: int, days: int, pushes: Sequence[Push] = (), runs_per_day: int = 1
+    images: Sequence[LifecycleImage],
+    policy: Policy,
+    start: int,
+    days: int,
+    pushes: Sequence[Push] = (),
+    runs_per_day: int = 1,
 ) -> Forecast:
     """The days from `start` (epoch milliseconds) on. `pushes` are those to come, oldest first."""
     repository = _Repository(images, policy, pushes, start)
@@ -124,7 +129,7 @@ def foresee(
 class _Repository:
     """The images while time goes on."""
 
-    def __init__(self, images: Sequence[Image], policy: Policy, pushes: Sequence[Push], start: int) -> None:
+    def __init__(self, images: Sequence[LifecycleImage], policy: Policy, pushes: Sequence[Push], start: int) -> None:
         self.candidates = Candidates(images, policy, [push.image_tags for push in pushes])
         self.departures: list[Departure] = []
         self.emptied_on: int | None = None
@@ -167,25 +172,25 @@ class _Repository:
         elif self._stock.active_images == 0 and self.all_archived_on is None and len(expired) < len(decisions):
             self.all_archived_on = day
 
-    def _reason(self, decision: Decision, now: int) -> Reason:
+    def _reason(self, decision: LifecycleDecision, now: int) -> ExplanationStep:
         """The last step of the engine's `explain`, which would look at all images for each that goes."""
         image, action = decision.image, decision.action.lower()
         if decision.rule_priority is None:
-            return Reason(None, Outcome.FOLLOWS, action=action, image_digest=image.subject)
+            return ExplanationStep(None, RuleOutcome.FOLLOWS, action=action, image_digest=image.subject)
         rule = self._rules[decision.rule_priority]
         step = explain([image], Policy((rule,)), now, image.image_digest)[0]
         if rule.count_type != "imageCountMoreThan":
             return step
         # Alone it is the newest; its place among all is known here.
         position, total = self.candidates.position(image, rule)
-        return step._replace(outcome=Outcome.SELECTED, action=action, position=position, total=total)
+        return step._replace(outcome=RuleOutcome.SELECTED, action=action, position=position, total=total)
 
     def take_pushes(self, until: int) -> None:
         while self._pushes and self._pushes[0].at <= until:
             push = self._pushes.popleft()
             self._newest += 1
             self._pushed_today += 1
-            image = Image(
+            image = LifecycleImage(
                 self._newest, f"push-{self._newest - self._first_foreseen + 1}", push.image_tags, push.at, "STANDARD",
                 push.image_size_in_bytes,
             )  # fmt: skip
@@ -216,7 +221,7 @@ class _Repository:
             self.candidates.replace(image._replace(storage_class="STANDARD", last_activated_at=self._restored_at))
         self._restoring = []
 
-    def _count(self, image: Image, sign: int) -> None:
+    def _count(self, image: LifecycleImage, sign: int) -> None:
         stock, size = self._stock, sign * image.image_size_in_bytes
         if image.storage_class == "ARCHIVE":
             stock = stock._replace(
@@ -235,11 +240,11 @@ class _Repository:
             tally[1] += departure.image.image_size_in_bytes
         self._counted_departures = len(self.departures)
         pushed, self._pushed_today = self._pushed_today, 0
-        found = tuple(Tally(priority, action, *tally) for (priority, action), tally in tallies.items())
+        found = tuple(RuleTally(priority, action, *tally) for (priority, action), tally in tallies.items())
         return Day(number, begin, pushed, found, self._stock, self._without)
 
 
-def stock_of(images: Sequence[Image]) -> Stock:
+def stock_of(images: Sequence[LifecycleImage]) -> Stock:
     """What these images are together."""
     archived = [image.image_size_in_bytes for image in images if image.storage_class == "ARCHIVE"]
     total = sum(image.image_size_in_bytes for image in images)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ecrsim.ecr.lifecycle.engine import Image
-from ecrsim.ecr.lifecycle.policy import Rule
+from ecrsim.ecr.lifecycle.engine import LifecycleImage
+from ecrsim.ecr.lifecycle.policy import LifecycleRule
 from ecrsim.simulator.forecast import Departure, Forecast, Match
 from ecrsim.simulator.prices import Prices
 from ecrsim.simulator.pushes import History
@@ -32,7 +32,7 @@ class Hint(NamedTuple):
 
 
 def hints(
-    images: Sequence[Image],
+    images: Sequence[LifecycleImage],
     forecast: Forecast,
     history: History,
     prices: Prices,
@@ -70,7 +70,7 @@ def hints(
     return sorted(found, key=lambda hint: order.index(hint.level))
 
 
-def _losses(images: Sequence[Image], forecast: Forecast) -> list[Hint]:
+def _losses(images: Sequence[LifecycleImage], forecast: Forecast) -> list[Hint]:
     found = []
     if forecast.emptied_on is not None:
         found.append(
@@ -93,7 +93,7 @@ def _losses(images: Sequence[Image], forecast: Forecast) -> list[Hint]:
     return found + _recently_pulled(forecast)
 
 
-def _last_pulled(last: Image, forecast: Forecast) -> list[Hint]:
+def _last_pulled(last: LifecycleImage, forecast: Forecast) -> list[Hint]:
     departure = next((each for each in forecast.departures if each.image.id == last.id), None)
     if departure is None:
         return []
@@ -194,7 +194,7 @@ def _asks(match: Match) -> str:
     return f"it looks for {tags_of(match.rule)} in {where}"
 
 
-def tags_of(rule: Rule) -> str:
+def tags_of(rule: LifecycleRule) -> str:
     """`tags like prod*`, `tags that begin with prod`, `images without tags`, `any image`."""
     if rule.tag_status == "untagged":
         return "images without tags"
@@ -204,7 +204,7 @@ def tags_of(rule: Rule) -> str:
     return f"tags {how} {' and '.join(rule.tag_pattern_list or rule.tag_prefix_list)}"
 
 
-def named(image: Image) -> str:
+def named(image: LifecycleImage) -> str:
     """The digest, shortened as docker does it, and the tags."""
     algorithm, colon, value = image.image_digest.partition(":")
     short = f"{algorithm}{colon}{value[:12]}"

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median_low
 from typing import NamedTuple
 
-from ecrsim.ecr.lifecycle.engine import Image
+from ecrsim.ecr.lifecycle.engine import LifecycleImage
 
 DAY = 86_400_000
 #: How far back the pushes are looked at.
@@ -62,7 +62,7 @@ class History(NamedTuple):
         return sum(not shape for shape in self.shapes)
 
 
-def history_of(images: Sequence[Image], now: int) -> History:
+def history_of(images: Sequence[LifecycleImage], now: int) -> History:
     """The pushes of the last 30 days. If there are none, the rate is 0, and the last 30 pushes give the shapes."""
     listed = {digest for image in images for digest in image.references}
     pushed = [image for image in images if image.subject is None and image.image_digest not in listed]
@@ -94,7 +94,9 @@ def _is_hash(part: str) -> bool:
     return _HEX.fullmatch(part) is not None and (len(part) in (40, 64) or not (part.isdigit() or part.isalpha()))
 
 
-def pushes_to_come(images: Sequence[Image], history: History, now: int, days: int, per_day: float) -> list[Push]:
+def pushes_to_come(
+    images: Sequence[LifecycleImage], history: History, now: int, days: int, per_day: float
+) -> list[Push]:
     """The pushes of so many days after `now`, oldest first. Of a repository without a past, none."""
     if not history.shapes or per_day <= 0:
         return []
@@ -110,7 +112,7 @@ def pushes_to_come(images: Sequence[Image], history: History, now: int, days: in
 class _Tags:
     """Goes on counting where the repository's tags end."""
 
-    def __init__(self, images: Sequence[Image], history: History) -> None:
+    def __init__(self, images: Sequence[LifecycleImage], history: History) -> None:
         self._last: dict[str, int] = {}
         self._width: dict[str, int] = {}
         for image in images:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ecrsim.ecr.lifecycle.engine import Image
+from ecrsim.ecr.lifecycle.engine import LifecycleImage
 
 #: imageStatus of ECR in the words of its storage classes; an image that is being restored is in neither.
 STORAGE_CLASSES = {"ACTIVE": "STANDARD", "ARCHIVED": "ARCHIVE", "ACTIVATING": None}
@@ -31,7 +31,7 @@ class UnreadableError(Exception):
 class Described(NamedTuple):
     """The images of one repository in the order of their pushes, and how many of them are indexes."""
 
-    images: list[Image]
+    images: list[LifecycleImage]
     index_count: int
 
 
@@ -114,7 +114,7 @@ def _pushed_at(detail: Mapping[str, Any]) -> int:
     return moment
 
 
-def _image(number: int, detail: Mapping[str, Any]) -> Image:
+def _image(number: int, detail: Mapping[str, Any]) -> LifecycleImage:
     digest = detail["imageDigest"]
     status = detail.get("imageStatus", "ACTIVE")
     tags = detail.get("imageTags") or []
@@ -125,7 +125,7 @@ def _image(number: int, detail: Mapping[str, Any]) -> Image:
         raise UnreadableError(f"imageTags of {digest} is not a list of tags")
     if not isinstance(size, int) or size < 0:
         raise UnreadableError(f"imageSizeInBytes of {digest} is {size!r}, and not a number of bytes")
-    return Image(
+    return LifecycleImage(
         id=number,
         image_digest=digest,
         image_tags=tuple(tags),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ecrsim.config import Config
 from ecrsim.core.neighbours import Access, Neighbour, NeighbourError
-from ecrsim.ecr.lifecycle.engine import Image
+from ecrsim.ecr.lifecycle.engine import LifecycleImage
 from ecrsim.remote import RemoteError, ask
 from ecrsim.simulator.reading import UnreadableError, described, read_images
 
@@ -28,7 +28,7 @@ class Source(NamedTuple):
 
     kind: str
     name: str
-    images: list[Image]
+    images: list[LifecycleImage]
     are_references_known: bool
     index_count: int = 0
     policy_text: str | None = None
@@ -37,7 +37,7 @@ class Source(NamedTuple):
 
 def running(config: Config, repository: str, account: str, region: str) -> Source:
     """A repository of the ecrsim at `config.host` and `config.port`. RemoteError."""
-    images: list[Image] = []
+    images: list[LifecycleImage] = []
     after: int | None = 0
     answer: dict[str, Any] = {}
     while after is not None:
@@ -48,8 +48,8 @@ def running(config: Config, repository: str, account: str, region: str) -> Sourc
     return Source("ecrsim", repository, images, True, 0, answer["lifecyclePolicyText"], answer["now"])
 
 
-def _image(found: Mapping[str, Any]) -> Image:
-    return Image(
+def _image(found: Mapping[str, Any]) -> LifecycleImage:
+    return LifecycleImage(
         id=found["id"],
         image_digest=found["imageDigest"],
         image_tags=tuple(found["imageTags"]),

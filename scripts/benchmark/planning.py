@@ -10,7 +10,7 @@ import time
 import tracemalloc
 from typing import Any
 
-from ecrsim.ecr.lifecycle.engine import Image, plan
+from ecrsim.ecr.lifecycle.engine import LifecycleImage, plan
 from ecrsim.ecr.lifecycle.policy import Policy, read
 
 ATTEMPTS = 5
@@ -38,7 +38,7 @@ def policy() -> Policy:
     return read(json.dumps({"rules": rules}))
 
 
-def images(count: int) -> list[Image]:
+def images(count: int) -> list[LifecycleImage]:
     """A repository of two years: releases, drafts, untagged images, indexes with what they list, artifacts."""
     return [_image(number, count) for number in range(count)]
 
@@ -47,12 +47,12 @@ def _digest(number: int) -> str:
     return f"sha256:{number:064x}"
 
 
-def _image(number: int, count: int) -> Image:
+def _image(number: int, count: int) -> LifecycleImage:
     pushed = NOW - (count - number) * 730 * DAY // count
     kind = number % 10
     tags = (f"rel-{number}-final", "latest") if kind < 3 else (f"dev-{number}",) if kind < 6 else ()
     is_archived = kind == 5
-    return Image(
+    return LifecycleImage(
         id=number + 1,
         image_digest=_digest(number),
         image_tags=tags,

@@ -19,7 +19,7 @@ NEW_YEAR = parse_iso("2026-01-01")
 @pytest.fixture
 def book(monkeypatch):
     book = Book()
-    monkeypatch.setitem(jobs._KINDS, "note", jobs.Kind(book.run, is_long=False))
+    monkeypatch.setitem(jobs._KINDS, "note", jobs.JobKind(book.run, is_long=False))
     return book
 
 

@@ -26,7 +26,7 @@ TIERS = (
     ("door",),
     ("simulator",),
     ("server",),
-    ("serving",),
+    ("processes",),
     ("",),  # the package itself: `from ecrsim import Ecrsim`
     ("cli", "pytest_plugin"),
     ("__main__",),
@@ -58,7 +58,7 @@ PURE = {
     "ecrsim.iam.grammar",
     "ecrsim.iam.explanation",
     "ecrsim.iam.managed",
-    "ecrsim.iam.policy",
+    "ecrsim.iam.decision",
     "ecrsim.iam.signatures",
     "ecrsim.iam.webidentity",
     "ecrsim.iam.wildcards",
@@ -81,7 +81,7 @@ PURE = {
     "ecrsim.ecr.templates.rules",
     "ecrsim.delivery.cloudtrail",
     "ecrsim.delivery.eventbridge",
-    "ecrsim.delivery.fact",
+    "ecrsim.delivery.moments",
     "ecrsim.delivery.pattern",
     "ecrsim.simulator.candidates",
     "ecrsim.simulator.forecast",
@@ -90,8 +90,9 @@ PURE = {
 }
 #: The modules of core that hold values only.
 VALUES = {
-    "ecrsim.core.arn",
+    "ecrsim.core.registry",
     "ecrsim.core.digest",
+    "ecrsim.core.event",
     "ecrsim.core.errors",
     "ecrsim.core.glob",
     "ecrsim.core.partitions",
@@ -168,7 +169,7 @@ def purity(source: Source) -> Iterator[str]:
     for found in imports(source):
         if found.parts[0] in ("sqlalchemy", "flask", "werkzeug", "sqlite3", "threading", "time"):
             yield source.at(found.line, f"imports {found.target}, and is to be pure")
-        # Both spellings: `from ecrsim.core.arn import Registry` and `from ecrsim.core import arn`.
+        # Both spellings: `from ecrsim.core.registry import Registry` and `from ecrsim.core import registry`.
         allowed = {found.target, found.target.rpartition(".")[0]} & (PURE | VALUES)
         if found.parts[0] == "ecrsim" and not allowed:
             yield source.at(found.line, f"imports {found.target}, and is to be pure")
@@ -250,7 +251,7 @@ def test_a_breach_is_seen(rule: Callable[[Source], Iterator[str]], name: str, te
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("ecrsim.ecr.images.rules", "from ecrsim.core import glob\nfrom ecrsim.core.arn import Registry"),
+        ("ecrsim.ecr.images.rules", "from ecrsim.core import glob\nfrom ecrsim.core.registry import Registry"),
         ("ecrsim.ecr.images.rules", "from ecrsim.ecr.images.manifest import Manifest"),
         ("ecrsim.ecr.images.lookup", "from ecrsim.ecr.layers.service import layer_of"),
         ("ecrsim.ecr.images.reactions", "from ecrsim.ecr.repositories.events import RepositoryDeleted"),

@@ -35,7 +35,7 @@ def tell(run, sim):
 @pytest.fixture
 def book(monkeypatch):
     book = Book()
-    monkeypatch.setitem(jobs._KINDS, "note", jobs.Kind(book.run, is_long=False))
+    monkeypatch.setitem(jobs._KINDS, "note", jobs.JobKind(book.run, is_long=False))
     return book
 
 
@@ -156,7 +156,7 @@ def test_what_cannot_be(arguments, status, words, tell):
 def test_a_long_advance_shows_where_the_clock_has_come_to(sim, book, monkeypatch):
     """On a terminal, on standard error: the line is gone at the end, and what ran is on standard output."""
     is_shown = threading.Event()
-    monkeypatch.setitem(jobs._KINDS, "note", jobs.Kind(book.run_long, is_long=True))
+    monkeypatch.setitem(jobs._KINDS, "note", jobs.JobKind(book.run_long, is_long=True))
     book.acts["slow"] = lambda *_: is_shown.wait(60)
     put(sim.runtime, "slow", NEW_YEAR + 2 * DAY)
     ours, theirs = pty.openpty()

@@ -22,6 +22,6 @@ def runtime(tmp_path) -> Iterator[Runtime]:
 def book(monkeypatch) -> Book:
     """Jobs of the kinds `note` and, long, `note-long` are written down in it."""
     book = Book()
-    monkeypatch.setitem(jobs._KINDS, "note", jobs.Kind(book.run, is_long=False))
-    monkeypatch.setitem(jobs._KINDS, "note-long", jobs.Kind(book.run_long, is_long=True))
+    monkeypatch.setitem(jobs._KINDS, "note", jobs.JobKind(book.run, is_long=False))
+    monkeypatch.setitem(jobs._KINDS, "note-long", jobs.JobKind(book.run_long, is_long=True))
     return book

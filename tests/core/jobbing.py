@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ecrsim.core import jobs
-from ecrsim.core.arn import Registry
 from ecrsim.core.clock import iso
 from ecrsim.core.jobs import Job
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime, root_caller
 
 HERE = Registry("000000000000", "us-east-1")

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import pytest
 
 from ecrsim.config import with_values
-from ecrsim.core import events, facts
-from ecrsim.core.events import NewEvent
+from ecrsim.core import facts, outbox
+from ecrsim.core.event import NewEvent
 from ecrsim.core.runtime import root_caller
 from tests.core.jobbing import HERE
 
@@ -38,7 +38,7 @@ def tell(runtime, *told):
 
 def kept(runtime):
     with runtime.database.read() as connection:
-        return [(event.type, event.repository_name, event.facts) for event in events.page(connection, 0, 100)]
+        return [(event.type, event.repository_name, event.facts) for event in outbox.page(connection, 0, 100)]
 
 
 def test_reactions_run_in_the_order_of_their_declaration_and_then_come_the_rows(runtime):

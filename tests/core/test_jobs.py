@@ -234,11 +234,11 @@ def test_a_failed_job_can_be_run_again(runtime, book, now):
         runtime.clock.set(Setting(True, runtime.clock.now() + HOUR))
     [job] = rows(runtime, "FAILED")
     del book.acts["bad"]
-    assert jobs.again(runtime, job.id)
+    assert jobs.run_again(runtime, job.id)
     [ran] = run_due(runtime)
     assert (ran.job.id, ran.error) == (job.id, None)
-    assert not jobs.again(runtime, job.id)
-    assert not jobs.again(runtime, 999)
+    assert not jobs.run_again(runtime, job.id)
+    assert not jobs.run_again(runtime, 999)
 
 
 def test_a_failed_job_takes_the_place_of_one_that_waits(runtime, book, now):
@@ -249,7 +249,7 @@ def test_a_failed_job_takes_the_place_of_one_that_waits(runtime, book, now):
         runtime.clock.set(Setting(True, runtime.clock.now() + HOUR))
     put(runtime, "bad", now + 100 * DAY)
     [failed] = rows(runtime, "FAILED")
-    assert jobs.again(runtime, failed.id)
+    assert jobs.run_again(runtime, failed.id)
     [job] = rows(runtime)
     assert (job.id, job.state, job.attempts) == (failed.id, "PENDING", 0)
 
@@ -322,7 +322,7 @@ def test_a_long_job_that_leaves_off_when_told_to_stop_goes_on_later(runtime, boo
         book.run(call, job)
         runtime.stopping.set()
 
-    monkeypatch.setitem(jobs._KINDS, "note-long", jobs.Kind(leave_off, is_long=True))
+    monkeypatch.setitem(jobs._KINDS, "note-long", jobs.JobKind(leave_off, is_long=True))
     put(runtime, "x", now, "note-long")
     run_due(runtime)
     assert (book.keys, [job.key for job in rows(runtime, "PENDING")]) == (["x"], ["x"])

@@ -5,10 +5,10 @@ import sqlite3
 import pytest
 from sqlalchemy import select, update
 
-from ecrsim.core import events, jobs
-from ecrsim.core.arn import Registry
+from ecrsim.core import jobs, outbox
 from ecrsim.core.belonging import of_registry
 from ecrsim.core.db import Database, properties
+from ecrsim.core.registry import Registry
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.access.tables import registry_policies
 from ecrsim.ecr.images.tables import pull_time_update_exclusions
@@ -92,7 +92,7 @@ def test_rows_belong_to_the_private_registry(migrated):
         for table in (account_settings, registry_policies, pull_time_update_exclusions):
             assert len(connection.execute(select(table).where(of_registry(table)), place).all()) == 1
             assert connection.execute(select(table).where(of_registry(table)), {**place, "kind": "public"}).all() == []
-        [event] = events.page(connection, 0, 10)
+        [event] = outbox.page(connection, 0, 10)
         assert (event.sequence, event.registry, event.facts) == (5, HERE, {"a": 1})
         [job] = jobs.page(connection, 0, 10)
         assert (job.id, job.registry, job.payload) == (6, HERE, {"b": 2})

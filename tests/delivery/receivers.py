@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from ecrsim.config import load
-from ecrsim.core.arn import Registry
-from ecrsim.core.events import Event, emit
+from ecrsim.core.event import Event
+from ecrsim.core.outbox import emit
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.delivery import targets
 from ecrsim.delivery.eventbridge import envelope

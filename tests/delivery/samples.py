@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ecrsim.core.events import Event
+from ecrsim.core.event import Event
 
 _FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "events"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ecrsim.controlplane.sts import _unique_id
-from ecrsim.core.events import Event
+from ecrsim.core.event import Event
 from ecrsim.delivery.cloudtrail import _COUNT_TYPES, EVENT_VERSION, english_date, record, user_identity
 from ecrsim.delivery.eventbridge import envelope
 from ecrsim.ecr.lifecycle.schema import COUNT_TYPES

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ecrsim.core.events import Event
+from ecrsim.core.event import Event
 from ecrsim.delivery import eventbridge
 from ecrsim.delivery.cloudtrail import record
 from ecrsim.delivery.eventbridge import envelope

@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 
 from ecrsim.config import with_values
-from ecrsim.core.events import newest, oldest
+from ecrsim.core.outbox import newest, oldest
 from ecrsim.delivery import pump as pumping
 from ecrsim.delivery.parcels import Refused, Undelivered
 from ecrsim.delivery.pump import Pump, pause_after

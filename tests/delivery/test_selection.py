@@ -4,7 +4,7 @@ import pytest
 
 from ecrsim import Ecrsim
 from ecrsim.delivery.pattern import PatternError
-from ecrsim.delivery.selection import Selection, page
+from ecrsim.delivery.selection import Selection, select_events
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def sim(sim: Ecrsim) -> Ecrsim:
 
 
 def chosen(sim, **wanted):
-    found, _ = page(sim.runtime.database, Selection(**wanted), 0)
+    found, _ = select_events(sim.runtime.database, Selection(**wanted), 0)
     return [
         (
             entry.envelope["account"][0],
@@ -63,9 +63,9 @@ def test_what_is_chosen(sim, wanted, places):
 
 def test_pages_go_on_after_what_was_looked_at(sim):
     selection = Selection(repository="web")
-    first, after = page(sim.runtime.database, selection, 0, 1)
-    second, after = page(sim.runtime.database, selection, after, 1)
-    third, after = page(sim.runtime.database, selection, after, 1)
+    first, after = select_events(sim.runtime.database, selection, 0, 1)
+    second, after = select_events(sim.runtime.database, selection, after, 1)
+    third, after = select_events(sim.runtime.database, selection, after, 1)
     names = [entry.envelope["detail"]["eventName"] for entry in first + second]
     assert (names, third) == (["CreateRepository", "DeleteRepository"], [])
     assert after == second[0].sequence
@@ -92,6 +92,6 @@ def test_the_same_in_python(sim):
     ]
     assert sim.events(type="ECR Image Action") == []
     assert len(sim.events(pattern={"account": ["111111111111"]})) == 1
-    _, last = page(sim.runtime.database, Selection(), 0)
+    _, last = select_events(sim.runtime.database, Selection(), 0)
     assert sim.events(after=last) == []
     assert len(sim.events(after=last - 1)) == 1

@@ -8,10 +8,10 @@ from sqlalchemy import select
 
 from ecrsim.core import neighbours
 from ecrsim.core.db import properties
-from ecrsim.core.events import newest
+from ecrsim.core.outbox import newest
 from ecrsim.delivery import targets
 from ecrsim.delivery.reach import Reach
-from ecrsim.delivery.targets import Rule, Target, TargetsError, load_targets
+from ecrsim.delivery.targets import EventRule, Target, TargetsError, load_targets
 from tests.delivery.receivers import new_runtime, push, set_targets, state_of
 
 REACH = Reach(Path("/srv/ecrsim-data"), Path("/srv/ecrsim-data"))
@@ -43,7 +43,7 @@ class TestReading:
         assert found.targets[0] == Target("log", "file", {"path": "events.jsonl"})
         assert [target.type for target in found.targets] == ["file", "webhook", "eventbridge", "sqs"]
         assert [target.from_beginning for target in found.targets] == [False, False, False, True]
-        assert found.rules == (Rule("pushes", RULE["pattern"], ("log", "hook")),)
+        assert found.rules == (EventRule("pushes", RULE["pattern"], ("log", "hook")),)
 
     def test_nothing(self):
         assert read({}) == ((), ())
@@ -194,7 +194,7 @@ class TestKeeping:
             found = targets.known(connection)
         assert [target.name for target in found.targets] == ["bus", "log", "hook"]
         assert found.targets[0].settings["secret_access_key"] == "k3y"
-        assert found.rules == (Rule("pushes", RULE["pattern"], ("log", "hook")),)
+        assert found.rules == (EventRule("pushes", RULE["pattern"], ("log", "hook")),)
 
     def test_a_bad_document_changes_nothing(self, runtime):
         set_targets(runtime, FILE)

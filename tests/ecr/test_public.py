@@ -7,8 +7,8 @@ import pytest
 
 from ecrsim.contract import operations
 from ecrsim.contract.models import service as model
-from ecrsim.core import page
-from ecrsim.core.arn import PUBLIC_REGION, Registry
+from ecrsim.core import paging
+from ecrsim.core.registry import PUBLIC_REGION, Registry
 from ecrsim.core.runtime import root_caller
 from ecrsim.ecr.images import details, listing
 from ecrsim.ecr.images.pushing import put_image
@@ -39,10 +39,10 @@ def describe_images(call, repository_name, registry_id=None, image_ids=None, nex
     registry = registry_of(call, registry_id, "ecr-public")
     repository = service.get_repository(call, registry, repository_name)
     request, limit = ("DescribeImages", *registry, repository.id), max_results or 100
-    (after,) = page.decode(request, next_token, [0])
+    (after,) = paging.decode(request, next_token, [0])
     rows = listing.page_of_details(call, repository, "ACTIVE", None, after, limit + 1)
     entries = details.describe(call, repository, rows[:limit])
-    token = page.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None
+    token = paging.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None
     return {"imageDetails": [shown("ImageDetail", entry) for entry in entries], "nextToken": token}
 
 

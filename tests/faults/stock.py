@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ecrsim.ecr.lifecycle.engine import Decision, Image, plan
+from ecrsim.ecr.lifecycle.engine import LifecycleDecision, LifecycleImage, plan
 from ecrsim.ecr.lifecycle.policy import read
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.faults.client import OCI_MANIFEST, Client, manifest_of
@@ -39,10 +39,10 @@ class Run(NamedTuple):
     repository: str
     key: str
     due: int
-    before: list[Image]
-    decisions: list[Decision]
+    before: list[LifecycleImage]
+    decisions: list[LifecycleDecision]
 
-    def after(self) -> list[Image]:
+    def after(self) -> list[LifecycleImage]:
         """The images that must be there, whatever happened in between."""
         actions = {decision.image.id: decision.action for decision in self.decisions}
         archived: dict[str, Any] = {"storage_class": "ARCHIVE", "last_archived_at": self.due}
@@ -149,7 +149,7 @@ class Stock:
         self.manifests[digest] = manifest, media_type
         return digest
 
-    def restore(self, client: Client, images: list[Image], count: int) -> None:
+    def restore(self, client: Client, images: list[LifecycleImage], count: int) -> None:
         """Ask for the oldest archived images again."""
         archived = [image.image_digest for image in images if image.storage_class == "ARCHIVE" and not image.references]
         for digest in archived[:count]:
@@ -159,9 +159,9 @@ class Stock:
 
     # What is there
 
-    def images(self, client: Client) -> list[Image]:
+    def images(self, client: Client) -> list[LifecycleImage]:
         """All images, in the order of their pushes. Pulls aside, which a crash may forget."""
-        found: list[Image] = []
+        found: list[LifecycleImage] = []
         after: int | None = 0
         while after is not None:
             answer = client.send("GET", f"/_ecrsim/lifecycle/images?repository={self.repository}&after={after}")
@@ -204,8 +204,8 @@ class Stock:
                 assert client.registry("HEAD", path).status == 404
 
 
-def _image_of(members: dict[str, Any]) -> Image:
-    return Image(
+def _image_of(members: dict[str, Any]) -> LifecycleImage:
+    return LifecycleImage(
         id=members["id"],
         image_digest=members["imageDigest"],
         image_tags=tuple(members["imageTags"]),

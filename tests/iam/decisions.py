@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ecrsim.iam.grammar import Document, Kind, read
+from ecrsim.iam.decision import AccessRequest, Policies, Principal, Reason
+from ecrsim.iam.grammar import PolicyDocument, PolicyKind, read
 from ecrsim.iam.managed import managed_policy
-from ecrsim.iam.policy import Policies, Principal, Reason, Request
 
 OWN, OTHER, THIRD = "111122223333", "444455556666", "777788889999"
 REGION = f"arn:aws:ecr:us-east-1:{OWN}"
@@ -39,7 +39,7 @@ class Row(NamedTuple):
     sentence: str
     provenance: str
     expected: Reason
-    request: Request
+    request: AccessRequest
     policies: Policies
 
 
@@ -74,7 +74,9 @@ def principal(to: Any) -> Any:
     return to if to is None or to == "*" or isinstance(to, dict) else {"AWS": to}
 
 
-def document(kind: Kind, statements: Any, name: str, service: str = "ecr", version: str = "2012-10-17") -> Document:
+def document(
+    kind: PolicyKind, statements: Any, name: str, service: str = "ecr", version: str = "2012-10-17"
+) -> PolicyDocument:
     if isinstance(statements, str):
         found = managed_policy(statements, kind)
         assert found is not None
@@ -106,13 +108,13 @@ def row(
     """
     service = action.partition(":")[0]
     limits = (boundary, session, repository, registry, trust)
-    kinds = (Kind.BOUNDARY, Kind.SESSION, Kind.REPOSITORY, Kind.REGISTRY, Kind.TRUST)
+    kinds = (PolicyKind.BOUNDARY, PolicyKind.SESSION, PolicyKind.REPOSITORY, PolicyKind.REGISTRY, PolicyKind.TRUST)
     own = identity if isinstance(identity, tuple) else (identity,)
     policies = Policies(
         None
         if who.is_root or not who.account
         else tuple(
-            document(Kind.IDENTITY, each, f"Policy{number}", version=version) for number, each in enumerate(own)
+            document(PolicyKind.IDENTITY, each, f"Policy{number}", version=version) for number, each in enumerate(own)
         ),
         *(
             None if each is None else document(kind, each, kind.value, service, version)
@@ -121,4 +123,4 @@ def row(
     )
     values = {key.lower(): value if isinstance(value, list) else [value] for key, value in (context or {}).items()}
     owner = who.account if on == "*" else on.split(":")[4]
-    return Row(sentence, provenance, expected, Request(who, action, on, owner, values), policies)
+    return Row(sentence, provenance, expected, AccessRequest(who, action, on, owner, values), policies)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from ecrsim.iam.signatures import Key, Parts
+from ecrsim.iam.signatures import KnownKey, Parts
 from tests.architecture.source import ROOT
 
 
@@ -40,7 +40,7 @@ class Recorded(NamedTuple):
 FILES = sorted((ROOT / "fixtures" / "signatures").glob("*.json"))
 DOCUMENTS = {path.stem: json.loads(path.read_text("utf-8")) for path in FILES}
 KEYS = {
-    each["access_key"]: Key(each["secret"], each.get("session_token"))
+    each["access_key"]: KnownKey(each["secret"], each.get("session_token"))
     for document in DOCUMENTS.values()
     for each in document["credentials"]
 }

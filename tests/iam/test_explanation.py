@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecrsim.ecr.access.canonical import pretty
-from ecrsim.iam.explanation import Change, changed, explain, minimal_policy
-from ecrsim.iam.grammar import Kind, read
-from ecrsim.iam.policy import Policies, Reason, Request, decide
+from ecrsim.iam.decision import AccessRequest, Policies, Reason, decide
+from ecrsim.iam.explanation import PolicyChange, apply_changes, explain, minimal_policy
+from ecrsim.iam.grammar import PolicyKind, read
 from tests.iam.decisions import (
     ANY_REPOSITORY,
     APP,
@@ -38,7 +38,7 @@ from tests.iam.decisions import (
     grant,
     row,
 )
-from tests.iam.test_policy_properties import ROWS, attached, requests
+from tests.iam.test_decision_properties import ROWS, attached, requests
 
 NO, DENIED, UNSHARED = Reason.NO_IDENTITY, Reason.EXPLICIT_DENY, Reason.NO_RESOURCE
 TOKEN = "ecr:GetAuthorizationToken"
@@ -51,60 +51,66 @@ def shared(name: str, kind: str = "AWS") -> dict[str, Any]:
     return {"Effect": "Allow", "Principal": {kind: name}, "Action": "ecr:PutImage"}
 
 
-IDENTITY, BOUNDARY = Change(Kind.IDENTITY, None, ALLOW), Change(Kind.BOUNDARY, "permissions boundary", ALLOW)
+IDENTITY, BOUNDARY = (
+    PolicyChange(PolicyKind.IDENTITY, None, ALLOW),
+    PolicyChange(PolicyKind.BOUNDARY, "permissions boundary", ALLOW),
+)
 
 #: (what is denied, the changes that are proposed).
-PROPOSALS: list[tuple[Row, list[Change]]] = [
+PROPOSALS: list[tuple[Row, list[PolicyChange]]] = [
     (row("an identity without policies", "I", NO), [IDENTITY]),
     (row("a role without policies", "I", NO, who=ROLE), [IDENTITY]),
-    (row("the token", "I", NO, action=TOKEN, on="*"), [Change(Kind.IDENTITY, None, TOKEN_STATEMENT)]),
+    (row("the token", "I", NO, action=TOKEN, on="*"), [PolicyChange(PolicyKind.IDENTITY, None, TOKEN_STATEMENT)]),
     (row("a boundary alone", "I", Reason.NO_BOUNDARY, identity=allow("*"), boundary=allow("s3:*")), [BOUNDARY]),
     (row("a session policy alone", "I", Reason.NO_SESSION, who=ROLE, identity=allow("*"), session=allow("s3:*")),
-     [Change(Kind.SESSION, "session policy", ALLOW)]),
+     [PolicyChange(PolicyKind.SESSION, "session policy", ALLOW)]),
     (row("identity and boundary: the repository's policy is the shorter way", "I", NO, boundary=allow("s3:*")),
-     [Change(Kind.REPOSITORY, None, shared(USER.arn))]),
+     [PolicyChange(PolicyKind.REPOSITORY, None, shared(USER.arn))]),
     (row("a session's limits: the repository's policy names the session", "I", NO, who=ROLE, boundary=allow("s3:*"),
-         session=allow("s3:*")), [Change(Kind.REPOSITORY, None, shared(ROLE.arn))]),
+         session=allow("s3:*")), [PolicyChange(PolicyKind.REPOSITORY, None, shared(ROLE.arn))]),
     (row("a role that is named and limited", "I", Reason.NO_BOUNDARY, who=ROLE, boundary=allow("s3:*"),
          repository=grant("ecr:*", ROLE_ARN)), [BOUNDARY]),
     (row("another account's user", "I", UNSHARED, who=OTHER_USER, identity=allow("*")),
-     [Change(Kind.REPOSITORY, None, shared(OTHER_USER.arn))]),
+     [PolicyChange(PolicyKind.REPOSITORY, None, shared(OTHER_USER.arn))]),
     (row("another account's role is named, not its session", "I", UNSHARED, who=OTHER_ROLE, identity=allow("*"),
-         repository=grant("ecr:Get*", OTHER)), [Change(Kind.REPOSITORY, "repository policy", shared(OTHER_ROLE_ARN))]),
+         repository=grant("ecr:Get*", OTHER)), [PolicyChange(PolicyKind.REPOSITORY, "repository policy",
+          shared(OTHER_ROLE_ARN))]),
     (row("another account's root", "I", UNSHARED, who=OTHER_ROOT),
-     [Change(Kind.REPOSITORY, None, shared(OTHER_ROOT.arn))]),
+     [PolicyChange(PolicyKind.REPOSITORY, None, shared(OTHER_ROOT.arn))]),
     (row("another account, where its own side is lacking", "I", NO, who=OTHER_USER, repository=grant("ecr:*", OTHER)),
      [IDENTITY]),
     (row("another account, where both sides are lacking", "I", NO, who=OTHER_USER),
-     [IDENTITY, Change(Kind.REPOSITORY, None, shared(OTHER_USER.arn))]),
+     [IDENTITY, PolicyChange(PolicyKind.REPOSITORY, None, shared(OTHER_USER.arn))]),
     (row("another account, where all is lacking", "I", NO, who=OTHER_USER, boundary=allow("s3:*")),
-     [IDENTITY, BOUNDARY, Change(Kind.REPOSITORY, None, shared(OTHER_USER.arn))]),
+     [IDENTITY, BOUNDARY, PolicyChange(PolicyKind.REPOSITORY, None, shared(OTHER_USER.arn))]),
     (row("what is not there yet is the registry's matter", "I", UNSHARED, who=OTHER_USER, identity=allow("*"),
          action="ecr:CreateRepository"),
-     [Change(Kind.REGISTRY, None, shared(OTHER_USER.arn) | {"Action": "ecr:CreateRepository", "Resource": APP})]),
-    (row("a service", "I", UNSHARED, who=CODEBUILD), [Change(Kind.REPOSITORY, None, shared(CODEBUILD.arn, "Service"))]),
+     [PolicyChange(PolicyKind.REGISTRY, None, shared(OTHER_USER.arn) | {"Action": "ecr:CreateRepository",
+      "Resource": APP})]),
+    (row("a service", "I", UNSHARED, who=CODEBUILD), [PolicyChange(PolicyKind.REPOSITORY, None, shared(CODEBUILD.arn,
+     "Service"))]),
     (row("a deny", "I", DENIED, identity=[allow("*"), deny("ecr:Put*", Sid="NoPush")]),
-     [Change(Kind.IDENTITY, "Policy0", deny("ecr:Put*", Sid="NoPush"), 2)]),
+     [PolicyChange(PolicyKind.IDENTITY, "Policy0", deny("ecr:Put*", Sid="NoPush"), 2)]),
     (row("two denies", "I", DENIED, identity=(allow("*"), deny("ecr:*")), repository=forbid("ecr:*", "*")),
-     [Change(Kind.IDENTITY, "Policy1", deny("ecr:*"), 1),
-      Change(Kind.REPOSITORY, "repository policy", forbid("ecr:*", "*"), 1)]),
+     [PolicyChange(PolicyKind.IDENTITY, "Policy1", deny("ecr:*"), 1),
+      PolicyChange(PolicyKind.REPOSITORY, "repository policy", forbid("ecr:*", "*"), 1)]),
     (row("a deny, and nothing that allows", "I", DENIED, identity=deny("ecr:*")),
-     [Change(Kind.IDENTITY, "Policy0", deny("ecr:*"), 1), IDENTITY]),
+     [PolicyChange(PolicyKind.IDENTITY, "Policy0", deny("ecr:*"), 1), IDENTITY]),
     (row("a deny for root", "I", DENIED, who=ROOT, repository=forbid("ecr:*", "*")),
-     [Change(Kind.REPOSITORY, "repository policy", forbid("ecr:*", "*"), 1)]),
+     [PolicyChange(PolicyKind.REPOSITORY, "repository policy", forbid("ecr:*", "*"), 1)]),
     (row("a role that does not trust", "I", Reason.NO_TRUST, action="sts:AssumeRole", on=ROLE_ARN,
          trust=grant("sts:AssumeRole", OTHER)),
-     [Change(Kind.TRUST, "role trust policy", grant("sts:AssumeRole", USER.arn))]),
+     [PolicyChange(PolicyKind.TRUST, "role trust policy", grant("sts:AssumeRole", USER.arn))]),
     (row("a role that trusts the account", "I", NO, action="sts:AssumeRole", on=ROLE_ARN,
          trust=grant("sts:AssumeRole", OWN)),
-     [Change(Kind.IDENTITY, None, {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": ROLE_ARN})]),
+     [PolicyChange(PolicyKind.IDENTITY, None, {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": ROLE_ARN})]),
     (row("a web identity", "I", Reason.NO_TRUST, who=WORKFLOW, action=WEB, on=ROLE_ARN, trust=grant(WEB, OWN)),
-     [Change(Kind.TRUST, "role trust policy", grant(WEB, {"Federated": PROVIDER}))]),
+     [PolicyChange(PolicyKind.TRUST, "role trust policy", grant(WEB, {"Federated": PROVIDER}))]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("asked", "expected"), PROPOSALS, ids=[asked.sentence for asked, _ in PROPOSALS])
-def test_the_smallest_set_of_statements(asked: Row, expected: list[Change]):
+def test_the_smallest_set_of_statements(asked: Row, expected: list[PolicyChange]):
     explanation = explain(asked.request, asked.policies)
     assert explanation.decision.reason is asked.expected
     assert explanation.changes == tuple(expected)
@@ -177,15 +183,15 @@ def test_each_denial_of_the_tables_can_be_lifted_by_what_is_proposed():
 
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(requests, attached)
-def test_a_proposal_allows_and_no_part_of_it_is_idle(request_: Request, policies: Policies):
+def test_a_proposal_allows_and_no_part_of_it_is_idle(request_: AccessRequest, policies: Policies):
     changes = explain(request_, policies).changes
     if changes is None:
         # Only the token of somebody without an account, which nothing can allow.
         assert (request_.principal, request_.action) == (CODEBUILD, TOKEN)
         return
-    assert decide(request_, changed(policies, changes, request_)).allowed
+    assert decide(request_, apply_changes(policies, changes, request_)).allowed
     for some in itertools.combinations(changes, max(0, len(changes) - 1)):
-        assert changes == () or not decide(request_, changed(policies, some, request_)).allowed
+        assert changes == () or not decide(request_, apply_changes(policies, some, request_)).allowed
 
 
 PUSHED = [
@@ -215,7 +221,7 @@ def test_the_least_privilege_policy_is_ordered_and_grouped():
 
 def test_it_is_ready_to_be_pasted():
     text = pretty(minimal_policy(PUSHED))
-    assert len(read(text, Kind.IDENTITY, "minimal").statements) == 4
+    assert len(read(text, PolicyKind.IDENTITY, "minimal").statements) == 4
 
 
 def test_an_account_level_action_keeps_its_star_to_itself():
@@ -234,12 +240,12 @@ resources = st.sampled_from(["*", APP, LIBRARY, f"{APP}2", f"{APP}/x", OTHER_ROL
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(st.lists(st.tuples(actions, resources), min_size=1, max_size=12))
 def test_it_allows_what_was_done_and_nothing_else(records: list[tuple[str, str]]):
-    document = read(minimal_policy(records), Kind.IDENTITY, "minimal")
+    document = read(minimal_policy(records), PolicyKind.IDENTITY, "minimal")
     done = set(records)
     account_level = {action for action, resource in done if resource == "*"}
     for action in ("ecr:PutImage", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr-public:PutImage", TOKEN):
         for resource in ("*", APP, LIBRARY, f"{APP}2", f"{APP}/x", f"{APP}3", OTHER_ROLE_ARN):
-            asked = Request(USER, action, resource, OWN, {})
+            asked = AccessRequest(USER, action, resource, OWN, {})
             # What is allowed on `*` is so on everything: for an action that has no resource there is no other way.
             expected = (action, resource) in done or action in account_level
             assert decide(asked, Policies((document,))).allowed is expected

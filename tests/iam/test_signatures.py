@@ -18,10 +18,10 @@ from ecrsim.iam.signatures import (
     MISMATCH,
     QUERY_ERRORS,
     UNKNOWN_TOKEN,
-    Key,
+    KnownKey,
     Parts,
-    Reason,
-    Refusal,
+    SignatureFault,
+    SignatureRefusal,
     Signed,
     parse,
     verify,
@@ -37,16 +37,16 @@ from tests.iam.signed_requests import (
 )
 
 RECORDED = recorded()
-OTHER_KEY = {"AKIAI44QH8DHBEXAMPLE": Key("another secret", None)}
+OTHER_KEY = {"AKIAI44QH8DHBEXAMPLE": KnownKey("another secret", None)}
 MINUTE = 60_000
 
 every_request = pytest.mark.parametrize("request_", RECORDED, ids=str)
 
 
-def checked(parts: Parts, now: int, service: str | None = None, **keys: Key) -> Refusal | None:
+def checked(parts: Parts, now: int, service: str | None = None, **keys: KnownKey) -> SignatureRefusal | None:
     """Read, look the key up, verify."""
     signed = parse(parts.headers, parts.query)
-    if isinstance(signed, Refusal):
+    if isinstance(signed, SignatureRefusal):
         return signed
     key = {**KEYS, **OTHER_KEY, **keys}[signed.access_key]
     return verify(signed, parts, key, now, service=service or signed.service)
@@ -106,7 +106,7 @@ class TestTime:
         now = signatures._basic(signed.moment + 15 * 60 + 1)
         earliest = signatures._basic(signed.moment + 1)
         sentence = f"Signature expired: {signed.amz_date} is now earlier than {earliest} ({now} - 15 min.)"
-        assert refusal == Refusal(Reason.INVALID, sentence)
+        assert refusal == SignatureRefusal(SignatureFault.INVALID, sentence)
 
     @pytest.mark.parametrize("request_", [PUT_IMAGE, PRESIGNED], ids=str)
     def test_from_the_future_it_is_not_yet_current(self, request_: Recorded):
@@ -115,7 +115,7 @@ class TestTime:
         now = signatures._basic(signed.moment - 15 * 60 - 1)
         latest = signatures._basic(signed.moment - 1)
         sentence = f"Signature not yet current: {signed.amz_date} is still later than {latest} ({now} + 15 min.)"
-        assert refusal == Refusal(Reason.INVALID, sentence)
+        assert refusal == SignatureRefusal(SignatureFault.INVALID, sentence)
 
     def test_dates_are_in_the_basic_format(self):
         assert signatures._basic(1_767_323_045) == "20260102T030405Z"
@@ -139,7 +139,7 @@ class TestTokens:
 
     def test_a_permanent_key_has_no_token(self):
         """The secret is right and the token is signed: only that there is one is wrong."""
-        key = {"ASIAIOSFODNN7EXAMPLE": Key(self.KEY.secret)}
+        key = {"ASIAIOSFODNN7EXAMPLE": KnownKey(self.KEY.secret)}
         assert checked(TEMPORARY.parts, self.NOW, **key) == UNKNOWN_TOKEN
 
     def test_the_sentences(self):
@@ -152,7 +152,7 @@ class TestScope:
         signed = parse(parts.headers, parts.query)
         refusal = verify(signed, parts, KEYS[signed.access_key], PUT_IMAGE.received, **{"service": "ecr", **scope})
         assert refusal is not None
-        assert refusal.reason is Reason.INVALID
+        assert refusal.reason is SignatureFault.INVALID
         return refusal.message
 
     def test_the_service_is_the_one_that_is_asked(self):
@@ -204,7 +204,7 @@ class TestBody:
         parts = parts_of(request)
         now = parse(parts.headers, "").moment * 1000
         for body in (b"any", b"other"):
-            assert checked(parts._replace(body=body), now, AKIA=Key("secret")) is None
+            assert checked(parts._replace(body=body), now, AKIA=KnownKey("secret")) is None
 
 
 class UnsignedBody(SigV4Auth):
@@ -238,7 +238,7 @@ def test_what_botocore_signs_is_believed(auth: type[SigV4Auth], data: st.DataObj
     auth(Credentials("AKIA", "secret", data.draw(st.none() | tokens)), "ecr", "us-east-1").add_auth(request)
     parts = parts_of(request)
     signed = parse(parts.headers, parts.query)
-    key = Key("secret", signed.session_token)
+    key = KnownKey("secret", signed.session_token)
     now = signed.moment * 1000
     assert verify(signed, parts, key, now, service="ecr", region="us-east-1") is None
     assert verify(signed, parts._replace(path=f"{parts.path}x"), key, now, service="ecr") == MISMATCH
@@ -263,7 +263,7 @@ def test_targets_are_brought_into_one_form(target: str):
     request = AWSRequest("GET", f"http://localhost{target}")
     SigV4Auth(Credentials("AKIA", "secret"), "ecr", "us-east-1").add_auth(request)
     parts = parts_of(request)
-    assert checked(parts, parse(parts.headers, parts.query).moment * 1000, AKIA=Key("secret")) is None
+    assert checked(parts, parse(parts.headers, parts.query).moment * 1000, AKIA=KnownKey("secret")) is None
 
 
 @pytest.mark.parametrize("sent", ["a=b+c%2Bd", "a=b%20c%2bd", "%61=b%20c%2Bd"])
@@ -272,12 +272,12 @@ def test_queries_may_be_encoded_in_another_way(sent: str):
     SigV4Auth(Credentials("AKIA", "secret"), "ecr", "us-east-1").add_auth(request)
     parts = parts_of(request)
     now = parse(parts.headers, parts.query).moment * 1000
-    assert checked(parts._replace(query=sent), now, AKIA=Key("secret")) is None
+    assert checked(parts._replace(query=sent), now, AKIA=KnownKey("secret")) is None
 
 
 def test_every_reason_has_a_code_and_a_status_in_the_query_protocol():
-    assert QUERY_ERRORS.keys() == set(Reason)
-    assert QUERY_ERRORS[Reason.INVALID] == ("SignatureDoesNotMatch", 403)
+    assert QUERY_ERRORS.keys() == set(SignatureFault)
+    assert QUERY_ERRORS[SignatureFault.INVALID] == ("SignatureDoesNotMatch", 403)
 
 
 texts = st.text(max_size=40)
@@ -293,4 +293,6 @@ def test_nothing_that_is_sent_raises(path: str, query: str, headers: dict[str, s
     parts = Parts("POST", path, query, headers, body)
     signed = parse(parts.headers, query)
     if isinstance(signed, Signed):
-        assert isinstance(verify(signed, parts, Key("secret"), PUT_IMAGE.received, service="ecr"), Refusal)
+        assert isinstance(
+            verify(signed, parts, KnownKey("secret"), PUT_IMAGE.received, service="ecr"), SignatureRefusal
+        )

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ecrsim.iam.signatures import NO_SIGNATURE, Reason, Refusal, Signed, parse
+from ecrsim.iam.signatures import NO_SIGNATURE, SignatureFault, SignatureRefusal, Signed, parse
 
 DATE = "20260102T030405Z"
 CREDENTIAL = "AKIDEXAMPLE/20260102/us-east-1/ecr/aws4_request"
@@ -182,7 +182,7 @@ DATED = "Authorization header requires existence of either a 'X-Amz-Date' or a '
     ],
 )
 def test_a_header_that_cannot_be_read(authorization: str, date: str, message: str):
-    assert parse(header(authorization, x_amz_date=date), "") == Refusal(Reason.INCOMPLETE, message)
+    assert parse(header(authorization, x_amz_date=date), "") == SignatureRefusal(SignatureFault.INCOMPLETE, message)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_header_that_cannot_be_read(authorization: str, date: str, message: st
 def test_a_query_that_lacks_something(changes: dict[str, str | None], names: list[str]):
     sentences = [f"AWS query-string parameters must include 'X-Amz-{name}'." for name in names]
     message = " ".join([*sentences, "Re-examine the query-string parameters."])
-    assert parse({}, query(**changes)) == Refusal(Reason.INCOMPLETE, message)
+    assert parse({}, query(**changes)) == SignatureRefusal(SignatureFault.INCOMPLETE, message)
 
 
 @pytest.mark.parametrize(
@@ -213,17 +213,19 @@ def test_a_query_that_lacks_something(changes: dict[str, str | None], names: lis
 )
 def test_a_query_that_cannot_be_read(changes: dict[str, str | None], beginning: str):
     refusal = parse({}, query(**changes))
-    assert isinstance(refusal, Refusal)
-    assert refusal.reason is Reason.INCOMPLETE
+    assert isinstance(refusal, SignatureRefusal)
+    assert refusal.reason is SignatureFault.INCOMPLETE
     assert refusal.message.startswith(beginning)
 
 
 @pytest.mark.parametrize("text", ["", "a=b", "note=X-Amz-Algorithm", "x-amz-algorithm=AWS4-HMAC-SHA256"])
 @pytest.mark.parametrize("headers", [{}, header(None), {"authorization": ""}])
 def test_no_signature_at_all(headers: dict[str, str], text: str):
-    assert parse(headers, text) == NO_SIGNATURE == Refusal(Reason.MISSING, "Missing Authentication Token")
+    assert (
+        parse(headers, text) == NO_SIGNATURE == SignatureRefusal(SignatureFault.MISSING, "Missing Authentication Token")
+    )
 
 
 def test_both_forms_at_once():
     message = "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."
-    assert parse(header("AWS4-HMAC-SHA256"), "X-Amz-Algorithm") == Refusal(Reason.INVALID, message)
+    assert parse(header("AWS4-HMAC-SHA256"), "X-Amz-Algorithm") == SignatureRefusal(SignatureFault.INVALID, message)

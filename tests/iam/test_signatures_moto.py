@@ -16,7 +16,7 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 from werkzeug.datastructures import EnvironHeaders
 
-from ecrsim.iam.signatures import Key, Parts, Refusal, parse, verify
+from ecrsim.iam.signatures import KnownKey, Parts, SignatureRefusal, parse, verify
 from tests.iam.signed_requests import (
     ALTERATIONS,
     KEYS,
@@ -28,7 +28,7 @@ from tests.iam.signed_requests import (
 
 ACCOUNT = "123456789012"
 ANYBODY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*"}]})
-OTHER_KEY = {"AKIAI44QH8DHBEXAMPLE": Key("another secret")}
+OTHER_KEY = {"AKIAI44QH8DHBEXAMPLE": KnownKey("another secret")}
 REQUESTS = [each for each in recorded() if not each.is_presigned]
 #: moto takes the hash of the body from the header that declares it, and does not look at the body.
 DECLARING = [each for each in REQUESTS if "x-amz-content-sha256" in each.parts.headers]
@@ -76,7 +76,7 @@ def moto_believes(parts: Parts) -> bool:
 
 def ecrsim_believes(request: Recorded, parts: Parts, seconds_later: int = 0) -> bool:
     signed = parse(parts.headers, parts.query)
-    if isinstance(signed, Refusal):
+    if isinstance(signed, SignatureRefusal):
         return False
     key = {**KEYS, **OTHER_KEY}[signed.access_key]
     now = request.received + seconds_later * 1000

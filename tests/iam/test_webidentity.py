@@ -23,8 +23,8 @@ from ecrsim.iam.webidentity import (
     NO_KEY,
     NO_TOKEN,
     NOT_VALIDATED,
-    Reason,
-    Refusal,
+    IdentityTokenFault,
+    IdentityTokenRefusal,
     issuer_of,
     read_keys,
     verify,
@@ -99,7 +99,7 @@ KEYS = key_set()
 AUDIENCES = ("sts.amazonaws.com", "client-b")
 
 
-def checked(text: str, keys: Any = KEYS, *, now: int = NOW) -> dict[str, Any] | Refusal:
+def checked(text: str, keys: Any = KEYS, *, now: int = NOW) -> dict[str, Any] | IdentityTokenRefusal:
     return verify(text, keys, URL, AUDIENCES, now * 1000)
 
 
@@ -189,7 +189,7 @@ class TestRefused:
         """What everybody knows signs nothing, whatever the header says."""
         signed = f"{encoded(json.dumps({'alg': algorithm, 'kid': 'rsa'}))}.{encoded(json.dumps(CLAIMS))}"
         seal = hmac.digest(secret.encode(), signed.encode(), hashlib.sha256)
-        assert isinstance(checked(f"{signed}.{encoded(seal)}"), Refusal)
+        assert isinstance(checked(f"{signed}.{encoded(seal)}"), IdentityTokenRefusal)
 
     @pytest.mark.parametrize(
         ("text", "refusal"),
@@ -212,7 +212,7 @@ class TestRefused:
             pytest.param(token({**CLAIMS, "sub": ["a"]}), NOT_VALIDATED, id="a subject that is a list (inferred)"),
         ],
     )
-    def test_what_cannot_be_validated(self, text: str, refusal: Refusal):
+    def test_what_cannot_be_validated(self, text: str, refusal: IdentityTokenRefusal):
         assert checked(text) == refusal
 
     @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
@@ -221,7 +221,7 @@ class TestRefused:
         parts = token(algorithm=algorithm, kid="rsa" if algorithm == "RS256" else algorithm).split(".")
         middle = len(parts[part]) // 2
         parts[part] = parts[part][:middle] + ("A" if parts[part][middle] != "A" else "B") + parts[part][middle + 1 :]
-        assert isinstance(checked(".".join(parts)), Refusal)
+        assert isinstance(checked(".".join(parts)), IdentityTokenRefusal)
 
     def test_other_claims_under_the_same_signature(self):
         first, _, last = token().split(".")
@@ -241,43 +241,49 @@ class TestRefused:
     @pytest.mark.parametrize("claim", ["iss", "sub", "aud", "iat", "exp"])
     def test_claims_that_are_missing(self, claim: str):
         sentence = f"Missing a required claim: {claim}"
-        assert checked(token(without(claim))) == Refusal(Reason.INVALID, sentence)
+        assert checked(token(without(claim))) == IdentityTokenRefusal(IdentityTokenFault.INVALID, sentence)
 
     @pytest.mark.parametrize("claim", ["iat", "exp", "nbf"])
     @pytest.mark.parametrize("value", [None, "soon", NOW + 0.5, "1.5", True, "", [], {}, 10**30])
     def test_dates_that_are_none(self, claim: str, value: Any):
         sentence = "Invalid timestamp in token claims."
-        assert checked(token({**CLAIMS, claim: value})) == Refusal(Reason.INVALID, sentence)
+        assert checked(token({**CLAIMS, claim: value})) == IdentityTokenRefusal(IdentityTokenFault.INVALID, sentence)
 
     def test_an_expired_token(self):
         """The moment that is named is five minutes before the real one."""
         sentence = f"Token expired: current date/time {NOW - 300} must be before the expiration date/time {NOW - 300}"
-        assert checked(token({**CLAIMS, "exp": NOW - 300})) == Refusal(Reason.EXPIRED, sentence)
+        assert checked(token({**CLAIMS, "exp": NOW - 300})) == IdentityTokenRefusal(
+            IdentityTokenFault.EXPIRED, sentence
+        )
 
     def test_it_expires_with_the_clock(self):
         text = token()
         assert isinstance(checked(text, now=CLAIMS["exp"] + 299), dict)
-        assert checked(text, now=CLAIMS["exp"] + 300).reason is Reason.EXPIRED
+        assert checked(text, now=CLAIMS["exp"] + 300).reason is IdentityTokenFault.EXPIRED
 
     def test_a_token_that_is_not_valid_yet(self):
         sentence = (
             f"Token not yet valid: current date/time {NOW + 300} must be after or equal to the not-before "
             f"date/time {NOW + 301}"
         )
-        assert checked(token({**CLAIMS, "nbf": NOW + 301})) == Refusal(Reason.INVALID, sentence)
+        assert checked(token({**CLAIMS, "nbf": NOW + 301})) == IdentityTokenRefusal(
+            IdentityTokenFault.INVALID, sentence
+        )
 
     def test_a_token_from_the_future(self):
         sentence = f"Token issued in the future: {NOW + 301}"
-        assert checked(token({**CLAIMS, "iat": NOW + 301})) == Refusal(Reason.INVALID, sentence)
+        assert checked(token({**CLAIMS, "iat": NOW + 301})) == IdentityTokenRefusal(
+            IdentityTokenFault.INVALID, sentence
+        )
 
     def test_several_audiences_without_an_authorized_party(self):
         sentence = "Token audience contains more than one audience while authorized party is not present"
         claims = {**CLAIMS, "aud": ["sts.amazonaws.com", "other"]}
-        assert checked(token(claims)) == Refusal(Reason.INVALID, sentence)
+        assert checked(token(claims)) == IdentityTokenRefusal(IdentityTokenFault.INVALID, sentence)
 
     def test_no_audience(self):
         sentence = "Claim is not allowed to be empty: aud"
-        assert checked(token({**CLAIMS, "aud": []})) == Refusal(Reason.INVALID, sentence)
+        assert checked(token({**CLAIMS, "aud": []})) == IdentityTokenRefusal(IdentityTokenFault.INVALID, sentence)
 
     def test_nothing_of_what_is_in_it_is_told_before_it_is_validated(self):
         expired = token({**CLAIMS, "exp": 0}, key=OTHER_RSA)
@@ -380,7 +386,7 @@ claims = st.dictionaries(st.sampled_from([*CLAIMS, "nbf", "azp"]), anything | st
 @settings(deadline=None)  # it signs
 @given(claims, st.dictionaries(st.sampled_from(["alg", "kid", "crit"]), anything | st.just("RS256")))
 def test_nothing_that_is_sent_raises(claims: dict[str, Any], header: dict[str, Any]):
-    assert isinstance(checked(token({**CLAIMS, **claims}, **header)), dict | Refusal)
+    assert isinstance(checked(token({**CLAIMS, **claims}, **header)), dict | IdentityTokenRefusal)
 
 
 @given(st.text(max_size=60))

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from sqlalchemy import select
 
 from ecrsim import Ecrsim
-from ecrsim.core import events
+from ecrsim.core import outbox
 from ecrsim.core.columns import metadata
 from ecrsim.testing import Response, call_application
 from tests.planes.catalogue import Fixture
@@ -232,7 +232,7 @@ def rows(sim: Ecrsim) -> dict[str, list[dict[str, Any]]]:
                 found[table.name] = [dict(row._mapping) for row in connection.execute(query)]
         found["facts"] = [
             {"at": event.at, "type": event.type, "repository_name": event.repository_name, **event.facts}
-            for event in events.page(connection, 0, 1_000_000)
+            for event in outbox.page(connection, 0, 1_000_000)
             if event.type != "ApiCalled"
         ]
     return found

@@ -14,7 +14,7 @@ from ecrsim.controlplane import caller
 from ecrsim.core.digest import digest_of
 from ecrsim.delivery import pattern as patterns
 from ecrsim.ecr.images import listing
-from ecrsim.iam.grammar import Kind
+from ecrsim.iam.grammar import PolicyKind
 from ecrsim.records import audit
 from ecrsim.testing import build_image, call_application
 from tests.principals import statement
@@ -157,7 +157,7 @@ class TestRemembered:
         known = sim.runtime.memory["access"]
         assert 0 < len(known.identities) <= 10
         assert 0 < len(known.decisions) <= 10
-        assert 0 < len([kind for kind, _ in known.documents if kind is Kind.REPOSITORY]) <= 10
+        assert 0 < len([kind for kind, _ in known.documents if kind is PolicyKind.REPOSITORY]) <= 10
 
     def test_a_token_that_is_written_at_length(self, sim):
         token = sim.client().get_authorization_token()["authorizationData"][0]["authorizationToken"]
@@ -172,7 +172,7 @@ class TestRemembered:
             sim.app, "GET", "http://localhost/v2/app/manifests/" + "a" * 60_000, {"Authorization": f"Basic {token}"}
         )
         api(sim, "DescribeRepositories", authorization=signed("A" * 60_000))
-        audit.settle(sim.runtime)
+        audit.write_entries(sim.runtime)
         with sim.runtime.database.read() as connection:
             rows = audit.page(connection, 0, 0, 100)
         texts = [value for row in rows for value in row if isinstance(value, str)]

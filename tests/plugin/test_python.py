@@ -95,7 +95,7 @@ with Ecrsim(socket=False) as sim:
 
 
 @pytest.mark.parametrize(
-    "modules", ["ecrsim.cli, ecrsim.serving", "ecrsim.app, ecrsim.delivery.pump, ecrsim.delivery.targets"]
+    "modules", ["ecrsim.cli, ecrsim.processes", "ecrsim.app, ecrsim.delivery.pump, ecrsim.delivery.targets"]
 )
 def test_a_start_imports_no_boto3(modules):
     """It is installed for targets and clients, and costs 100 ms and 19 MB."""

@@ -3,7 +3,7 @@
 import json
 
 from ecrsim.ecr.lifecycle import policy as policies
-from ecrsim.ecr.lifecycle.engine import Image
+from ecrsim.ecr.lifecycle.engine import LifecycleImage
 from ecrsim.simulator.pushes import Push
 
 DAY = 86_400_000
@@ -15,7 +15,7 @@ GB = 1 << 30
 
 def image(number, *tags, days=0.0, size=0, pulled=None, archived=None, restored=None, **members):
     """An image that was pushed, pulled, archived, restored so many days before NOW. `archived` makes it so."""
-    return Image(
+    return LifecycleImage(
         id=number,
         image_digest=members.pop("digest", f"sha256:{number:064x}"),
         image_tags=tags,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from ecrsim.ecr.lifecycle.engine import Image, plan
+from ecrsim.ecr.lifecycle.engine import LifecycleImage, plan
 from ecrsim.simulator.forecast import RESTORE, Stock
 from tests.simulator.building import DAY
 
@@ -24,7 +24,7 @@ def foresee(images, policy, start, days, pushes=(), runs_per_day=1):
                 for image in images
             ]
             images.append(
-                Image(newest, f"new-{newest}", push.image_tags, push.at, "STANDARD", push.image_size_in_bytes)
+                LifecycleImage(newest, f"new-{newest}", push.image_tags, push.at, "STANDARD", push.image_size_in_bytes)
             )
 
     for day in range(1, days + 1):

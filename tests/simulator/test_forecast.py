@@ -3,7 +3,7 @@
 import pytest
 
 from ecrsim.ecr.lifecycle.engine import plan
-from ecrsim.simulator.forecast import Stock, Tally, foresee
+from ecrsim.simulator.forecast import RuleTally, Stock, foresee
 from tests.simulator.building import DAY, HOUR, NOW, image, keep, older, policy, push
 
 
@@ -93,7 +93,7 @@ def test_the_repository_at_the_end_of_each_day():
     rules = policy(older(1, 8, "a"), keep(2, 9))
     days = foresee(images, rules, NOW, 2, [push(0.25, "d", size=7), push(1, "e", size=7), push(1.5, "f", size=7)]).days
     assert [(day.number, day.at, day.pushed) for day in days] == [(1, NOW, 2), (2, NOW + DAY, 1)]
-    assert days[0].tallies == (Tally(1, "EXPIRE", 1, 10),)
+    assert days[0].tallies == (RuleTally(1, "EXPIRE", 1, 10),)
     assert days[1].tallies == ()
     assert [day.stock for day in days] == [Stock(3, 34, 1, 5), Stock(4, 41, 1, 5)]
     assert [day.without_policy for day in days] == [Stock(4, 44, 1, 5), Stock(5, 51, 1, 5)]

@@ -11,28 +11,28 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
-from ecrsim.core.arn import Registry, root_arn
 from ecrsim.core.belonging import of_registry
 from ecrsim.core.clock import SECOND, iso
 from ecrsim.core.errors import AccessDeniedException
 from ecrsim.core.query import Query
+from ecrsim.core.registry import Registry, root_arn
 from ecrsim.core.runtime import Call, Caller
 from ecrsim.ecr.access import directory
 from ecrsim.ecr.access.tables import registry_policies, repository_policies
 from ecrsim.ecr.registries.service import account_setting
 from ecrsim.ecr.repositories.tables import NAMED, repositories, repository_tags
-from ecrsim.iam.explanation import explain
-from ecrsim.iam.grammar import Document, Kind, parse, read
-from ecrsim.iam.managed import service_role_of
-from ecrsim.iam.policy import (
+from ecrsim.iam.decision import (
+    AccessRequest,
     Decision,
     Policies,
     Principal,
-    Request,
     decide,
     denial,
     locks_out,
 )
+from ecrsim.iam.explanation import explain
+from ecrsim.iam.grammar import PolicyDocument, PolicyKind, parse, read
+from ecrsim.iam.managed import service_role_of
 from ecrsim.records import audit
 
 
@@ -58,18 +58,18 @@ _RESOURCE_TAGS = Query(
 #: In the scope V1 the policy of a registry is about these alone; in V2, the default, about all (documented).
 _SCOPE_V1 = {"ecr:createrepository", "ecr:replicateimage", "ecr:batchimportupstreamimage"}
 #: What a principal may do when nobody knows it any more: nothing.
-_NOTHING: tuple[Document, ...] = ()
+_NOTHING: tuple[PolicyDocument, ...] = ()
 #: Decisions and identities, each of some hundred bytes, and documents, of up to a megabyte once they are read.
 _MAX_REMEMBERED, _MAX_DOCUMENTS = 10_000, 500
 
 
-class Identity(NamedTuple):
+class CallerIdentity(NamedTuple):
     """A caller as policies see it. `documents` is None for root."""
 
     principal: Principal
-    documents: tuple[Document, ...] | None
-    boundary: Document | None
-    session: Document | None
+    documents: tuple[PolicyDocument, ...] | None
+    boundary: PolicyDocument | None
+    session: PolicyDocument | None
     tags: Mapping[str, str]
     name: str
 
@@ -82,8 +82,8 @@ class Memory:
     def __init__(self, generation: str | None, *, has_keys: bool) -> None:
         self.generation = generation
         self.has_keys = has_keys
-        self.identities: dict[tuple[str, str], Identity] = {}
-        self.documents: dict[tuple[Kind, str], Document] = {}
+        self.identities: dict[tuple[str, str], CallerIdentity] = {}
+        self.documents: dict[tuple[PolicyKind, str], PolicyDocument] = {}
         self.decisions: dict[tuple[Any, ...], Decision] = {}
 
 
@@ -123,13 +123,13 @@ def decision_of(
     registry: Registry,
     repository_name: str | None,
     context: Mapping[str, Sequence[str]],
-) -> tuple[Request, Decision]:
+) -> tuple[AccessRequest, Decision]:
     """The request as policies see it, and what they say."""
     known = memory(call)
     identity = identity_of(call, known, caller)
     resource = registry.resource(repository_name)
     key = (caller.principal, caller.access_key, action, registry, repository_name)
-    request = Request(identity.principal, action, resource, registry.account, {})
+    request = AccessRequest(identity.principal, action, resource, registry.account, {})
     decision = known.decisions.get(key)
     if decision is not None:
         return request, decision
@@ -145,7 +145,7 @@ def decision_of(
     return request, decision
 
 
-def is_in_scope_v1(document: Document) -> bool:
+def is_in_scope_v1(document: PolicyDocument) -> bool:
     """Whether a policy of a registry names nothing but the actions that it governs in the scope V1 (documented)."""
     return all(
         statement.actions is not None and {action.lower() for action in statement.actions} <= _SCOPE_V1
@@ -154,7 +154,7 @@ def is_in_scope_v1(document: Document) -> bool:
 
 
 def policies_of(
-    call: Call, known: Memory, identity: Identity, registry: Registry, repository_name: str | None, action: str
+    call: Call, known: Memory, identity: CallerIdentity, registry: Registry, repository_name: str | None, action: str
 ) -> Policies:
     place = registry._asdict()
     registry_policy = _REGISTRY_POLICY.first(call.connection, **place)
@@ -168,12 +168,12 @@ def policies_of(
         identity.documents,
         identity.boundary,
         identity.session,
-        _document(known, Kind.REPOSITORY, repository_policy),
-        _document(known, Kind.REGISTRY, registry_policy),
+        _document(known, PolicyKind.REPOSITORY, repository_policy),
+        _document(known, PolicyKind.REGISTRY, registry_policy),
     )
 
 
-def _document(known: Memory, kind: Kind, text: str | None) -> Document | None:
+def _document(known: Memory, kind: PolicyKind, text: str | None) -> PolicyDocument | None:
     if text is None:
         return None
     found = known.documents.get((kind, text))
@@ -188,7 +188,7 @@ def _document(known: Memory, kind: Kind, text: str | None) -> Document | None:
 # --- who --------------------------------------------------------------------------------------------------------------
 
 
-def identity_of(call: Call, known: Memory, caller: Caller) -> Identity:
+def identity_of(call: Call, known: Memory, caller: Caller) -> CallerIdentity:
     """The caller's rights as they are now. A principal that is not known any more has none."""
     key = (caller.principal, caller.access_key)
     found = known.identities.get(key)
@@ -199,29 +199,29 @@ def identity_of(call: Call, known: Memory, caller: Caller) -> Identity:
     return found
 
 
-def _identity(call: Call, caller: Caller) -> Identity:
+def _identity(call: Call, caller: Caller) -> CallerIdentity:
     if caller.principal == root_arn(caller.account, caller.region):
-        return Identity(Principal(caller.principal, caller.account), None, None, None, {}, "root")
+        return CallerIdentity(Principal(caller.principal, caller.account), None, None, None, {}, "root")
     service_role = None if caller.access_key else service_role_of(caller.principal)
     if service_role is not None:
         who = Principal(caller.principal, caller.account, service_role.role_arn)
-        return Identity(who, (service_role.document,), None, None, {}, "")
+        return CallerIdentity(who, (service_role.document,), None, None, {}, "")
     session = directory.find_key(call.connection, caller.access_key) if caller.access_key else None
     owner = session.owner if session is not None else caller.principal
     if session is not None and owner == root_arn(caller.account, caller.region):
         # Of a role that nobody knows, assumed by root (`open_assume_role`).
-        everything = directory.documents_of([{"name": "AdministratorAccess", "document": None}], Kind.IDENTITY)
+        everything = directory.documents_of([{"name": "AdministratorAccess", "document": None}], PolicyKind.IDENTITY)
         limit = directory.session_limit(session.session_policies or [])
         who = Principal(caller.principal, caller.account)
-        return Identity(who, everything, None, limit, session.session_tags or {}, "")
+        return CallerIdentity(who, everything, None, limit, session.session_tags or {}, "")
     row = directory.find_principal(call.connection, owner)
     if row is None or (session is not None and (session.session_arn or session.owner) != caller.principal):
-        return Identity(Principal(caller.principal, caller.account), _NOTHING, None, None, {}, "")
+        return CallerIdentity(Principal(caller.principal, caller.account), _NOTHING, None, None, {}, "")
     limit = directory.session_limit(session.session_policies or []) if session else None
-    boundary = directory.documents_of([row.boundary], Kind.BOUNDARY)[0] if row.boundary else None
-    return Identity(
+    boundary = directory.documents_of([row.boundary], PolicyKind.BOUNDARY)[0] if row.boundary else None
+    return CallerIdentity(
         Principal(caller.principal, row.account, row.arn if row.kind == "role" else None),
-        directory.documents_of(row.policies, Kind.IDENTITY),
+        directory.documents_of(row.policies, PolicyKind.IDENTITY),
         boundary,
         limit,
         {**row.tags, **((session.session_tags if session else None) or {})},
@@ -229,7 +229,7 @@ def _identity(call: Call, caller: Caller) -> Identity:
     )
 
 
-def request_context(call: Call, identity: Identity) -> dict[str, Sequence[str]]:
+def request_context(call: Call, identity: CallerIdentity) -> dict[str, Sequence[str]]:
     """The condition keys of a request that is about no repository."""
     caller = call.caller
     return dict(_context(call, caller, identity, caller.registry, None, {}))
@@ -238,7 +238,7 @@ def request_context(call: Call, identity: Identity) -> dict[str, Sequence[str]]:
 def _context(
     call: Call,
     caller: Caller,
-    identity: Identity,
+    identity: CallerIdentity,
     registry: Registry,
     repository_name: str | None,
     more: Mapping[str, Sequence[str]],
@@ -268,20 +268,20 @@ def _context(
     return {**values, **more}
 
 
-def _principal_type(identity: Identity) -> str:
+def _principal_type(identity: CallerIdentity) -> str:
     if identity.documents is None:
         return "Account"
     return "AssumedRole" if identity.principal.role_arn else "User"
 
 
-def would_lock_out(call: Call, document: Document, registry: Registry, repository_name: str) -> bool:
+def would_lock_out(call: Call, document: PolicyDocument, registry: Registry, repository_name: str) -> bool:
     """True when the caller could not set the repository's policy again, once `document` is it."""
     known = memory(call)
     identity = identity_of(call, known, call.caller)
     policies = policies_of(call, known, identity, registry, repository_name, "ecr:SetRepositoryPolicy")
     context = _context(call, call.caller, identity, registry, repository_name, {})
     resource, action = registry.arn(repository_name), registry.action("SetRepositoryPolicy")
-    request = Request(identity.principal, action, resource, registry.account, context)
+    request = AccessRequest(identity.principal, action, resource, registry.account, context)
     return locks_out(document, request, policies)
 
 
@@ -294,6 +294,6 @@ def explanation_of(
     policies = policies_of(call, known, identity, registry, repository_name, action)
     values = _context(call, call.caller, identity, registry, repository_name, context)
     resource = registry.resource(repository_name)
-    request = Request(identity.principal, action, resource, registry.account, values)
+    request = AccessRequest(identity.principal, action, resource, registry.account, values)
     asked = {"principal": call.caller.principal, "action": action, "resource": resource}
     return asked | explain(request, policies).as_json()

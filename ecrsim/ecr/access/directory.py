@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from ecrsim.core import ids
-from ecrsim.core.arn import partition
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import properties
 from ecrsim.core.errors import ServiceUnavailableException, UnrecognizedClientException
 from ecrsim.core.query import Query
+from ecrsim.core.registry import partition
 from ecrsim.core.runtime import Call
 from ecrsim.core.sealing import SecretDamaged, seal_of
 from ecrsim.ecr.access.tables import access_keys, identity_providers, principals
-from ecrsim.iam.grammar import Document, Kind, MalformedPolicy, read
+from ecrsim.iam.grammar import MalformedPolicy, PolicyDocument, PolicyKind, read
 from ecrsim.iam.managed import managed_policy
 from ecrsim.iam.webidentity import read_keys
 from ecrsim.spelling import hint
@@ -43,7 +43,7 @@ class DirectoryError(ValueError):
     """The document describes no principals; the text says where it is wrong."""
 
 
-class Key(NamedTuple):
+class AccessKey(NamedTuple):
     """An access key. Of a session, `session_arn` and what follows are set."""
 
     access_key_id: str
@@ -67,11 +67,11 @@ _KEY = Query(
         access_keys.c.session_tags,
         access_keys.c.expires_at,
     ).where(access_keys.c.access_key_id == bindparam("access_key_id")),
-    Key,
+    AccessKey,
 )
 
 
-def find_key(connection: Connection, access_key_id: str) -> Key | None:
+def find_key(connection: Connection, access_key_id: str) -> AccessKey | None:
     """None when nobody has the key. UnrecognizedClientException when its secret in the database was altered.
 
     That is no unknown key, which the open mode takes for root's.
@@ -202,7 +202,7 @@ def _principal(entry: Mapping[str, Any], kind: str, account: str, region: str) -
             _attached(policy, number, where) for number, policy in enumerate(_list(entry, "policies", where), 1)
         ],
         "boundary": _limit(entry, where),
-        "trust": _checked(entry["trust"], Kind.TRUST, f"{where}: trust policy") if kind == "role" else None,
+        "trust": _checked(entry["trust"], PolicyKind.TRUST, f"{where}: trust policy") if kind == "role" else None,
         "tags": _tags(entry.get("tags", {}), where),
         "max_session": lifetime,
     }
@@ -217,8 +217,8 @@ def _attached(policy: Any, number: int, where: str) -> dict[str, Any]:
         return {"name": policy, "document": None}
     if isinstance(policy, Mapping) and "document" in policy:
         name = str(policy.get("name") or f"policy {number}")
-        return {"name": name, "document": _checked(policy["document"], Kind.IDENTITY, f"{where}: {name}")}
-    return {"name": f"policy {number}", "document": _checked(policy, Kind.IDENTITY, f"{where}: policy {number}")}
+        return {"name": name, "document": _checked(policy["document"], PolicyKind.IDENTITY, f"{where}: {name}")}
+    return {"name": f"policy {number}", "document": _checked(policy, PolicyKind.IDENTITY, f"{where}: policy {number}")}
 
 
 def _limit(entry: Mapping[str, Any], where: str) -> dict[str, Any] | None:
@@ -226,13 +226,13 @@ def _limit(entry: Mapping[str, Any], where: str) -> dict[str, Any] | None:
     if boundary is None:
         return None
     if isinstance(boundary, str) and not boundary.lstrip().startswith("{"):
-        if managed_policy(boundary, Kind.BOUNDARY) is None:
+        if managed_policy(boundary, PolicyKind.BOUNDARY) is None:
             raise DirectoryError(f"{where}: there is no managed policy {boundary}")
         return {"name": boundary, "document": None}
-    return {"name": "boundary", "document": _checked(boundary, Kind.BOUNDARY, f"{where}: boundary")}
+    return {"name": "boundary", "document": _checked(boundary, PolicyKind.BOUNDARY, f"{where}: boundary")}
 
 
-def _checked(policy: Any, kind: Kind, name: str) -> Any:
+def _checked(policy: Any, kind: PolicyKind, name: str) -> Any:
     try:
         read(policy, kind, name)
     except MalformedPolicy as error:
@@ -353,17 +353,17 @@ def end_sessions(connection: Connection, before: int) -> int:
     return connection.execute(delete(access_keys).where(access_keys.c.expires_at <= before)).rowcount
 
 
-def session_limit(policies: list[dict[str, Any]]) -> Document | None:
+def session_limit(policies: list[dict[str, Any]]) -> PolicyDocument | None:
     """What limits a session, as one document: its policies add up."""
-    documents = documents_of(policies, Kind.SESSION)
+    documents = documents_of(policies, PolicyKind.SESSION)
     if len(documents) < 2:
         return documents[0] if documents else None
     statements = [statement for document in documents for statement in document.statements]
     numbered = (statement._replace(number=number) for number, statement in enumerate(statements, 1))
-    return Document(Kind.SESSION, "session policies", tuple(numbered))
+    return PolicyDocument(PolicyKind.SESSION, "session policies", tuple(numbered))
 
 
-def documents_of(policies: list[dict[str, Any]], kind: Kind) -> tuple[Document, ...]:
+def documents_of(policies: list[dict[str, Any]], kind: PolicyKind) -> tuple[PolicyDocument, ...]:
     """Read what `replace_all` has checked."""
     found = []
     for policy in policies:

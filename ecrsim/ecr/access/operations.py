@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from ecrsim.contract.operations import operation
-from ecrsim.core.arn import Registry, partition
 from ecrsim.core.belonging import of_registry, values_of
 from ecrsim.core.errors import (
     InvalidParameterException,
@@ -15,6 +14,7 @@ from ecrsim.core.errors import (
     RepositoryPolicyNotFoundException,
 )
 from ecrsim.core.query import upsert
+from ecrsim.core.registry import Registry, partition
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import is_in_scope_v1, would_lock_out
 from ecrsim.ecr.access.canonical import canonical, pretty
@@ -24,7 +24,7 @@ from ecrsim.ecr.access.tables import registry_policies, repository_policies
 from ecrsim.ecr.registries.service import account_setting, registry_of
 from ecrsim.ecr.repositories.service import get_repository, proxy_endpoint
 from ecrsim.ecr.repositories.tables import Repository
-from ecrsim.iam.grammar import Kind, MalformedPolicy, parse, read
+from ecrsim.iam.grammar import MalformedPolicy, PolicyKind, parse, read
 
 
 @operation("GetAuthorizationToken", transaction="read")
@@ -122,7 +122,7 @@ def _registry_policy(call: Call, registry: Registry) -> dict[str, Any]:
 
 def _check_registry_policy(policy_text: str, scope: str) -> None:
     try:
-        fits = is_in_scope_v1(read(policy_text, Kind.REGISTRY, Kind.REGISTRY.value)) or scope != "V1"
+        fits = is_in_scope_v1(read(policy_text, PolicyKind.REGISTRY, PolicyKind.REGISTRY.value)) or scope != "V1"
     except MalformedPolicy:
         fits = False
     if not fits:

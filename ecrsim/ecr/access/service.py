@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from ecrsim.core.arn import partition
 from ecrsim.core.clock import SECOND
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.query import upsert
+from ecrsim.core.registry import partition
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access import tokens
 from ecrsim.ecr.access.canonical import canonical, pretty
 from ecrsim.ecr.access.directory import forget_decisions
 from ecrsim.ecr.access.tables import repository_policies
 from ecrsim.ecr.repositories.tables import Repository
-from ecrsim.iam.grammar import Document, Kind, MalformedPolicy, parse, read
+from ecrsim.iam.grammar import MalformedPolicy, PolicyDocument, PolicyKind, parse, read
 
 
 def issue_token(call: Call) -> tuple[str, int]:
@@ -24,14 +24,14 @@ def issue_token(call: Call) -> tuple[str, int]:
     return tokens.issue(runtime.secret("token"), token), expires_at
 
 
-def check_token(runtime: Runtime, authorization: str | None, now: int) -> tokens.Token | tokens.Refusal:
+def check_token(runtime: Runtime, authorization: str | None, now: int) -> tokens.Token | tokens.TokenRefusal:
     return tokens.verify(runtime.secret("token"), authorization, now)
 
 
-def check_repository_policy(policy_text: str) -> Document:
+def check_repository_policy(policy_text: str) -> PolicyDocument:
     """Read the policy of a repository. InvalidParameterException when it is none."""
     try:
-        return read(policy_text, Kind.REPOSITORY, Kind.REPOSITORY.value)
+        return read(policy_text, PolicyKind.REPOSITORY, PolicyKind.REPOSITORY.value)
     except MalformedPolicy:
         raise InvalidParameterException(
             member="PolicyText", constraint="Invalid repository policy provided"

@@ -30,7 +30,7 @@ class Token(NamedTuple):
     access_key: str = ""
 
 
-class Refusal(Enum):
+class TokenRefusal(Enum):
     """Why credentials are not accepted."""
 
     MISSING = "missing"  # no Basic credentials, or another user than AWS
@@ -67,24 +67,24 @@ def issue(secret: bytes, token: Token) -> str:
     return base64.b64encode(b"AWS:" + base64.b64encode(password)).decode()
 
 
-def verify(secret: bytes, authorization: str | None, now: int) -> Token | Refusal:
+def verify(secret: bytes, authorization: str | None, now: int) -> Token | TokenRefusal:
     """Check an `Authorization` header. `now` in epoch milliseconds."""
     scheme, _, encoded = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
-        return Refusal.MISSING
+        return TokenRefusal.MISSING
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        return Refusal.MISSING
+        return TokenRefusal.MISSING
     if user != "AWS" or not colon or not password:
-        return Refusal.MISSING
+        return TokenRefusal.MISSING
     try:
         token = _read(secret, password)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Refusal.MALFORMED if password.startswith(_START) else Refusal.INVALID
+        return TokenRefusal.MALFORMED if password.startswith(_START) else TokenRefusal.INVALID
     if token is None:
-        return Refusal.INVALID
-    return token if now // SECOND < token.expiration else Refusal.EXPIRED
+        return TokenRefusal.INVALID
+    return token if now // SECOND < token.expiration else TokenRefusal.EXPIRED
 
 
 def _read(secret: bytes, password: str) -> Token | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from ecrsim.core.events import NewEvent
+from ecrsim.core.event import NewEvent
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images

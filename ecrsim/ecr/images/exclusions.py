@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import delete, func, insert, select
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry, values_of
 from ecrsim.core.errors import (
     ExclusionAlreadyExistsException,
     ExclusionNotFoundException,
     LimitExceededException,
 )
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import pull_time_update_exclusions as exclusions
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.digest import is_oci_digest
 from ecrsim.core.errors import RepositoryNotFoundException
 from ecrsim.core.misses import Wanted, ask_first, why_not
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import rules
 from ecrsim.ecr.repositories.service import get_repository

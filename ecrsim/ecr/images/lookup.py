@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import rows, rules
 from ecrsim.ecr.images.rows import Image

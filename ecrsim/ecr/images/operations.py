@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ecrsim.contract.operations import operation
-from ecrsim.core import page
+from ecrsim.core import paging
 from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.errors import (
     ImageStorageClassUpdateNotSupportedException,
@@ -162,7 +162,7 @@ def describe_images(
 ) -> dict[str, Any]:
     """One detail per digest. Without ids only ACTIVE images, unless the filter says otherwise; with ids, any status."""
     if image_ids is not None:
-        page.refuse_with("imageIds", next_token, max_results)
+        paging.refuse_with("imageIds", next_token, max_results)
     write_pulls(call)
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
@@ -175,9 +175,9 @@ def describe_images(
         status = wanted.get("imageStatus", "ACTIVE")
         request = ("DescribeImages", *registry, repository.id, status, tagged)
         limit = max_results or 100
-        (after,) = page.decode(request, next_token, [0])
+        (after,) = paging.decode(request, next_token, [0])
         rows = listing.page_of_details(call, repository, status, tagged, after, limit + 1)
-        token = page.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None
+        token = paging.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None
         rows = rows[:limit]
     return {"imageDetails": details.describe(call, repository, rows), "nextToken": token}
 
@@ -198,9 +198,9 @@ def list_images(
     status, tagged = wanted.get("imageStatus", "ACTIVE"), IS_TAGGED.get(wanted.get("tagStatus", "ANY"))
     request = ("ListImages", *registry, repository.id, status, tagged)
     limit = max_results or 100
-    after = page.decode(request, next_token, [0, 0])
+    after = paging.decode(request, next_token, [0, 0])
     rows = listing.page_of_ids(call, repository, status, tagged, (after[0], after[1]), limit + 1)
-    token = page.encode(request, [rows[limit - 1][0], rows[limit - 1][1]]) if len(rows) > limit else None
+    token = paging.encode(request, [rows[limit - 1][0], rows[limit - 1][1]]) if len(rows) > limit else None
     entries = [{"imageDigest": digest, "imageTag": tag} for _, _, digest, tag in rows[:limit]]
     return {"imageIds": entries, "nextToken": token}
 
@@ -226,7 +226,7 @@ def list_image_referrers(
     types, status = wanted.get("artifactTypes") or None, wanted.get("artifactStatus", "ACTIVE")
     request = ("ListImageReferrers", *registry, repository.id, subject, types, status)
     limit = max_results or 20
-    (after,) = page.decode(request, next_token, [0])
+    (after,) = paging.decode(request, next_token, [0])
     rows, has_more = listing.page_of_referrers(call, repository, subject, types, status, after, limit)
     return {
         "referrers": [
@@ -240,7 +240,7 @@ def list_image_referrers(
             }
             for row in rows
         ],
-        "nextToken": page.encode(request, [rows[-1].id]) if has_more else None,
+        "nextToken": paging.encode(request, [rows[-1].id]) if has_more else None,
     }
 
 
@@ -296,9 +296,9 @@ def list_pull_time_update_exclusions(
     registry = registry_of(call)
     request = ("ListPullTimeUpdateExclusions", *registry)
     limit = max_results or 100
-    (after,) = page.decode(request, next_token, [""])
+    (after,) = paging.decode(request, next_token, [""])
     arns = exclusions.page(call, registry, after, limit + 1)
     return {
         "pullTimeUpdateExclusions": arns[:limit],
-        "nextToken": page.encode(request, [arns[limit - 1]]) if len(arns) > limit else None,
+        "nextToken": paging.encode(request, [arns[limit - 1]]) if len(arns) > limit else None,
     }

@@ -7,10 +7,10 @@ from collections.abc import Hashable
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry
 from ecrsim.core.clock import DAY
 from ecrsim.core.query import Query
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.images.tables import images, pull_time_update_exclusions

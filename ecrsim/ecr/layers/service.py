@@ -15,7 +15,6 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from ecrsim.blobs.base import BlobStoreError, DigestMismatch, UploadBusy, UploadNotFound
 from ecrsim.core import ids
-from ecrsim.core.arn import Registry
 from ecrsim.core.clock import SECOND
 from ecrsim.core.db import RowConflict
 from ecrsim.core.errors import (
@@ -25,6 +24,7 @@ from ecrsim.core.errors import (
     UploadNotFoundException,
 )
 from ecrsim.core.query import Addition, Change, Query, upsert
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import rules
 from ecrsim.ecr.layers.tables import layer_faults, layer_uploads, layers

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
-from ecrsim.ecr.lifecycle.explanation import Outcome, Reason
-from ecrsim.ecr.lifecycle.policy import Policy, Rule
+from ecrsim.ecr.lifecycle.explanation import ExplanationStep, RuleOutcome
+from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 
-__all__ = ["Decision", "Image", "Outcome", "Reason", "explain", "plan"]
+__all__ = ["ExplanationStep", "LifecycleDecision", "LifecycleImage", "RuleOutcome", "explain", "plan"]
 
 DAY = 86_400_000
 
@@ -33,7 +33,7 @@ _NEVER = 1 << 62
 _CLASSES = {"standard": "STANDARD", "archive": "ARCHIVE"}
 
 
-class Image(NamedTuple):
+class LifecycleImage(NamedTuple):
     """What a policy asks of an image. Times in milliseconds since the epoch.
 
     `id` ascends in the order of the pushes and decides between images of the same time. `storage_class`: STANDARD,
@@ -54,10 +54,10 @@ class Image(NamedTuple):
     references: tuple[str, ...] = ()
 
 
-class Decision(NamedTuple):
+class LifecycleDecision(NamedTuple):
     """What is to be done: EXPIRE or TRANSITION. `rule_priority` is None for what follows its subject."""
 
-    image: Image
+    image: LifecycleImage
     action: str
     rule_priority: int | None
 
@@ -83,7 +83,7 @@ class _Shelf(NamedTuple):
     `times` are what `images` is ordered by. `tags` and `owners` run in parallel: each tag and the rank of its image.
     """
 
-    images: list[Image]
+    images: list[LifecycleImage]
     times: list[int]
     tags: list[str]
     owners: list[int]
@@ -99,7 +99,7 @@ class _Verdict(NamedTuple):
     selected: Sequence[int]
 
 
-def plan(images: Sequence[Image], policy: Policy, now: int) -> list[Decision]:
+def plan(images: Sequence[LifecycleImage], policy: Policy, now: int) -> list[LifecycleDecision]:
     """The decisions in the order of the rules, the oldest first in each; what follows its subject comes last.
 
     The cost is the number of images times that of rules and entries of their tag lists.
@@ -108,7 +108,7 @@ def plan(images: Sequence[Image], policy: Policy, now: int) -> list[Decision]:
     shelves = _shelves(images, policy)
     claimed: dict[str, set[int]] = {name: set() for name in shelves}
     protected: dict[tuple[str, str], set[int]] = {}
-    decisions: list[Decision] = []
+    decisions: list[LifecycleDecision] = []
     for rule in policy.rules:
         shelf, earlier = shelves[rule.storage_class], claimed[rule.storage_class]
         kind = (rule.storage_class, rule.action)
@@ -116,7 +116,7 @@ def plan(images: Sequence[Image], policy: Policy, now: int) -> list[Decision]:
             protected[kind] = _protected(shelf, protection, rule.action)
         spared, action, verdict = protected[kind], rule.action.upper(), _verdict(shelf, rule, now)
         decisions += [
-            Decision(shelf.images[rank], action, rule.rule_priority)
+            LifecycleDecision(shelf.images[rank], action, rule.rule_priority)
             for rank in verdict.selected
             if rank not in earlier and rank not in spared
         ]
@@ -126,7 +126,7 @@ def plan(images: Sequence[Image], policy: Policy, now: int) -> list[Decision]:
     return decisions + sorted(followers, key=lambda decision: (_arrival(decision.image), decision.image.id))
 
 
-def _protection(images: Sequence[Image]) -> _Protection:
+def _protection(images: Sequence[LifecycleImage]) -> _Protection:
     indexes = [image for image in images if image.references]
     active = [image.references for image in indexes if image.storage_class != "ARCHIVE"]
     return _Protection(
@@ -137,12 +137,12 @@ def _protection(images: Sequence[Image]) -> _Protection:
     )
 
 
-def _shelves(images: Sequence[Image], policy: Policy) -> dict[str, _Shelf]:
+def _shelves(images: Sequence[LifecycleImage], policy: Policy) -> dict[str, _Shelf]:
     """Those that the policy has rules for."""
     return {name: _shelf(images, name) for name in dict.fromkeys(rule.storage_class for rule in policy.rules)}
 
 
-def _shelf(images: Sequence[Image], storage_class: str) -> _Shelf:
+def _shelf(images: Sequence[LifecycleImage], storage_class: str) -> _Shelf:
     wanted = _CLASSES[storage_class]
     time = _archival if storage_class == "archive" else _arrival
     # Two sorts, as the second keeps the order of the first: faster than one with pairs as keys.
@@ -156,18 +156,18 @@ def _shelf(images: Sequence[Image], storage_class: str) -> _Shelf:
     )
 
 
-def _arrival(image: Image) -> int:
+def _arrival(image: LifecycleImage) -> int:
     """When it was pushed, or restored if that was later."""
     activated = image.last_activated_at
     return image.image_pushed_at if activated is None else max(activated, image.image_pushed_at)
 
 
-def _archival(image: Image) -> int:
+def _archival(image: LifecycleImage) -> int:
     """When it was archived. Nothing acts on an image of which that is not known."""
     return _NEVER if image.last_archived_at is None else image.last_archived_at
 
 
-def _use(image: Image) -> int:
+def _use(image: LifecycleImage) -> int:
     """When it was pulled, or restored if that was later; the arrival of one that was never pulled."""
     pulled, activated = image.last_recorded_pull_time, image.last_activated_at
     if pulled is None:
@@ -175,7 +175,7 @@ def _use(image: Image) -> int:
     return pulled if activated is None else max(pulled, activated)
 
 
-def _verdict(shelf: _Shelf, rule: Rule, now: int) -> _Verdict:
+def _verdict(shelf: _Shelf, rule: LifecycleRule, now: int) -> _Verdict:
     matching = _matching(shelf, rule)
     if rule.count_type == "imageCountMoreThan":
         return _Verdict(matching, matching[: max(0, len(matching) - rule.count_number)])
@@ -187,7 +187,7 @@ def _verdict(shelf: _Shelf, rule: Rule, now: int) -> _Verdict:
     return _Verdict(matching, [rank for _, _, rank in sorted(use for use in uses if use[0] < limit)])
 
 
-def _matching(shelf: _Shelf, rule: Rule) -> Sequence[int]:
+def _matching(shelf: _Shelf, rule: LifecycleRule) -> Sequence[int]:
     """The ranks of what the rule claims, ascending."""
     everything = range(len(shelf.images))
     if rule.tag_status == "any":
@@ -198,11 +198,11 @@ def _matching(shelf: _Shelf, rule: Rule) -> Sequence[int]:
     return sorted(set.intersection(*entries))
 
 
-def _entries(rule: Rule) -> tuple[str, ...]:
+def _entries(rule: LifecycleRule) -> tuple[str, ...]:
     return rule.tag_pattern_list or rule.tag_prefix_list
 
 
-def _entry_owners(shelf: _Shelf, rule: Rule, entry: str) -> set[int]:
+def _entry_owners(shelf: _Shelf, rule: LifecycleRule, entry: str) -> set[int]:
     """The ranks of the images with a tag that the entry matches."""
     pairs = zip(shelf.tags, shelf.owners, strict=True)
     prefix = _prefix(rule, entry)
@@ -213,7 +213,7 @@ def _entry_owners(shelf: _Shelf, rule: Rule, entry: str) -> set[int]:
     return {rank for tag, rank in pairs if fits(tag)}
 
 
-def _prefix(rule: Rule, entry: str) -> str | None:
+def _prefix(rule: LifecycleRule, entry: str) -> str | None:
     """What a tag has to begin with, when that is all the entry asks for."""
     if rule.tag_prefix_list:
         return entry
@@ -244,7 +244,7 @@ def _protected(shelf: _Shelf, protection: _Protection, action: str) -> set[int]:
     }
 
 
-def _following(images: Sequence[Image], protection: _Protection) -> Iterator[Decision]:
+def _following(images: Sequence[LifecycleImage], protection: _Protection) -> Iterator[LifecycleDecision]:
     """What goes where its subject went; nothing that is being restored, and nothing that an index still lists."""
     for image in images:
         if image.subject is None or image.storage_class is None:
@@ -256,10 +256,10 @@ def _following(images: Sequence[Image], protection: _Protection) -> Iterator[Dec
         else:
             continue
         if image.image_digest not in protection.by_index(action):
-            yield Decision(image, action.upper(), None)
+            yield LifecycleDecision(image, action.upper(), None)
 
 
-def explain(images: Sequence[Image], policy: Policy, now: int, image_digest: str) -> list[Reason]:
+def explain(images: Sequence[LifecycleImage], policy: Policy, now: int, image_digest: str) -> list[ExplanationStep]:
     """Why a run does what it does to one image: a step for each rule, in their order, and one for what no rule decides.
 
     LookupError when no image has the digest.
@@ -268,45 +268,47 @@ def explain(images: Sequence[Image], policy: Policy, now: int, image_digest: str
     if image is None:
         raise LookupError(f"there is no image {image_digest}")
     if image.storage_class is None:
-        return [Reason(None, Outcome.RESTORING)]
+        return [ExplanationStep(None, RuleOutcome.RESTORING)]
     protection = _protection(images)
     shelves = _shelves(images, policy)
-    steps: list[Reason] = []
+    steps: list[ExplanationStep] = []
     claimed_by: int | None = None
     for rule in policy.rules:
         if _CLASSES[rule.storage_class] != image.storage_class:
-            steps.append(Reason(rule, Outcome.OTHER_STORAGE_CLASS))
+            steps.append(ExplanationStep(rule, RuleOutcome.OTHER_STORAGE_CLASS))
             continue
         shelf = shelves[rule.storage_class]
         step = _step(shelf, rule, now, shelf.images.index(image))
-        if step.outcome is Outcome.NOT_MATCHED:
+        if step.outcome is RuleOutcome.NOT_MATCHED:
             steps.append(step)
         elif claimed_by is not None:
-            action = rule.action if step.outcome is Outcome.SELECTED else None
-            steps.append(step._replace(outcome=Outcome.CLAIMED, claimed_by=claimed_by, action=action))
+            action = rule.action if step.outcome is RuleOutcome.SELECTED else None
+            steps.append(step._replace(outcome=RuleOutcome.CLAIMED, claimed_by=claimed_by, action=action))
         else:
             claimed_by = rule.rule_priority
             steps.append(_spared(step, image, images, protection))
-    if not any(step.outcome is Outcome.SELECTED for step in steps):
+    if not any(step.outcome is RuleOutcome.SELECTED for step in steps):
         steps += [
-            Reason(None, Outcome.FOLLOWS, action=follows.action.lower(), image_digest=image.subject)
+            ExplanationStep(None, RuleOutcome.FOLLOWS, action=follows.action.lower(), image_digest=image.subject)
             for follows in _following([image], protection)
         ]
     return steps
 
 
-def _step(shelf: _Shelf, rule: Rule, now: int, rank: int) -> Reason:
+def _step(shelf: _Shelf, rule: LifecycleRule, now: int, rank: int) -> ExplanationStep:
     """What the rule makes of the image, all other rules left aside: NOT_MATCHED, KEPT, TOO_YOUNG or SELECTED."""
     image = shelf.images[rank]
     verdict = _verdict(shelf, rule, now)
     if rank not in verdict.matching:
         missing = [entry for entry in _entries(rule) if rank not in _entry_owners(shelf, rule, entry)]
-        return Reason(rule, Outcome.NOT_MATCHED, entry=next(iter(missing), None), image_tags=image.image_tags)
+        return ExplanationStep(
+            rule, RuleOutcome.NOT_MATCHED, entry=next(iter(missing), None), image_tags=image.image_tags
+        )
     selected = rank in verdict.selected
     time = _use(image) if rule.count_type == "sinceImagePulled" else shelf.times[rank]
-    step = Reason(
+    step = ExplanationStep(
         rule,
-        Outcome.SELECTED if selected else Outcome.TOO_YOUNG,
+        RuleOutcome.SELECTED if selected else RuleOutcome.TOO_YOUNG,
         action=rule.action if selected else None,
         since=_since(image, rule, time),
         age=None if time == _NEVER else now - time,
@@ -315,13 +317,13 @@ def _step(shelf: _Shelf, rule: Rule, now: int, rank: int) -> Reason:
         return step
     total = len(verdict.matching)
     return step._replace(
-        outcome=Outcome.SELECTED if selected else Outcome.KEPT,
+        outcome=RuleOutcome.SELECTED if selected else RuleOutcome.KEPT,
         position=total - bisect_left(verdict.matching, rank),
         total=total,
     )
 
 
-def _since(image: Image, rule: Rule, time: int) -> str:
+def _since(image: LifecycleImage, rule: LifecycleRule, time: int) -> str:
     """What happened to the image at the time that the rule looks at."""
     if rule.storage_class == "archive":
         return "archived"
@@ -330,9 +332,11 @@ def _since(image: Image, rule: Rule, time: int) -> str:
     return "restored" if time == image.last_activated_at else "pushed"
 
 
-def _spared(step: Reason, image: Image, images: Sequence[Image], protection: _Protection) -> Reason:
+def _spared(
+    step: ExplanationStep, image: LifecycleImage, images: Sequence[LifecycleImage], protection: _Protection
+) -> ExplanationStep:
     """The step, or what keeps its rule from acting."""
-    if step.outcome is not Outcome.SELECTED or step.action is None:
+    if step.outcome is not RuleOutcome.SELECTED or step.action is None:
         return step
     if image.image_digest in protection.by_index(step.action):
         lists = (
@@ -340,7 +344,7 @@ def _spared(step: Reason, image: Image, images: Sequence[Image], protection: _Pr
             for each in images
             if image.image_digest in each.references and (step.action == "expire" or each.storage_class != "ARCHIVE")
         )
-        return step._replace(outcome=Outcome.PROTECTED_BY_INDEX, image_digest=next(lists))
+        return step._replace(outcome=RuleOutcome.PROTECTED_BY_INDEX, image_digest=next(lists))
     if image.subject is not None and image.subject in protection.present:
-        return step._replace(outcome=Outcome.PROTECTED_BY_SUBJECT, image_digest=image.subject)
+        return step._replace(outcome=RuleOutcome.PROTECTED_BY_SUBJECT, image_digest=image.subject)
     return step

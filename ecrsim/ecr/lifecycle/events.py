@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ecrsim.core.events import NewEvent
+from ecrsim.core.event import NewEvent
 from ecrsim.ecr.lifecycle.policy import Policy
 from ecrsim.ecr.repositories.tables import Repository
 

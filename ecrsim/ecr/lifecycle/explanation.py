@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from ecrsim.ecr.lifecycle.policy import Rule
+from ecrsim.ecr.lifecycle.policy import LifecycleRule
 
 _UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"), (1, "millisecond"))
 
 
-class Outcome(Enum):
+class RuleOutcome(Enum):
     """Why a rule acts on an image, or does not."""
 
     OTHER_STORAGE_CLASS = "not of the rule's storage class"
@@ -25,7 +25,7 @@ class Outcome(Enum):
     RESTORING = "being restored"
 
 
-class Reason(NamedTuple):
+class ExplanationStep(NamedTuple):
     """One step of the story. `rule` is None for what no rule decides: FOLLOWS and RESTORING.
 
     `action`: what is done, or would be but for the outcome: expire, transition; None when the rule would do nothing.
@@ -35,8 +35,8 @@ class Reason(NamedTuple):
     pushed, restored, pulled, archived; `age`: milliseconds since then, None when the time is not known.
     """
 
-    rule: Rule | None
-    outcome: Outcome
+    rule: LifecycleRule | None
+    outcome: RuleOutcome
     action: str | None = None
     entry: str | None = None
     image_tags: tuple[str, ...] = ()
@@ -54,42 +54,42 @@ class Reason(NamedTuple):
         return f"Rule {self.rule.rule_priority} {self._predicate(self.rule)}."
 
     def _without_rule(self) -> str:
-        if self.outcome is Outcome.RESTORING:
+        if self.outcome is RuleOutcome.RESTORING:
             return "No rule looks at it while it is being restored"
         if self.action == "expire":
             return f"It expires with its subject {self.image_digest}, which is gone"
         return f"It is archived with its subject {self.image_digest}, which is archived"
 
-    def _predicate(self, rule: Rule) -> str:
+    def _predicate(self, rule: LifecycleRule) -> str:
         would = f"would {'expire' if self.action == 'expire' else 'archive'} it, but"
         match self.outcome:
-            case Outcome.OTHER_STORAGE_CLASS:
+            case RuleOutcome.OTHER_STORAGE_CLASS:
                 which = "archived images" if rule.storage_class == "archive" else "images that are not archived"
                 return f"does not look at it: it is for {which}"
-            case Outcome.NOT_MATCHED:
+            case RuleOutcome.NOT_MATCHED:
                 return f"does not match it: {self._mismatch(rule)}"
-            case Outcome.CLAIMED if self.action is None:
+            case RuleOutcome.CLAIMED if self.action is None:
                 return f"leaves it to rule {self.claimed_by}, which matches it and comes first"
-            case Outcome.CLAIMED:
+            case RuleOutcome.CLAIMED:
                 return f"{would} rule {self.claimed_by} matches it and comes first"
-            case Outcome.PROTECTED_BY_INDEX:
+            case RuleOutcome.PROTECTED_BY_INDEX:
                 return f"{would} the index {self.image_digest} lists it"
-            case Outcome.PROTECTED_BY_SUBJECT:
+            case RuleOutcome.PROTECTED_BY_SUBJECT:
                 return f"{would} it goes with its subject {self.image_digest}, which is there"
-            case Outcome.SELECTED:
+            case RuleOutcome.SELECTED:
                 return f"{'expires' if rule.action == 'expire' else 'archives'} it: {self._measure(rule)}"
             case _:
                 return f"keeps it: {self._measure(rule)}"
 
-    def _mismatch(self, rule: Rule) -> str:
+    def _mismatch(self, rule: LifecycleRule) -> str:
         has = f"it has {', '.join(self.image_tags)}" if self.image_tags else "it has no tag"
         if rule.tag_status == "untagged":
             return f"it is for images without a tag, and {has}"
         how = f"like {self.entry}" if rule.tag_pattern_list else f"that begins with {self.entry}"
         return f"it asks for a tag {how}, and {has}"
 
-    def _measure(self, rule: Rule) -> str:
-        number, selected = rule.count_number, self.outcome is Outcome.SELECTED
+    def _measure(self, rule: LifecycleRule) -> str:
+        number, selected = rule.count_number, self.outcome is RuleOutcome.SELECTED
         event = f"{self.since} at an unknown time" if self.age is None else f"{self.since} {_duration(self.age)} ago"
         if rule.count_type != "imageCountMoreThan":
             limit = f"more than {_counted(number, 'day')}"

@@ -18,7 +18,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from ecrsim.core.clock import DAY, SECOND
 from ecrsim.core.facts import record
-from ecrsim.core.jobs import Job, enqueue, finish, job, waits
+from ecrsim.core.jobs import Job, enqueue, finish, is_pending, job
 from ecrsim.core.query import Addition, Change, Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import storage
@@ -28,7 +28,7 @@ from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.images.rules import referenced_by
 from ecrsim.ecr.lifecycle import events, service
 from ecrsim.ecr.lifecycle import policy as policies
-from ecrsim.ecr.lifecycle.engine import Decision, plan
+from ecrsim.ecr.lifecycle.engine import LifecycleDecision, plan
 from ecrsim.ecr.lifecycle.state import STORAGE_CLASSES, follows_subject, images_of
 from ecrsim.ecr.lifecycle.tables import (
     lifecycle_actions,
@@ -152,7 +152,7 @@ def _plan(call: Call, job: Job) -> bool:
     ]
     with call.writing():
         current = service.find_policy(call, repository_id)
-        if current is None or not waits(call, job):
+        if current is None or not is_pending(call, job):
             finish(call, job)  # the policy that was put anew has a job of its own
             return False
         # The text itself: a policy that was deleted and put anew begins with version 1 again.
@@ -281,7 +281,7 @@ def _in_turns(call: Call, job: Job, step: Callable[[Repository, service.Preview]
         with call.writing():
             repository = find_repository_by_id(call, int(job.key))
             preview = service.find_preview(call, int(job.key))
-            if repository is None or preview is None or not waits(call, job):
+            if repository is None or preview is None or not is_pending(call, job):
                 finish(call, job)
                 return False
             if not step(repository, preview):
@@ -360,7 +360,7 @@ def _end_preview(call: Call, job: Job, status: str) -> bool:
     return False
 
 
-def _result(repository_id: int, position: int, decision: Decision) -> tuple[Any, ...]:
+def _result(repository_id: int, position: int, decision: LifecycleDecision) -> tuple[Any, ...]:
     image = decision.image
     return (
         repository_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ecrsim.contract.operations import operation
-from ecrsim.core import page
+from ecrsim.core import paging
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import find_image
 from ecrsim.ecr.images.rules import IS_TAGGED
@@ -62,12 +62,12 @@ def get_lifecycle_policy_preview(
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     if image_ids is not None:
-        page.refuse_with("imageIds", next_token, max_results)
+        paging.refuse_with("imageIds", next_token, max_results)
     preview = service.get_preview(call, repository)
     tagged = IS_TAGGED.get((filter or {}).get("tagStatus", "ANY"))
     request = ("GetLifecyclePolicyPreview", *registry, repository.id, preview.preview_id, tagged)
     limit = max_results or 100
-    (after,) = page.decode(request, next_token, [-1])
+    (after,) = paging.decode(request, next_token, [-1])
     digests = None if image_ids is None else _digests(call, repository, image_ids)
     if digests is not None:
         limit = len(digests)
@@ -79,7 +79,7 @@ def get_lifecycle_policy_preview(
         "status": preview.status,
         "previewResults": [_result(row) for row in rows[:limit]],
         "summary": _summary(preview),
-        "nextToken": page.encode(request, [rows[limit - 1].position]) if len(rows) > limit else None,
+        "nextToken": paging.encode(request, [rows[limit - 1].position]) if len(rows) > limit else None,
     }
 
 

@@ -46,7 +46,7 @@ TOO_EARLY = "Images must be in the archive storage class for at least 90 days be
 SAME_TAG_LIST = "Duplicate tag list in multiple rules"  # I
 
 
-class Rule(NamedTuple):
+class LifecycleRule(NamedTuple):
     """One rule, in the words of the policy's text.
 
     `tag_status`: tagged, untagged, any. `storage_class`: standard, archive. `count_number`: images for
@@ -69,7 +69,7 @@ class Rule(NamedTuple):
 class Policy(NamedTuple):
     """A policy that was read. The rules come in the order of their priority: the lowest number is asked first."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[LifecycleRule, ...]
 
 
 @lru_cache(maxsize=64)
@@ -118,14 +118,14 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _rule(document: Mapping[str, Any]) -> Rule:
+def _rule(document: Mapping[str, Any]) -> LifecycleRule:
     """The rule, bound to its types; what has the right form may still fail here."""
     selection, action = document["selection"], document["action"]
     if action["type"] == "transition" and "targetStorageClass" not in action:
         _refuse(NOT_MAPPED)
     if max(document["rulePriority"], selection["countNumber"]) > _MAX_NUMBER:
         _refuse(NOT_MAPPED)
-    return Rule(
+    return LifecycleRule(
         rule_priority=document["rulePriority"],
         description=document.get("description"),
         tag_status=selection["tagStatus"],
@@ -140,7 +140,7 @@ def _rule(document: Mapping[str, Any]) -> Rule:
     )
 
 
-def _breaches(documents: Sequence[Mapping[str, Any]], rules: Sequence[Rule]) -> Iterator[str]:
+def _breaches(documents: Sequence[Mapping[str, Any]], rules: Sequence[LifecycleRule]) -> Iterator[str]:
     """What is wrong with each rule, then with all of them together."""
     for document, rule in zip(documents, rules, strict=True):
         yield from _tag_list_breaches(document["selection"], rule)
@@ -151,7 +151,7 @@ def _breaches(documents: Sequence[Mapping[str, Any]], rules: Sequence[Rule]) -> 
         yield from _class_breaches([rule for rule in rules if rule.storage_class == storage_class])
 
 
-def _tag_list_breaches(selection: Mapping[str, Any], rule: Rule) -> Iterator[str]:
+def _tag_list_breaches(selection: Mapping[str, Any], rule: LifecycleRule) -> Iterator[str]:
     """A list without entries is given all the same: `untagged` and `any` must do without (documented)."""
     given = [member for member in ("tagPrefixList", "tagPatternList") if member in selection]
     if rule.tag_status != "tagged":
@@ -166,7 +166,7 @@ def _tag_list_breaches(selection: Mapping[str, Any], rule: Rule) -> Iterator[str
         yield BAD_PATTERN
 
 
-def _count_breaches(rule: Rule) -> Iterator[str]:
+def _count_breaches(rule: LifecycleRule) -> Iterator[str]:
     if rule.count_type != "sinceImageTransitioned":
         if rule.storage_class == "archive":
             yield STANDARD_ONLY
@@ -181,7 +181,7 @@ def _count_breaches(rule: Rule) -> Iterator[str]:
         yield TOO_EARLY
 
 
-def _class_breaches(rules: Sequence[Rule]) -> Iterator[str]:
+def _class_breaches(rules: Sequence[LifecycleRule]) -> Iterator[str]:
     """Of the rules of one storage class, in the order of their priority."""
     statuses = Counter(rule.tag_status for rule in rules)
     if statuses["untagged"] > 1:

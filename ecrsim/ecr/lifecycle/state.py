@@ -14,7 +14,7 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import rows
 from ecrsim.ecr.images.lookup import image_by_digest
 from ecrsim.ecr.images.tables import image_references, image_tags, images
-from ecrsim.ecr.lifecycle.engine import Image
+from ecrsim.ecr.lifecycle.engine import LifecycleImage
 from ecrsim.ecr.repositories.tables import Repository
 
 STORAGE_CLASSES = {"ACTIVE": "STANDARD", "ARCHIVED": "ARCHIVE"}
@@ -69,7 +69,9 @@ _REFERENCES = Query(
 _EVERYTHING = 1 << 62
 
 
-def images_of(connection: Connection, repository_id: int, after: int = 0, limit: int = _EVERYTHING) -> list[Image]:
+def images_of(
+    connection: Connection, repository_id: int, after: int = 0, limit: int = _EVERYTHING
+) -> list[LifecycleImage]:
     """The images of a repository after the number `after`, in the order of their pushes."""
     place = {"repository_id": repository_id, "after": after}
     rows = _IMAGES.all(connection, limit=limit, **place)
@@ -78,7 +80,7 @@ def images_of(connection: Connection, repository_id: int, after: int = 0, limit:
     tags = _by_image(_TAGS.all(connection, last=rows[-1].id, **place))
     references = _by_image(_REFERENCES.all(connection, last=rows[-1].id, **place))
     return [
-        Image(
+        LifecycleImage(
             id=number,
             image_digest=digest,
             image_tags=tags.get(number, ()),

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select
 
-from ecrsim.core.arn import Registry
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.upstream.addresses import Addresses, parse_entry
 from ecrsim.core.upstream.registry import UpstreamRegistry

@@ -12,7 +12,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.errors import (
     InvalidParameterException,
     SecretNotFoundException,
@@ -21,6 +20,7 @@ from ecrsim.core.errors import (
     UnableToDecryptSecretValueException,
 )
 from ecrsim.core.neighbours import Access, Neighbour, NeighbourError
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamUnavailable
 from ecrsim.core.upstream.login import Credentials

@@ -8,8 +8,8 @@ import threading
 import zlib
 from collections.abc import Callable, Hashable, Iterator
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.misses import Unfetched
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 
 #: Files whose locks the processes share; repositories that share one wait for each other.

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 
 import orjson
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.digest import algorithm_of
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.facts import record
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamInvalid, UpstreamNotFound
 from ecrsim.core.upstream.registry import UpstreamManifest, UpstreamRegistry, other_bytes

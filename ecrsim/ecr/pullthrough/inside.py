@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ecrsim.core.arn import Registry, root_arn
+from ecrsim.core.registry import Registry, root_arn
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamNotFound
 from ecrsim.core.upstream.registry import UpstreamManifest

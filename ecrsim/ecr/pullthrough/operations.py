@@ -9,9 +9,9 @@ import orjson
 from ecrsim.contract.models import service as model
 from ecrsim.contract.operations import operation
 from ecrsim.contract.shape import shape
-from ecrsim.core import page
-from ecrsim.core.arn import Registry
+from ecrsim.core import paging
 from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.core.upstream.failures import UpstreamError
 from ecrsim.ecr.pullthrough import connection, credentials, rules, service
@@ -117,11 +117,11 @@ def describe_pull_through_cache_rules(
         service.get_rule(call, registry, prefix)
     request = ("DescribePullThroughCacheRules", *registry, *named)
     limit = max_results or 100
-    (after,) = page.decode(request, next_token, [""])
+    (after,) = paging.decode(request, next_token, [""])
     found = service.page_of_rules(call, registry, after, limit + 1, named)
     return {
         "pullThroughCacheRules": [_described(registry.account, rule) for rule in found[:limit]],
-        "nextToken": page.encode(request, [found[limit - 1].ecr_repository_prefix]) if len(found) > limit else None,
+        "nextToken": paging.encode(request, [found[limit - 1].ecr_repository_prefix]) if len(found) > limit else None,
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry, values_of
 from ecrsim.core.errors import (
     LimitExceededException,
@@ -16,6 +15,7 @@ from ecrsim.core.errors import (
     PullThroughCacheRuleNotFoundException,
 )
 from ecrsim.core.query import Query, upsert
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import memory
 from ecrsim.ecr.access.directory import forget_decisions

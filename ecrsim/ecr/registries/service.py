@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, select
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry
 from ecrsim.core.query import Query
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.registries import rules
 from ecrsim.ecr.registries.tables import account_settings

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ecrsim.contract.additions import adds_to
-from ecrsim.core.arn import Registry
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.replication.service import rules_of
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, delete, func, insert, select, update
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.clock import DAY, SECOND
 from ecrsim.core.columns import Json
 from ecrsim.core.errors import (
@@ -21,6 +20,7 @@ from ecrsim.core.facts import record
 from ecrsim.core.ids import new_uuid
 from ecrsim.core.jobs import cancel, enqueue
 from ecrsim.core.query import Addition, Change
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.replication import rules

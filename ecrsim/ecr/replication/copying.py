@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import orjson
 
-from ecrsim.core.arn import Registry, partition
 from ecrsim.core.errors import AccessDeniedException, ServiceError, ServiceUnavailableException
 from ecrsim.core.facts import record
+from ecrsim.core.registry import Registry, partition
 from ecrsim.core.runtime import Call, Caller
 from ecrsim.ecr.access.authorization import decision_of
 from ecrsim.ecr.images import manifest as manifests
@@ -24,8 +24,8 @@ from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.rules import REPLICATION
 from ecrsim.ecr.templates.service import create_repository_for, template_for
+from ecrsim.iam.decision import denial
 from ecrsim.iam.managed import service_role
-from ecrsim.iam.policy import denial
 from ecrsim.records.trail import record_call
 
 ROLE = "AWSServiceRoleForECRReplication"

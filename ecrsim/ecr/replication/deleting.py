@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.errors import AccessDeniedException
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.deletion import delete_image, delete_tag
 from ecrsim.ecr.images.lookup import image_by_digest, image_by_tag, indexes_listing

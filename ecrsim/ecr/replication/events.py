@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ecrsim.core.arn import Registry
-from ecrsim.core.events import NewEvent
+from ecrsim.core.event import NewEvent
+from ecrsim.core.registry import Registry
 
 
 class ImageReplicated(NamedTuple):

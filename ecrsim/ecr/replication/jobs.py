@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.facts import record
-from ecrsim.core.jobs import Job, finish, job, waits
+from ecrsim.core.jobs import Job, finish, is_pending, job
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import image_by_digest, image_by_id, image_by_tag
 from ecrsim.ecr.images.rows import Image
@@ -117,7 +117,7 @@ def prepare_backfill(call: Call, job: Job) -> None:
     while not call.runtime.stopping.wait(_PAUSE):
         with call.writing():
             backfill = backfills.find(call, int(job.key))
-            if backfill is None or backfill.status != "PREPARING" or not waits(call, job):
+            if backfill is None or backfill.status != "PREPARING" or not is_pending(call, job):
                 finish(call, job)
                 return
             if position == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ecrsim.contract.operations import operation
-from ecrsim.core import page
+from ecrsim.core import paging
 from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import get_image
@@ -106,12 +106,12 @@ def list_replication_backfills(
     registry = registry_of(call, registry_id)
     request = ("ListReplicationBackfills", *registry)
     limit = max_results or 25
-    (before,) = page.decode(request, next_token, [0])
+    (before,) = paging.decode(request, next_token, [0])
     found = backfills.page_of_backfills(call, registry, before, limit + 1)
     return {
         "registryId": registry.account,
         "backfills": [_details(backfill) for backfill in found[:limit]],
-        "nextToken": page.encode(request, [found[limit - 1].number]) if len(found) > limit else None,
+        "nextToken": paging.encode(request, [found[limit - 1].number]) if len(found) > limit else None,
     }
 
 
@@ -129,12 +129,12 @@ def describe_replication_backfill_results(
     backfill = backfills.get(call, registry, replication_backfill_id)
     request = ("DescribeReplicationBackfillResults", *registry, backfill.number, result_status_filter)
     limit = max_results or 100
-    (after,) = page.decode(request, next_token, [-1])
+    (after,) = paging.decode(request, next_token, [-1])
     answer = {"registryId": registry.account, **_details(backfill)}
     if backfill.ended_at is None:
         return answer
     found = backfills.page_of_results(call, backfill, result_status_filter, after, limit + 1)
-    token = page.encode(request, [found[limit - 1].position]) if len(found) > limit else None
+    token = paging.encode(request, [found[limit - 1].position]) if len(found) > limit else None
     return answer | {"results": [_result(unit) for unit in found[:limit]], "nextToken": token}
 
 

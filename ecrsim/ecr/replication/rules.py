@@ -11,9 +11,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.partitions import partition_of
+from ecrsim.core.registry import Registry
 
 Rules = Sequence[Mapping[str, Any]]
 

@@ -12,8 +12,8 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.neighbours import Access, Neighbour, NeighbourError
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.core.upstream.addresses import Addresses, parse_entry
 from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamInvalid, UpstreamNotFound

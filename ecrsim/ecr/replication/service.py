@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry, values_of
 from ecrsim.core.clock import SECOND
 from ecrsim.core.columns import Json
 from ecrsim.core.jobs import enqueue, pending
 from ecrsim.core.query import Addition, Change, Query, upsert
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import image_by_id, tags_of
 from ecrsim.ecr.replication import rules as decisions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ecrsim.core.events import NewEvent
+from ecrsim.core.event import NewEvent
 from ecrsim.ecr.repositories.tables import Repository
 
 

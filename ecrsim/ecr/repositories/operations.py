@@ -10,9 +10,9 @@ from sqlalchemy import delete, update
 from ecrsim.contract.operations import operation
 from ecrsim.contract.questions import Arguments, Question, tag_context
 from ecrsim.contract.shape import Entries
-from ecrsim.core import page
-from ecrsim.core.arn import Registry, parse_arn
+from ecrsim.core import paging
 from ecrsim.core.errors import InvalidParameterException, RepositoryNotEmptyException
+from ecrsim.core.registry import Registry, parse_arn
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import has_images
 from ecrsim.ecr.registries.service import registry_of
@@ -71,17 +71,17 @@ def describe_repositories(
     """All by name, a page at a time; or those that are named, in the order of the request, all of them or none."""
     registry = registry_of(call, registry_id)
     if repository_names is not None:
-        page.refuse_with("repositoryNames", next_token, max_results)
+        paging.refuse_with("repositoryNames", next_token, max_results)
         rows = [service.get_repository(call, registry, name) for name in dict.fromkeys(repository_names)]
         return {"repositories": [service.describe(call, row) for row in rows]}
     request = ("DescribeRepositories", *registry)
     limit = max_results or 100
-    (after,) = page.decode(request, next_token, [""])
+    (after,) = paging.decode(request, next_token, [""])
     found = service.page_of_repositories(call, registry, after, limit + 1)
     more = len(found) > limit
     return {
         "repositories": _describe_page(call, registry, found[:limit]),
-        "nextToken": page.encode(request, [found[limit - 1].repository_name]) if more else None,
+        "nextToken": paging.encode(request, [found[limit - 1].repository_name]) if more else None,
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
-from ecrsim.core.arn import Registry, partition
 from ecrsim.core.belonging import values_of
 from ecrsim.core.errors import (
     KmsException,
@@ -20,6 +19,7 @@ from ecrsim.core.errors import (
 from ecrsim.core.facts import record
 from ecrsim.core.ids import stable_uuid
 from ecrsim.core.query import Query, as_text, upsert
+from ecrsim.core.registry import Registry, partition
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.repositories import rules
 from ecrsim.ecr.repositories.events import RepositoryDeleted

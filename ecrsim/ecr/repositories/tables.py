@@ -18,9 +18,9 @@ from sqlalchemy import (
     bindparam,
 )
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.belonging import of_registry
 from ecrsim.core.columns import Json, metadata
+from ecrsim.core.registry import Registry
 
 repositories = Table(
     "repositories",

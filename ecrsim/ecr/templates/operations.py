@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ecrsim.contract.operations import operation
-from ecrsim.core import page
-from ecrsim.core.arn import Registry
+from ecrsim.core import paging
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.templates import rules, service
@@ -74,12 +74,12 @@ def describe_repository_creation_templates(
     named = sorted({rules.normalised(prefix) for prefix in prefixes or ()})
     request = ("DescribeRepositoryCreationTemplates", *registry, *named)
     limit = max_results or 100
-    (after,) = page.decode(request, next_token, [""])
+    (after,) = paging.decode(request, next_token, [""])
     found = service.page_of_templates(call, registry, after, limit + 1, named)
     return {
         "registryId": registry.account,
         "repositoryCreationTemplates": found[:limit],
-        "nextToken": page.encode(request, [found[limit - 1].prefix]) if len(found) > limit else None,
+        "nextToken": paging.encode(request, [found[limit - 1].prefix]) if len(found) > limit else None,
     }
 
 

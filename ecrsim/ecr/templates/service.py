@@ -11,7 +11,6 @@ from sqlalchemy import delete, func, insert, select, update
 
 from ecrsim.contract.models import service as model
 from ecrsim.contract.shape import shape
-from ecrsim.core.arn import Registry
 from ecrsim.core.errors import (
     InvalidParameterException,
     InvalidTagParameterException,
@@ -20,6 +19,7 @@ from ecrsim.core.errors import (
     TemplateAlreadyExistsException,
     TemplateNotFoundException,
 )
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.service import check_repository_policy, put_repository_policy
 from ecrsim.ecr.lifecycle import policy as lifecycle_policies

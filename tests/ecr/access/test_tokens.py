@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ecrsim.core.clock import SECOND
-from ecrsim.ecr.access.tokens import Refusal, Token, issue, verify
+from ecrsim.ecr.access.tokens import Token, TokenRefusal, issue, verify
 
 SECRET, OTHER_SECRET = b"s" * 32, b"t" * 32
 EXPIRATION = 1_800_000_000
@@ -79,43 +79,45 @@ def test_what_is_accepted(authorization):
 @pytest.mark.parametrize(
     ("authorization", "expected"),
     [
-        pytest.param(None, Refusal.MISSING, id="no header"),
-        pytest.param("", Refusal.MISSING, id="an empty header"),
-        pytest.param("Basic", Refusal.MISSING, id="a scheme alone"),
-        pytest.param("Basic ", Refusal.MISSING, id="no credentials"),
-        pytest.param(f"Bearer {ISSUED}", Refusal.MISSING, id="another scheme"),
-        pytest.param(ISSUED, Refusal.MISSING, id="no scheme"),
-        pytest.param("Basic ????", Refusal.MISSING, id="no base64"),
-        pytest.param(f"Basic {encoded(bytes([255, 254]))}", Refusal.MISSING, id="no text"),
-        pytest.param(f"Basic {encoded('AWS')}", Refusal.MISSING, id="no colon"),
-        pytest.param(basic(""), Refusal.MISSING, id="no password"),
-        pytest.param(basic(user="aws"), Refusal.MISSING, id="the user in lower case"),
-        pytest.param(basic(user="admin"), Refusal.MISSING, id="another user"),
-        pytest.param(basic(user=""), Refusal.MISSING, id="no user"),
-        pytest.param(f"Basic {PASSWORD}", Refusal.MISSING, id="the password without the user"),
-        pytest.param(basic("password"), Refusal.INVALID, id="a password that somebody made up"),
-        pytest.param(basic(encoded("{}")), Refusal.INVALID, id="an empty envelope"),
-        pytest.param(basic(encoded("5")), Refusal.INVALID, id="a number in base64"),
-        pytest.param(basic(PASSWORD + "\n"), Refusal.MALFORMED, id="a newline at the end"),
-        pytest.param(basic(PASSWORD + " "), Refusal.MALFORMED, id="a space at the end"),
-        pytest.param(basic(PASSWORD[:-1]), Refusal.MALFORMED, id="cut by one letter"),
-        pytest.param(basic(PASSWORD[: len(PASSWORD) // 2 // 4 * 4]), Refusal.MALFORMED, id="cut in the middle"),
-        pytest.param(basic(PASSWORD * 2), Refusal.MALFORMED, id="pasted twice"),
-        pytest.param(basic(ISSUED), Refusal.INVALID, id="encoded twice"),
-        pytest.param(basic(altered(payload=payload(account="999999999999"))), Refusal.INVALID, id="another account"),
-        pytest.param(basic(altered(payload=payload(principal="y"))), Refusal.INVALID, id="another principal"),
-        pytest.param(basic(altered(expiration=EXPIRATION + 1)), Refusal.INVALID, id="a longer life"),
-        pytest.param(basic(altered(expiration=0)), Refusal.INVALID, id="a shorter life"),
-        pytest.param(basic(altered(datakey=encoded(b"0" * 32))), Refusal.INVALID, id="another seal"),
-        pytest.param(basic(altered(datakey="")), Refusal.INVALID, id="an empty seal"),
-        pytest.param(basic(altered(datakey=5)), Refusal.INVALID, id="a seal that is a number"),
-        pytest.param(basic(altered(expiration="soon")), Refusal.MALFORMED, id="an expiration that is a text"),
-        pytest.param(basic(altered(expiration=EXPIRATION + 0.5)), Refusal.MALFORMED, id="one that is a fraction"),
-        pytest.param(basic(altered(expiration=True)), Refusal.MALFORMED, id="one that is a truth value"),
-        pytest.param(basic(altered(expiration=None)), Refusal.MALFORMED, id="no expiration"),
-        pytest.param(basic(altered(datakey=None)), Refusal.MALFORMED, id="no seal"),
-        pytest.param(basic(altered(payload="ä")), Refusal.INVALID, id="a payload that is not ASCII"),
-        pytest.param(basic(encoded("[1,2]")), Refusal.INVALID, id="a list for an envelope"),
+        pytest.param(None, TokenRefusal.MISSING, id="no header"),
+        pytest.param("", TokenRefusal.MISSING, id="an empty header"),
+        pytest.param("Basic", TokenRefusal.MISSING, id="a scheme alone"),
+        pytest.param("Basic ", TokenRefusal.MISSING, id="no credentials"),
+        pytest.param(f"Bearer {ISSUED}", TokenRefusal.MISSING, id="another scheme"),
+        pytest.param(ISSUED, TokenRefusal.MISSING, id="no scheme"),
+        pytest.param("Basic ????", TokenRefusal.MISSING, id="no base64"),
+        pytest.param(f"Basic {encoded(bytes([255, 254]))}", TokenRefusal.MISSING, id="no text"),
+        pytest.param(f"Basic {encoded('AWS')}", TokenRefusal.MISSING, id="no colon"),
+        pytest.param(basic(""), TokenRefusal.MISSING, id="no password"),
+        pytest.param(basic(user="aws"), TokenRefusal.MISSING, id="the user in lower case"),
+        pytest.param(basic(user="admin"), TokenRefusal.MISSING, id="another user"),
+        pytest.param(basic(user=""), TokenRefusal.MISSING, id="no user"),
+        pytest.param(f"Basic {PASSWORD}", TokenRefusal.MISSING, id="the password without the user"),
+        pytest.param(basic("password"), TokenRefusal.INVALID, id="a password that somebody made up"),
+        pytest.param(basic(encoded("{}")), TokenRefusal.INVALID, id="an empty envelope"),
+        pytest.param(basic(encoded("5")), TokenRefusal.INVALID, id="a number in base64"),
+        pytest.param(basic(PASSWORD + "\n"), TokenRefusal.MALFORMED, id="a newline at the end"),
+        pytest.param(basic(PASSWORD + " "), TokenRefusal.MALFORMED, id="a space at the end"),
+        pytest.param(basic(PASSWORD[:-1]), TokenRefusal.MALFORMED, id="cut by one letter"),
+        pytest.param(basic(PASSWORD[: len(PASSWORD) // 2 // 4 * 4]), TokenRefusal.MALFORMED, id="cut in the middle"),
+        pytest.param(basic(PASSWORD * 2), TokenRefusal.MALFORMED, id="pasted twice"),
+        pytest.param(basic(ISSUED), TokenRefusal.INVALID, id="encoded twice"),
+        pytest.param(
+            basic(altered(payload=payload(account="999999999999"))), TokenRefusal.INVALID, id="another account"
+        ),
+        pytest.param(basic(altered(payload=payload(principal="y"))), TokenRefusal.INVALID, id="another principal"),
+        pytest.param(basic(altered(expiration=EXPIRATION + 1)), TokenRefusal.INVALID, id="a longer life"),
+        pytest.param(basic(altered(expiration=0)), TokenRefusal.INVALID, id="a shorter life"),
+        pytest.param(basic(altered(datakey=encoded(b"0" * 32))), TokenRefusal.INVALID, id="another seal"),
+        pytest.param(basic(altered(datakey="")), TokenRefusal.INVALID, id="an empty seal"),
+        pytest.param(basic(altered(datakey=5)), TokenRefusal.INVALID, id="a seal that is a number"),
+        pytest.param(basic(altered(expiration="soon")), TokenRefusal.MALFORMED, id="an expiration that is a text"),
+        pytest.param(basic(altered(expiration=EXPIRATION + 0.5)), TokenRefusal.MALFORMED, id="one that is a fraction"),
+        pytest.param(basic(altered(expiration=True)), TokenRefusal.MALFORMED, id="one that is a truth value"),
+        pytest.param(basic(altered(expiration=None)), TokenRefusal.MALFORMED, id="no expiration"),
+        pytest.param(basic(altered(datakey=None)), TokenRefusal.MALFORMED, id="no seal"),
+        pytest.param(basic(altered(payload="ä")), TokenRefusal.INVALID, id="a payload that is not ASCII"),
+        pytest.param(basic(encoded("[1,2]")), TokenRefusal.INVALID, id="a list for an envelope"),
     ],
 )
 def test_what_is_refused(authorization, expected):
@@ -127,15 +129,15 @@ def test_members_that_the_seal_does_not_cover_do_not_matter():
 
 
 def test_a_token_of_another_installation_is_refused():
-    assert verify(SECRET, f"Basic {issue(OTHER_SECRET, TOKEN)}", NOW) is Refusal.INVALID
+    assert verify(SECRET, f"Basic {issue(OTHER_SECRET, TOKEN)}", NOW) is TokenRefusal.INVALID
 
 
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
         pytest.param(EXPIRATION * SECOND - 1, TOKEN, id="the last millisecond"),
-        pytest.param(EXPIRATION * SECOND, Refusal.EXPIRED, id="the second it expires in"),
-        pytest.param(EXPIRATION * SECOND * 2, Refusal.EXPIRED, id="long after"),
+        pytest.param(EXPIRATION * SECOND, TokenRefusal.EXPIRED, id="the second it expires in"),
+        pytest.param(EXPIRATION * SECOND * 2, TokenRefusal.EXPIRED, id="long after"),
         pytest.param(0, TOKEN, id="before it was issued, when a clock was turned back"),
     ],
 )
@@ -144,4 +146,6 @@ def test_it_lives_until_it_expires(now, expected):
 
 
 def test_an_altered_token_that_expired_too_is_invalid_first():
-    assert verify(SECRET, basic(altered(payload=payload(principal="y"))), EXPIRATION * SECOND * 2) is Refusal.INVALID
+    assert (
+        verify(SECRET, basic(altered(payload=payload(principal="y"))), EXPIRATION * SECOND * 2) is TokenRefusal.INVALID
+    )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ecrsim import Ecrsim
-from ecrsim.core import events, jobs
+from ecrsim.core import jobs, outbox
 from ecrsim.testing import build_image
 from tests.answers import refusal
 from tests.pushing import create, described, index_of, listed, push, put
@@ -70,7 +70,7 @@ def restored(sim):
     def find():
         start = round(NOW.timestamp() * 1000)
         with sim.runtime.database.read() as connection:
-            found = [each for each in events.page(connection, 0, 1000) if each.type == "ImageRestored"]
+            found = [each for each in outbox.page(connection, 0, 1000) if each.type == "ImageRestored"]
         return [
             ((each.at - start) / 1000, each.facts["image_digest"], (each.facts["last_activated_at"] - start) / 1000)
             for each in found

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ecrsim.core import events
+from ecrsim.core import outbox
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import build_image, call_application
 from tests.answers import (
@@ -58,7 +58,7 @@ def happened(sim):
 
     def find(*types):
         with sim.runtime.database.read() as connection:
-            return [(each.type, each.facts) for each in events.page(connection, 0, 1000) if each.type in types]
+            return [(each.type, each.facts) for each in outbox.page(connection, 0, 1000) if each.type in types]
 
     return find
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ecrsim.ecr.lifecycle.engine import Decision, Image, plan
+from ecrsim.ecr.lifecycle.engine import LifecycleDecision, LifecycleImage, plan
 from ecrsim.ecr.lifecycle.policy import Policy, read
 
 DAY = 86_400_000
@@ -20,14 +20,14 @@ KEEP, PUSHED, PULLED, ARCHIVED = (
 EXPIRE, TRANSITION = {"type": "expire"}, {"type": "transition", "targetStorageClass": "archive"}
 
 
-def image(name: str, *tags: str, age: float = 0, number: int | None = None, **members: Any) -> Image:
+def image(name: str, *tags: str, age: float = 0, number: int | None = None, **members: Any) -> LifecycleImage:
     """Pushed `age` days ago. Times among the members are in days ago, too."""
     times = ("last_recorded_pull_time", "last_archived_at", "last_activated_at")
     for member in times:
         if member in members:
             members[member] = ago(members[member])
     members.setdefault("storage_class", "STANDARD")
-    return Image(ord(name[0]) if number is None else number, name, tags, ago(age), **members)
+    return LifecycleImage(ord(name[0]) if number is None else number, name, tags, ago(age), **members)
 
 
 def ago(days: float) -> int:
@@ -54,12 +54,12 @@ def policy(*rules: dict[str, Any]) -> Policy:
     return read(json.dumps({"rules": [{"rulePriority": number, **each} for number, each in enumerate(rules, 1)]}))
 
 
-def run(images: list[Image], *rules: dict[str, Any], now: int = NOW) -> str:
+def run(images: list[LifecycleImage], *rules: dict[str, Any], now: int = NOW) -> str:
     """The decisions in short: `A:1` is expired by rule 1, `B>2` archived by rule 2, and `C:-` follows its subject."""
     return " ".join(short(decision) for decision in plan(images, policy(*rules), now))
 
 
-def short(decision: Decision) -> str:
+def short(decision: LifecycleDecision) -> str:
     sign = {"EXPIRE": ":", "TRANSITION": ">"}[decision.action]
     return f"{decision.image.image_digest}{sign}{decision.rule_priority or '-'}"
 
@@ -102,7 +102,7 @@ def with_prefixes(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("prefixes", [False, True], ids=["patterns", "prefixes"])
 @pytest.mark.parametrize(("images", "rules", "result"), [row[1:] for row in EXAMPLES], ids=[row[0] for row in EXAMPLES])
-def test_the_worked_examples(images: list[Image], rules: list[dict[str, Any]], result: str, prefixes: bool):
+def test_the_worked_examples(images: list[LifecycleImage], rules: list[dict[str, Any]], result: str, prefixes: bool):
     assert run(images, *(with_prefixes(rules) if prefixes else rules)) == result
     assert run(images[::-1], *rules) == result, "the order in which images are given is no matter"
 
@@ -187,7 +187,7 @@ AGES = [
 
 
 @pytest.mark.parametrize(("one", "by", "result"), [row[1:] for row in AGES], ids=[row[0] for row in AGES])
-def test_ages(one: Image, by: dict[str, Any], result: str):
+def test_ages(one: LifecycleImage, by: dict[str, Any], result: str):
     assert run([one], by) == result
 
 
@@ -278,7 +278,7 @@ INDEXES = [
 
 
 @pytest.mark.parametrize(("images", "rules", "result"), [row[1:] for row in INDEXES], ids=[row[0] for row in INDEXES])
-def test_indexes(images: list[Image], rules: list[dict[str, Any]], result: str):
+def test_indexes(images: list[LifecycleImage], rules: list[dict[str, Any]], result: str):
     assert run(images, *rules) == result
 
 
@@ -323,7 +323,7 @@ REFERRERS = [
 @pytest.mark.parametrize(
     ("images", "rules", "result"), [row[1:] for row in REFERRERS], ids=[row[0] for row in REFERRERS]
 )
-def test_referrers(images: list[Image], rules: list[dict[str, Any]], result: str):
+def test_referrers(images: list[LifecycleImage], rules: list[dict[str, Any]], result: str):
     assert run(images, *rules) == result
 
 
@@ -346,10 +346,10 @@ def test_run_after_run_until_nothing_is_left_to_do():
 # --- Size -------------------------------------------------------------------------------------------------------------
 
 
-def many(number: int) -> list[Image]:
+def many(number: int) -> list[LifecycleImage]:
     """A quarter untagged, a tenth archived, with indexes, referrers, pulls and restorations."""
     return [
-        Image(
+        LifecycleImage(
             id=each,
             image_digest=f"sha256:{each:064x}",
             image_tags=()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ecrsim.ecr.lifecycle.engine import Decision, Image, Outcome, explain, plan
+from ecrsim.ecr.lifecycle.engine import LifecycleDecision, LifecycleImage, RuleOutcome, explain, plan
 from ecrsim.ecr.lifecycle.policy import Policy, read
 from tests.ecr.lifecycle import second_reading
 
@@ -64,7 +64,7 @@ def moments(rng: random.Random, span: int) -> int:
     return NOW - rng.randrange(2 * span) * DAY // 2 + rng.choice((0, 0, 0, 0, -1, 1))
 
 
-def random_images(rng: random.Random) -> list[Image]:
+def random_images(rng: random.Random) -> list[LifecycleImage]:
     size = rng.randrange(1, 26)
     digests = rng.sample([f"sha256:{number:02d}" for number in range(size)], size)  # in another order than the pushes
     tags = rng.sample(TAGS, len(TAGS))
@@ -76,12 +76,14 @@ def random_images(rng: random.Random) -> list[Image]:
     return images
 
 
-def random_image(rng: random.Random, number: int, digests: list[str], tags: list[str], pushed_at: int) -> Image:
+def random_image(
+    rng: random.Random, number: int, digests: list[str], tags: list[str], pushed_at: int
+) -> LifecycleImage:
     earlier = digests[:number]
     storage_class = rng.choices(("STANDARD", "ARCHIVE", None), (70, 23, 7))[0]
     own = [tags.pop() for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 3))) if tags]
     known = storage_class == "ARCHIVE" and rng.random() < 0.9
-    return Image(
+    return LifecycleImage(
         id=number,
         image_digest=digests[number],
         image_tags=tuple(sorted(own)),
@@ -142,7 +144,7 @@ def random_rule(rng: random.Random, priority: int, selection: dict[str, Any]) ->
     return {"rulePriority": priority, "selection": {**selection, **count}, "action": action}
 
 
-def disagreement(images: list[Image], policy: Policy) -> str | None:
+def disagreement(images: list[LifecycleImage], policy: Policy) -> str | None:
     """What the two readings say differently; of the explanations too."""
     mine = [
         second_reading.Fate(decision.image.image_digest, decision.action, decision.rule_priority)
@@ -163,11 +165,11 @@ def disagreement(images: list[Image], policy: Policy) -> str | None:
     return None
 
 
-def acts(outcome: Outcome) -> bool:
-    return outcome in (Outcome.SELECTED, Outcome.FOLLOWS)
+def acts(outcome: RuleOutcome) -> bool:
+    return outcome in (RuleOutcome.SELECTED, RuleOutcome.FOLLOWS)
 
 
-def smallest(images: list[Image], policy: Policy) -> list[Image]:
+def smallest(images: list[LifecycleImage], policy: Policy) -> list[LifecycleImage]:
     """The case without the images that have no part in it."""
     for image in images:
         rest = [other for other in images if other is not image]
@@ -176,7 +178,7 @@ def smallest(images: list[Image], policy: Policy) -> list[Image]:
     return images
 
 
-def events(decisions: list[Decision]) -> set[str]:
+def events(decisions: list[LifecycleDecision]) -> set[str]:
     return {decision.action + (" with its subject" if decision.rule_priority is None else "") for decision in decisions}
 
 
@@ -198,6 +200,11 @@ def test_the_engine_agrees_with_a_second_reading_of_the_guide():
         seen["everything stays"] += not decisions
     # Were the cases dull, the agreement would prove nothing.
     assert [event for event in EVENTS if seen[event] < CASES // 10] == []
-    rare = {Outcome.RESTORING, Outcome.PROTECTED_BY_INDEX, Outcome.PROTECTED_BY_SUBJECT, Outcome.FOLLOWS}
-    assert [each.name for each in Outcome if seen[each.name] < CASES // (100 if each in rare else 20)] == []
+    rare = {
+        RuleOutcome.RESTORING,
+        RuleOutcome.PROTECTED_BY_INDEX,
+        RuleOutcome.PROTECTED_BY_SUBJECT,
+        RuleOutcome.FOLLOWS,
+    }
+    assert [each.name for each in RuleOutcome if seen[each.name] < CASES // (100 if each in rare else 20)] == []
     assert CASES // 20 < seen["everything stays"] < CASES // 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ecrsim.core.errors import InvalidParameterException
-from ecrsim.ecr.lifecycle.policy import Policy, Rule, read
+from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy, read
 from tests.answers import Refusal, constraint, documented, inferred, recorded
 
 ABSENT = object()
@@ -313,8 +313,9 @@ def test_all_members_are_read():
     }  # fmt: skip
     assert read(policy(archived(9, tagStatus="untagged"), full)) == Policy(
         (
-            Rule(7, "old ones — to the archive", "tagged", ("a*", "b"), (), "standard", "sinceImagePulled", 30, "days",
+            LifecycleRule(7, "old ones — to the archive", "tagged", ("a*", "b"), (), "standard", "sinceImagePulled",
+             30, "days",
                  "transition", "archive"),
-            Rule(9, None, "untagged", (), (), "archive", "sinceImageTransitioned", 90, "days", "expire", None),
+            LifecycleRule(9, None, "untagged", (), (), "archive", "sinceImageTransitioned", 90, "days", "expire", None),
         )
     )  # fmt: skip

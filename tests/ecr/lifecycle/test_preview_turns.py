@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from ecrsim import Ecrsim
-from ecrsim.core import events as outbox
+from ecrsim.core import outbox
 from ecrsim.core.jobs import jobs as table
 from ecrsim.core.jobs import run_due
 from ecrsim.ecr.lifecycle import jobs, service

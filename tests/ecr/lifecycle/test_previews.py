@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecrsim.core import events as outbox
+from ecrsim.core import outbox
 from ecrsim.ecr.lifecycle import jobs
 from tests.answers import ACCOUNT, constraint, inferred, recorded, refusal
 from tests.ecr.lifecycle.policies import policy, rule

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ecrsim import Ecrsim
-from ecrsim.core import events as outbox
+from ecrsim.core import outbox
 from ecrsim.ecr.lifecycle import jobs
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.pushing import artifact_of, create, listed, numbered, push, push_layer, put

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ecrsim.core import events as outbox
+from ecrsim.core import outbox
 from ecrsim.core.clock import DAY, HOUR
+from ecrsim.core.clock_setting import turn
 from ecrsim.core.jobs import run_due
-from ecrsim.core.turning import turn
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.ecr.lifecycle import jobs
 from tests.answers import ACCOUNT

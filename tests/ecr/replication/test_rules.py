@@ -1,9 +1,11 @@
 """What the rules decide: where to, when, under which tags, and how a backfill goes on."""
 
+from typing import Any
+
 import pytest
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core.registry import Registry
 from ecrsim.ecr.replication import rules
 
 HOME = Registry("000000000000", "us-east-1")
@@ -13,7 +15,9 @@ OTHER = Registry("111111111111", "eu-west-1")
 
 def rule(*destinations, prefixes=None, deletes=None):
     """As PutReplicationConfiguration takes it."""
-    found = {"destinations": [{"region": each.region, "registryId": each.account} for each in destinations]}
+    found: dict[str, Any] = {
+        "destinations": [{"region": each.region, "registryId": each.account} for each in destinations]
+    }
     if prefixes is not None:
         found["repositoryFilters"] = [{"filter": each, "filterType": "PREFIX_MATCH"} for each in prefixes]
     if deletes is not None:

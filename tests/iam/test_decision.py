@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ecrsim.iam.policy import Reason, decide
+from ecrsim.iam.decision import Reason, decide
 from tests.iam.decisions import (
     ALLOWING,
     ANY_REPOSITORY,

@@ -6,9 +6,9 @@ import pytest
 
 from ecrsim.config import load
 from ecrsim.core.clock import DAY, REAL, Clock, Setting, iso
+from ecrsim.core.clock_setting import ClockError, checked, configured, instant, turn
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.turning import ClockError, checked, configured, instant, turn
 
 NEW_YEAR = 1_767_225_600_000
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ecrsim.iam.policy import Reason, decide
+from ecrsim.iam.decision import Reason, decide
 from tests.iam.decisions import (
     ALLOWING,
     OTHER,

@@ -6,9 +6,9 @@ from sqlalchemy import Connection
 
 from ecrsim.core import jobs
 from ecrsim.core.clock import DAY, Setting
+from ecrsim.core.clock_setting import ClockError, checked, turn
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.turning import ClockError, checked, turn
 
 #: More at once would keep everybody else from running jobs for too long: each day has a run of each policy.
 MAX_DAYS = 3_660

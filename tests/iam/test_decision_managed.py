@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ecrsim.iam.grammar import Kind
+from ecrsim.iam.grammar import PolicyKind
 from ecrsim.iam.managed import POLICIES, managed_policy
 
 
@@ -22,14 +22,14 @@ def test_a_managed_policy_is_as_aws_publishes_it(name: str):
 def test_it_is_found_by_name_and_by_arn(name: str, prefix: str):
     found = managed_policy(prefix + name)
     assert found is not None
-    assert (found.kind, found.name) == (Kind.IDENTITY, name)
+    assert (found.kind, found.name) == (PolicyKind.IDENTITY, name)
     assert [statement.source for statement in found.statements] == POLICIES[name]["Statement"]
 
 
 def test_it_can_be_a_boundary():
-    found = managed_policy("AmazonEC2ContainerRegistryReadOnly", Kind.BOUNDARY)
+    found = managed_policy("AmazonEC2ContainerRegistryReadOnly", PolicyKind.BOUNDARY)
     assert found is not None
-    assert found.kind is Kind.BOUNDARY
+    assert found.kind is PolicyKind.BOUNDARY
 
 
 @pytest.mark.parametrize("name", ["", "PushOnly", "arn:aws:iam::111122223333:policy/AdministratorAccess"])

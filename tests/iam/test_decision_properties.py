@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.iam.grammar import Document, Kind, read
-from ecrsim.iam.policy import Decision, Policies, Reason, Request, decide
-from tests.iam import test_policy, test_policy_conditions, test_policy_resources
+from ecrsim.iam.decision import AccessRequest, Decision, Policies, Reason, decide
+from ecrsim.iam.grammar import PolicyDocument, PolicyKind, read
+from tests.iam import test_decision, test_decision_conditions, test_decision_resources
 from tests.iam.decisions import (
     APP,
     CODEBUILD,
@@ -30,7 +30,7 @@ from tests.iam.decisions import (
     document,
 )
 
-ROWS: list[Row] = [*test_policy.ROWS, *test_policy_resources.ROWS, *test_policy_conditions.ROWS]
+ROWS: list[Row] = [*test_decision.ROWS, *test_decision_resources.ROWS, *test_decision_conditions.ROWS]
 BOUNDED = settings(derandomize=True, max_examples=250, deadline=None)
 
 
@@ -45,7 +45,7 @@ def test_every_reason_is_reached():
     assert {row.expected for row in ROWS} == set(Reason)
 
 
-def documents(policies: Policies) -> Iterator[tuple[str, Document]]:
+def documents(policies: Policies) -> Iterator[tuple[str, PolicyDocument]]:
     """(the field it stands in, the document)."""
     for each in policies.identity or ():
         yield "identity", each
@@ -54,16 +54,16 @@ def documents(policies: Policies) -> Iterator[tuple[str, Document]]:
             yield field, each
 
 
-def with_document(policies: Policies, field: str, old: Document, new: Document) -> Policies:
+def with_document(policies: Policies, field: str, old: PolicyDocument, new: PolicyDocument) -> Policies:
     if field == "identity":
         return policies._replace(identity=tuple(new if each is old else each for each in policies.identity or ()))
     return policies._replace(**{field: new})
 
 
-def everything(kind: Kind, effect: str, service: str) -> Document:
+def everything(kind: PolicyKind, effect: str, service: str) -> PolicyDocument:
     """One statement about every action, every resource and everybody."""
     statement: dict[str, Any] = {"Effect": effect, "Action": "*"}
-    if kind is not Kind.TRUST:
+    if kind is not PolicyKind.TRUST:
         statement["Resource"] = "*"
     if kind.names_principals:
         statement["Principal"] = "*"
@@ -125,7 +125,7 @@ CONDITIONS: list[dict[str, Any]] = [
 ]
 
 requests = st.builds(
-    lambda who, action, resource, context: Request(who, action, resource, OWN, context),
+    lambda who, action, resource, context: AccessRequest(who, action, resource, OWN, context),
     st.sampled_from([USER, ROLE, ROOT, OTHER_USER, OTHER_ROLE, CODEBUILD]),
     st.sampled_from(["ecr:PutImage", "ecr:BatchGetImage", "ecr:GetAuthorizationToken"]),
     st.sampled_from([APP, LIBRARY]),
@@ -137,7 +137,7 @@ requests = st.builds(
 
 
 @st.composite
-def statements(draw: st.DrawFn, kind: Kind, effects: tuple[str, ...] = ("Allow", "Deny")) -> dict[str, Any]:
+def statements(draw: st.DrawFn, kind: PolicyKind, effects: tuple[str, ...] = ("Allow", "Deny")) -> dict[str, Any]:
     effect = draw(st.sampled_from(effects))
     several = st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=2)
     statement: dict[str, Any] = {
@@ -145,7 +145,7 @@ def statements(draw: st.DrawFn, kind: Kind, effects: tuple[str, ...] = ("Allow",
         draw(st.sampled_from(["Action", "Action", "NotAction"])): draw(several),
         "Condition": draw(st.sampled_from(CONDITIONS)),
     }
-    if kind is not Kind.REPOSITORY or draw(st.booleans()):
+    if kind is not PolicyKind.REPOSITORY or draw(st.booleans()):
         element = draw(st.sampled_from(["Resource", "Resource", "NotResource"]))
         statement[element] = draw(st.lists(st.sampled_from(RESOURCES), min_size=1, max_size=2))
     if kind.names_principals:
@@ -155,32 +155,32 @@ def statements(draw: st.DrawFn, kind: Kind, effects: tuple[str, ...] = ("Allow",
 
 
 @st.composite
-def documents_of(draw: st.DrawFn, kind: Kind) -> Document:
+def documents_of(draw: st.DrawFn, kind: PolicyKind) -> PolicyDocument:
     several = st.lists(statements(kind), min_size=1, max_size=3)
     version = draw(st.sampled_from(["2008-10-17", "2012-10-17"]))
     return read({"Version": version, "Statement": draw(several)}, kind, kind.value)
 
 
-def maybe(kind: Kind) -> st.SearchStrategy[Document | None]:
+def maybe(kind: PolicyKind) -> st.SearchStrategy[PolicyDocument | None]:
     return st.none() | documents_of(kind)
 
 
 attached = st.tuples(
-    st.none() | st.lists(documents_of(Kind.IDENTITY), max_size=2).map(tuple),
-    maybe(Kind.BOUNDARY),
-    maybe(Kind.SESSION),
-    maybe(Kind.REPOSITORY),
-    maybe(Kind.REGISTRY),
+    st.none() | st.lists(documents_of(PolicyKind.IDENTITY), max_size=2).map(tuple),
+    maybe(PolicyKind.BOUNDARY),
+    maybe(PolicyKind.SESSION),
+    maybe(PolicyKind.REPOSITORY),
+    maybe(PolicyKind.REGISTRY),
 ).map(lambda parts: Policies(*parts))
 
 
 @st.composite
-def additions(draw: st.DrawFn, effect: str) -> tuple[Request, Policies, Policies]:
+def additions(draw: st.DrawFn, effect: str) -> tuple[AccessRequest, Policies, Policies]:
     """(request, policies, the same with one more statement of that effect in one of the documents)."""
     request, policies = draw(requests), draw(attached)
     present = list(documents(policies))
     if not present:
-        policies = policies._replace(identity=(draw(documents_of(Kind.IDENTITY)),))
+        policies = policies._replace(identity=(draw(documents_of(PolicyKind.IDENTITY)),))
         present = list(documents(policies))
     field, chosen = draw(st.sampled_from(present))
     one = read({"Version": "2012-10-17", "Statement": draw(statements(chosen.kind, (effect,)))}, chosen.kind, "more")
@@ -191,7 +191,7 @@ def additions(draw: st.DrawFn, effect: str) -> tuple[Request, Policies, Policies
 @pytest.mark.slow
 @BOUNDED
 @given(additions("Deny"))
-def test_adding_a_deny_never_allows_more(added: tuple[Request, Policies, Policies]):
+def test_adding_a_deny_never_allows_more(added: tuple[AccessRequest, Policies, Policies]):
     request, before, after = added
     assert decide(request, after).allowed <= decide(request, before).allowed
 
@@ -199,21 +199,21 @@ def test_adding_a_deny_never_allows_more(added: tuple[Request, Policies, Policie
 @pytest.mark.slow
 @BOUNDED
 @given(additions("Allow"))
-def test_adding_an_allow_never_denies_more(added: tuple[Request, Policies, Policies]):
+def test_adding_an_allow_never_denies_more(added: tuple[AccessRequest, Policies, Policies]):
     request, before, after = added
     assert decide(request, after).allowed >= decide(request, before).allowed
 
 
 @BOUNDED
 @given(requests, attached, st.integers(0, 1000))
-def test_order_never_matters(request_: Request, policies: Policies, seed: int):
+def test_order_never_matters(request_: AccessRequest, policies: Policies, seed: int):
     assert same(decide(request_, policies), decide(request_, shuffled(policies, seed)))
 
 
 @BOUNDED
-@given(requests, attached, maybe(Kind.BOUNDARY), maybe(Kind.SESSION))
+@given(requests, attached, maybe(PolicyKind.BOUNDARY), maybe(PolicyKind.SESSION))
 def test_a_limit_never_allows_more(
-    request_: Request, policies: Policies, boundary: Document | None, session: Document | None
+    request_: AccessRequest, policies: Policies, boundary: PolicyDocument | None, session: PolicyDocument | None
 ):
     free = policies._replace(boundary=None, session=None)
     bound = policies._replace(boundary=boundary, session=session)
@@ -222,7 +222,7 @@ def test_a_limit_never_allows_more(
 
 @BOUNDED
 @given(requests, attached)
-def test_a_decision_names_a_statement_of_its_document(request_: Request, policies: Policies):
+def test_a_decision_names_a_statement_of_its_document(request_: AccessRequest, policies: Policies):
     decision = decide(request_, policies)
     if decision.statement is not None:
         assert decision.document is not None

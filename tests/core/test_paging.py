@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecrsim.core import page
+from ecrsim.core import paging
 from ecrsim.core.errors import InvalidParameterException
 
 REQUEST = ("ListImages", "123456789012", "us-east-1", 7, "ACTIVE", None)
@@ -22,7 +22,7 @@ def forged(key, request=REQUEST):
 
 def refuse(token, first, request=REQUEST):
     with pytest.raises(InvalidParameterException) as caught:
-        page.decode(request, token, first)
+        paging.decode(request, token, first)
     assert caught.value.message == (
         "Invalid parameter at 'NextToken' failed to satisfy constraint: 'Invalid next token provided'"
     )
@@ -31,15 +31,15 @@ def refuse(token, first, request=REQUEST):
 @pytest.mark.parametrize("key", [[0], [5, 6], ["a/b", 2**63 - 1], [-(2**63)], ["ä\n\0", ""]])
 def test_a_key_comes_back(key):
     first = [type(part)() for part in key]
-    assert page.decode(REQUEST, page.encode(REQUEST, key), first) == key
+    assert paging.decode(REQUEST, paging.encode(REQUEST, key), first) == key
 
 
 def test_without_a_token_the_first_page_is_meant():
-    assert page.decode(REQUEST, None, [0, "x"]) == [0, "x"]
+    assert paging.decode(REQUEST, None, [0, "x"]) == [0, "x"]
 
 
 def test_a_token_can_stand_in_a_url():
-    tokens = [page.encode(REQUEST, [text]) for text in ("", "ÿ?>~", "a" * 50)]
+    tokens = [paging.encode(REQUEST, [text]) for text in ("", "ÿ?>~", "a" * 50)]
     assert all(
         set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=") for token in tokens
     )
@@ -49,10 +49,10 @@ def test_a_token_can_stand_in_a_url():
 def test_a_token_of_another_request_is_refused(place):
     other = [*REQUEST]
     other[place] = "another"
-    refuse(page.encode(tuple(other), [1]), [0])
+    refuse(paging.encode(tuple(other), [1]), [0])
 
 
-GOOD = page.encode(REQUEST, [5])
+GOOD = paging.encode(REQUEST, [5])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_forged_key_is_refused(key, first):
 
 def test_the_forger_knows_the_form():
     # Otherwise the table above would prove nothing.
-    assert page.decode(REQUEST, forged([5]), [0]) == [5]
+    assert paging.decode(REQUEST, forged([5]), [0]) == [5]
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)

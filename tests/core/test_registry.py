@@ -7,8 +7,8 @@ import boto3
 import botocore
 import pytest
 
-from ecrsim.core.arn import PUBLIC_REGION, Registry, parse_arn, partition, root_arn
 from ecrsim.core.partitions import PARTITIONS, partition_of
+from ecrsim.core.registry import PUBLIC_REGION, Registry, parse_arn, partition, root_arn
 
 ARN = "arn:aws:ecr:us-east-1:123456789012:repository/team/app"
 

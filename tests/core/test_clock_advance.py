@@ -6,11 +6,11 @@ import time
 import pytest
 
 from ecrsim.core import jobs
-from ecrsim.core.advancing import advance, set_clock
 from ecrsim.core.clock import DAY, HOUR, MINUTE, REAL, SECOND, Setting, iso, parse_iso
+from ecrsim.core.clock_advance import advance, set_clock
+from ecrsim.core.clock_setting import ClockError, ClockSetMeanwhile, turn
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.turning import ClockError, ClockSetMeanwhile, turn
 from tests.core.jobbing import HERE, put, rows
 
 NEW_YEAR = parse_iso("2026-01-01")

@@ -5,28 +5,28 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ecrsim.config import with_values
-from ecrsim.core import events
-from ecrsim.core.arn import Registry
+from ecrsim.core import outbox
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import root_caller
 from tests.core.jobbing import HERE
 
 
 def emit(runtime, name, facts=None, registry=HERE):
     with runtime.call(root_caller(*HERE[:2])) as call, call.writing():
-        events.emit(call, registry, name, "ImagePushed", {} if facts is None else facts)
+        outbox.emit(call, registry, name, "ImagePushed", {} if facts is None else facts)
 
 
 def found(runtime, after=0, limit=1000):
     with runtime.database.read() as connection:
-        return events.page(connection, after, limit)
+        return outbox.page(connection, after, limit)
 
 
 def test_an_event_is_as_it_was_emitted(runtime):
     other = Registry("111111111111", "eu-west-1")
     with runtime.call(root_caller(*HERE[:2])) as call, call.writing():
-        events.emit(call, other, "app", "ApiCalled", {"a": [1, None, "ü"]}, {"principal": "arn"})
+        outbox.emit(call, other, "app", "ApiCalled", {"a": [1, None, "ü"]}, {"principal": "arn"})
     [event] = found(runtime)
-    assert event._replace(event_id="") == events.Event(
+    assert event._replace(event_id="") == outbox.Event(
         1,
         runtime.clock.now(),
         "",
@@ -48,7 +48,7 @@ def test_facts_that_are_json_already_are_taken_as_they_are(runtime):
 def test_what_is_undone_was_never_told(runtime):
     def change_and_fail():
         with runtime.call(root_caller(*HERE[:2])) as call, call.writing():
-            events.emit(call, HERE, "app", "ImagePushed", {})
+            outbox.emit(call, HERE, "app", "ImagePushed", {})
             raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
@@ -63,7 +63,7 @@ def test_pages_go_on_after_a_number(runtime):
     second = found(runtime, first[-1].sequence, 2)
     assert [event.repository_name for event in first + second] == ["a", "b", "c", "d"]
     with runtime.database.read() as connection:
-        assert events.newest(connection) == 5
+        assert outbox.newest(connection) == 5
 
 
 def test_numbers_rise_in_the_order_of_commits(runtime):
@@ -82,7 +82,7 @@ def test_numbers_are_never_used_again(runtime):
         emit(runtime, name)
     runtime.reset()
     with runtime.database.read() as connection:
-        assert events.newest(connection) == 0
+        assert outbox.newest(connection) == 0
     emit(runtime, "d")
     assert [event.sequence for event in found(runtime)] == [4]
 
@@ -95,7 +95,7 @@ def test_old_events_are_forgotten_but_none_that_has_yet_to_leave(runtime, limit,
     for number in range(10):
         emit(runtime, str(number))
     with runtime.database.write() as connection:
-        assert events.prune(connection, limit, undelivered) == 10 - len(left)
+        assert outbox.prune(connection, limit, undelivered) == 10 - len(left)
     assert [event.sequence for event in found(runtime)] == left
 
 

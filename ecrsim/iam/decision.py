@@ -16,7 +16,7 @@ from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from ecrsim.iam.conditions import substituted
-from ecrsim.iam.grammar import Document, Kind, Principals, Statement
+from ecrsim.iam.grammar import PolicyDocument, PolicyKind, Principals, Statement
 from ecrsim.iam.wildcards import matches
 
 #: Account-level: the policy of a repository or registry cannot grant them (documented).
@@ -46,7 +46,7 @@ class Principal(NamedTuple):
         return self.arn.endswith(f":iam::{self.account}:root")
 
 
-class Request(NamedTuple):
+class AccessRequest(NamedTuple):
     """What is asked.
 
     `action`: `ecr:PutImage`. `resource`: an ARN, or `*` for an action that has none. `account`: whose the resource is.
@@ -67,17 +67,17 @@ class Policies(NamedTuple):
     is to be assumed, must allow: no identity can take a role that does not trust it (documented).
     """
 
-    identity: tuple[Document, ...] | None
-    boundary: Document | None = None
-    session: Document | None = None
-    repository: Document | None = None
-    registry: Document | None = None
-    trust: Document | None = None
+    identity: tuple[PolicyDocument, ...] | None
+    boundary: PolicyDocument | None = None
+    session: PolicyDocument | None = None
+    repository: PolicyDocument | None = None
+    registry: PolicyDocument | None = None
+    trust: PolicyDocument | None = None
 
-    def resources(self) -> Iterator[Document]:
+    def resources(self) -> Iterator[PolicyDocument]:
         return (document for document in (self.repository, self.registry, self.trust) if document is not None)
 
-    def all(self) -> Iterator[Document]:
+    def all(self) -> Iterator[PolicyDocument]:
         yield from self.identity or ()
         yield from (document for document in (self.boundary, self.session) if document is not None)
         yield from self.resources()
@@ -101,7 +101,7 @@ class Decision(NamedTuple):
 
     allowed: bool
     reason: Reason
-    document: Document | None = None
+    document: PolicyDocument | None = None
     statement: Statement | None = None
 
     @property
@@ -121,7 +121,7 @@ class _Grant(IntEnum):
     DIRECT = 3  # all of it
 
 
-def decide(request: Request, policies: Policies) -> Decision:
+def decide(request: AccessRequest, policies: Policies) -> Decision:
     """The decision. Its cost is the number of statements times the size of their values."""
     for document, statement in explicit_denies(request, policies):
         return Decision(False, Reason.EXPLICIT_DENY, document, statement)
@@ -138,23 +138,23 @@ def decide(request: Request, policies: Policies) -> Decision:
     return (grant is _Grant.ROLE and _limit(request, policies)) or resource
 
 
-def explicit_denies(request: Request, policies: Policies) -> Iterator[tuple[Document, Statement]]:
+def explicit_denies(request: AccessRequest, policies: Policies) -> Iterator[tuple[PolicyDocument, Statement]]:
     """Every statement that denies the request."""
     owner = request.principal.is_root and request.principal.account == request.account
-    spared = Kind.REGISTRY if owner and request.action.lower() in ROOT_KEEPS else None
+    spared = PolicyKind.REGISTRY if owner and request.action.lower() in ROOT_KEEPS else None
     for document in policies.all():
         for statement in () if document.kind is spared else document.statements:
             if not statement.allows and _applies(statement, request, is_bound=policies.boundary is not None):
                 yield document, statement
 
 
-def lacking(request: Request, policies: Policies) -> list[Kind]:
+def lacking(request: AccessRequest, policies: Policies) -> list[PolicyKind]:
     """The policies of the principal's own side that would have to allow the request and do not."""
     if policies.identity is None:
         return []
     limits = tuple(limit for limit in (policies.boundary, policies.session) if limit is not None)
     return [
-        *([] if _first_allow(policies.identity, request) else [Kind.IDENTITY]),
+        *([] if _first_allow(policies.identity, request) else [PolicyKind.IDENTITY]),
         *(limit.kind for limit in limits if not _first_allow((limit,), request)),
     ]
 
@@ -163,14 +163,14 @@ def _missing(policies: Policies) -> Decision:
     return Decision(False, Reason.NO_RESOURCE if policies.trust is None else Reason.NO_TRUST)
 
 
-def _identity(request: Request, policies: Policies) -> Decision:
+def _identity(request: AccessRequest, policies: Policies) -> Decision:
     if policies.identity is None:
         return Decision(True, Reason.ROOT)
     allowed = _first_allow(policies.identity, request)
     return (_limit(request, policies) or allowed) if allowed else Decision(False, Reason.NO_IDENTITY)
 
 
-def _limit(request: Request, policies: Policies) -> Decision | None:
+def _limit(request: AccessRequest, policies: Policies) -> Decision | None:
     """Why boundary or session policy take away what the identity's policies give."""
     if policies.boundary is not None and _first_allow((policies.boundary,), request) is None:
         return Decision(False, Reason.NO_BOUNDARY, policies.boundary)
@@ -179,7 +179,7 @@ def _limit(request: Request, policies: Policies) -> Decision | None:
     return None
 
 
-def _first_allow(documents: Iterable[Document], request: Request) -> Decision | None:
+def _first_allow(documents: Iterable[PolicyDocument], request: AccessRequest) -> Decision | None:
     for document in documents:
         for statement in document.statements:
             if statement.allows and _applies(statement, request):
@@ -187,7 +187,7 @@ def _first_allow(documents: Iterable[Document], request: Request) -> Decision | 
     return None
 
 
-def _resource(request: Request, policies: Policies) -> tuple[_Grant, Decision | None]:
+def _resource(request: AccessRequest, policies: Policies) -> tuple[_Grant, Decision | None]:
     """The most that policies of the resource give, and the statement that gives it."""
     best: tuple[_Grant, Decision | None] = (_Grant.NONE, None)
     for document in policies.resources():
@@ -199,7 +199,7 @@ def _resource(request: Request, policies: Policies) -> tuple[_Grant, Decision | 
     return best
 
 
-def _applies(statement: Statement, request: Request, *, is_bound: bool = False) -> bool:
+def _applies(statement: Statement, request: AccessRequest, *, is_bound: bool = False) -> bool:
     """Is the request one that the statement is about? `is_bound`: the principal has a permissions boundary."""
     return (
         _names_action(statement, request.action)
@@ -217,7 +217,7 @@ def _names_action(statement: Statement, action: str) -> bool:
     return not any(matches(pattern.lower(), action) for pattern in statement.not_actions or ())
 
 
-def _names_resource(statement: Statement, request: Request) -> bool:
+def _names_resource(statement: Statement, request: AccessRequest) -> bool:
     named = statement.resources if statement.resources is not None else statement.not_resources
     if named is None:
         return True
@@ -271,12 +271,12 @@ def _is_excepted(principals: Principals, principal: Principal) -> bool:
 
 
 _WITH_ARTICLE = {
-    Kind.IDENTITY: "an identity-based policy",
-    Kind.BOUNDARY: "a permissions boundary",
-    Kind.SESSION: "a session policy",
-    Kind.REPOSITORY: "a resource-based policy",
-    Kind.REGISTRY: "a resource-based policy",
-    Kind.TRUST: "the role trust policy",
+    PolicyKind.IDENTITY: "an identity-based policy",
+    PolicyKind.BOUNDARY: "a permissions boundary",
+    PolicyKind.SESSION: "a session policy",
+    PolicyKind.REPOSITORY: "a resource-based policy",
+    PolicyKind.REGISTRY: "a resource-based policy",
+    PolicyKind.TRUST: "the role trust policy",
 }
 _LACKING = {
     Reason.NO_IDENTITY: "identity-based policy",
@@ -286,7 +286,7 @@ _LACKING = {
 }
 
 
-def denial(request: Request, decision: Decision) -> str:
+def denial(request: AccessRequest, decision: Decision) -> str:
     """AWS's sentence for a decision that denies.
 
     Recorded from ECR for what identity-based and resource-based policies lack; the endings for explicit denies,
@@ -304,7 +304,7 @@ def denial(request: Request, decision: Decision) -> str:
     return f"{sentence} because no {_LACKING[decision.reason]} allows the {request.action} action"
 
 
-def locks_out(document: Document, request: Request, policies: Policies) -> bool:
+def locks_out(document: PolicyDocument, request: AccessRequest, policies: Policies) -> bool:
     """True when the caller could no longer set the policy of the repository, once `document` is it.
 
     `request` is the caller's SetRepositoryPolicy itself, `policies` what allowed it. ECR refuses such a policy unless

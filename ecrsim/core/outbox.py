@@ -7,15 +7,16 @@ Whatever leaves the building (`ecrsim/delivery`) is made from these rows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, Text, bindparam, delete, func, select
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.columns import Json, metadata
+from ecrsim.core.event import Event, NewEvent
 from ecrsim.core.ids import new_uuid
 from ecrsim.core.query import Addition, Query
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 
 events = Table(
@@ -34,34 +35,6 @@ events = Table(
     Column("kind", String(7), nullable=False, server_default="private"),
     sqlite_autoincrement=True,
 )
-
-
-class Event(NamedTuple):
-    """A row of the outbox. `facts` has the members that docs/events.md gives for each type."""
-
-    sequence: int
-    at: int
-    event_id: str
-    type: str
-    registry_id: str
-    region: str
-    repository_name: str | None
-    facts: dict[str, Any]
-    trail: dict[str, Any] | None
-    kind: str = "private"
-
-    @property
-    def registry(self) -> Registry:
-        return Registry(self.registry_id, self.region, self.kind)
-
-
-class NewEvent(NamedTuple):
-    """An event before it has a number, an identity and a time."""
-
-    registry: Registry
-    repository_name: str | None
-    type: str
-    facts: dict[str, Any]
 
 
 _COLUMNS = tuple(column.name for column in events.columns)

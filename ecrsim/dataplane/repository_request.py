@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from ecrsim.core.arn import Registry
 from ecrsim.core.digest import is_oci_digest
 from ecrsim.core.errors import RepositoryNotFoundException
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.core.web import Request
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
@@ -23,7 +23,7 @@ from ecrsim.ecr.templates.service import repository_to_push
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 
 
-class Target(NamedTuple):
+class RepositoryRequest(NamedTuple):
     """`path_name` is the name as the client wrote it, with a scope prefix perhaps; URLs in answers keep it."""
 
     call: Call

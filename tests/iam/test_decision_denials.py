@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ecrsim.iam.grammar import Kind
-from ecrsim.iam.policy import Principal, Reason, decide, denial, locks_out
+from ecrsim.iam.decision import Principal, Reason, decide, denial, locks_out
+from ecrsim.iam.grammar import PolicyKind
 from tests.iam.decisions import (
     APP,
     OTHER,
@@ -113,4 +113,6 @@ LOCKOUTS = [
 def test_who_would_lock_himself_out_is_stopped(who: Principal, attached: dict[str, Any], new: Any, expected: bool):
     asked = row("", "D", Reason.ALLOWED, who=who, action="ecr:SetRepositoryPolicy", **attached)
     assert decide(asked.request, asked.policies).allowed
-    assert locks_out(document(Kind.REPOSITORY, new, "repository policy"), asked.request, asked.policies) is expected
+    assert (
+        locks_out(document(PolicyKind.REPOSITORY, new, "repository policy"), asked.request, asked.policies) is expected
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ecrsim.iam.policy import Principal, Reason, decide
+from ecrsim.iam.decision import Principal, Reason, decide
 from tests.iam.decisions import (
     ALLOWING,
     APP,
