@@ -59,6 +59,8 @@ class Bill:
 
     system: OperatingSystem | None
     packages: tuple[Package, ...] = field(default=())
+    #: Path and reason of each file that could not be read: too large, broken, nested without end.
+    unread: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A value for JSON from which `from_json` makes this bill again."""
@@ -71,4 +73,5 @@ class Bill:
         return cls(
             system=None if system is None else OperatingSystem(**{**system, "id_like": tuple(system["id_like"])}),
             packages=tuple(Package(**{**each, "licenses": tuple(each["licenses"])}) for each in value["packages"]),
+            unread=tuple((path, reason) for path, reason in value.get("unread", ())),
         )
