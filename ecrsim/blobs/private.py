@@ -21,7 +21,10 @@ TREES = {
     "tls": re.compile(r"ca(-key)?\.pem"),
 }
 #: Files of the data directory. The locks are an earlier release's.
-OWN = ("secret.key", "admin-token", "gc.lock", "delivery.lock")
+OWN = (
+    *("secret.key", "admin-token", "gc.lock", "delivery.lock"),
+    *("advisories.sqlite", "advisories.lock", "advisories.edited", "advisories.imported"),
+)
 #: What a file system has in its root.
 _OF_FILE_SYSTEMS = "lost+found"
 _OTHERS = 0o077

@@ -1,0 +1,133 @@
+"""Rows of the file of advisories: records of one source, written and removed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from ecrsim.ecr.scanning.advisories.records import Record, Refused, read_record
+from ecrsim.ecr.scanning.advisories.schema import SPAN, packed
+
+#: Everything about the records of a span of numbers.
+_REMOVE = (
+    "DELETE FROM affected WHERE record >= ? AND record < ?",
+    "DELETE FROM names WHERE record >= ? AND record < ?",
+    "DELETE FROM records WHERE number >= ? AND number < ?",
+)
+
+
+class Entry(NamedTuple):
+    """One record as it was found: `place` is the file it stands in. `joins`: what is there of that id is added to."""
+
+    place: str
+    #: A document in the OSV schema, or a Refused that says why there is none.
+    document: Any
+    joins: bool = False
+
+
+class Writer:
+    """Writes the records of one source, and counts them."""
+
+    def __init__(self, connection: sqlite3.Connection, source: int) -> None:
+        self._connection = connection
+        self.source = source
+        query = "SELECT records, refused, newest FROM sources WHERE number = ?"
+        self.records, self.refused, newest = connection.execute(query, (source,)).fetchone()
+        self.newest: float | None = newest
+        self._next = self._first_free()
+
+    def _first_free(self) -> int:
+        start = self.source * SPAN
+        query = "SELECT max(number) FROM records WHERE number >= ? AND number < ?"
+        found: int | None = self._connection.execute(query, (start, start + SPAN)).fetchone()[0]
+        return start if found is None else found + 1
+
+    def write(self, entry: Entry) -> Refused | None:
+        """Take one record, or note why it is refused, and return that."""
+        document = entry.document
+        try:
+            if isinstance(document, Refused):
+                raise document
+            record = read_record(document)
+            self._insert(record, joins=entry.joins)
+        except Refused as reason:
+            identity = document.get("id") if isinstance(document, dict) else ""
+            identity = identity[:255] if isinstance(identity, str) else ""
+            row = (self.source, entry.place, identity, str(reason))
+            self._connection.execute("INSERT INTO refused VALUES (?, ?, ?, ?)", row)
+            self.refused += 1
+            return reason
+        modified = record.body.get("modified")
+        if modified is not None and (self.newest is None or modified > self.newest):
+            self.newest = modified
+        return None
+
+    def _insert(self, record: Record, *, joins: bool) -> None:
+        execute = self._connection.execute
+        number = self._next
+        try:
+            execute("INSERT INTO records VALUES (?, ?, ?, ?)", (number, self.source, record.id, packed(record.body)))
+        except sqlite3.IntegrityError:
+            if not joins:
+                raise Refused("a record of the same id came before") from None
+            query = "SELECT number FROM records WHERE source = ? AND id = ?"
+            number = execute(query, (self.source, record.id)).fetchone()[0]
+        else:
+            self._next += 1
+            self.records += 1
+            rows = [(name, number) for name in record.names]
+            self._connection.executemany("INSERT INTO names VALUES (?, ?)", rows)
+        about = [(each.ecosystem, each.name, number, packed(each.body)) for each in record.about]
+        self._connection.executemany("INSERT INTO affected VALUES (?, ?, ?, ?)", about)
+
+    def forget(self, entry: Entry) -> int:
+        """Remove the record of the entry's id, which is about to be written anew. Returns how many there were."""
+        identity = entry.document.get("id") if isinstance(entry.document, dict) else None
+        query = "SELECT number FROM records WHERE source = ? AND id = ?"
+        found = (
+            self._connection.execute(query, (self.source, identity)).fetchone() if isinstance(identity, str) else None
+        )
+        if found is None:
+            return 0
+        for statement in _REMOVE:
+            self._connection.execute(statement, (found[0], found[0] + 1))
+        self.records -= 1
+        return 1
+
+    def finish(self) -> None:
+        """Write the counts down."""
+        self._connection.execute(
+            "UPDATE sources SET records = ?, refused = ?, newest = ? WHERE number = ?",
+            (self.records, self.refused, self.newest, self.source),
+        )
+
+
+def add_source(connection: sqlite3.Connection, name: str, kind: str, place: str, now: float) -> int:
+    """A source without records. Returns its number."""
+    row = (name, kind, place, now)
+    connection.execute("INSERT INTO sources VALUES (NULL, ?, ?, ?, ?, 0, 0, NULL)", row)
+    found: int = connection.execute("SELECT number FROM sources WHERE name = ?", (name,)).fetchone()[0]
+    return found
+
+
+def remove_source(connection: sqlite3.Connection, name: str) -> bool:
+    """Remove a source and all that it said. False when there is none of that name."""
+    found = connection.execute("SELECT number FROM sources WHERE name = ?", (name,)).fetchone()
+    if found is None:
+        return False
+    span = (found[0] * SPAN, (found[0] + 1) * SPAN)
+    for statement in _REMOVE:
+        connection.execute(statement, span)
+    connection.execute("DELETE FROM refused WHERE source = ?", (found[0],))
+    connection.execute("DELETE FROM sources WHERE number = ?", (found[0],))
+    return True
+
+
+def write_all(writer: Writer, entries: Iterable[Entry]) -> Iterator[Refused]:
+    """Write every entry; those that are refused are given."""
+    for entry in entries:
+        reason = writer.write(entry)
+        if reason is not None:
+            yield reason
+    writer.finish()
