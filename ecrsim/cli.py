@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ecrsim import __version__
+from ecrsim.advisories.command import add_advisory_commands
 from ecrsim.config import Config, ConfigError, Texts, load, strange_variables
 from ecrsim.core.admintoken import made_token, served_in
 from ecrsim.core.printable import printable
@@ -94,6 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
     least.add_argument("--since", metavar="TIME", help="from when on: 2h, 7d or 2026-01-31T12:00:00Z (default: ever)")
     _add_time(commands)
     add_lifecycle_commands(commands, _add)
+    add_advisory_commands(commands, _add)
     tls = commands.add_parser("tls", help="certificates", description="certificates.", allow_abbrev=False)
     parts = tls.add_subparsers(title="commands", required=True)
     _add(commands, "token", _token, "print the token of the admin surface", ("port", "data_dir", "admin_token"))

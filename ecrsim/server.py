@@ -20,6 +20,7 @@ from ecrsim.core.household import Household, reset
 from ecrsim.core.jobs import Ran, run_due
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery.selection import Selection, select_events
+from ecrsim.ecr.scanning.advisories import Advisories, open_advisories
 from ecrsim.exports import exports
 from ecrsim.testing import BuiltImage, build_image, client_over_socket, client_without_socket, push_image
 
@@ -194,6 +195,11 @@ class Ecrsim:
         """
         found, _ = select_events(self.runtime.database, Selection(type, repository, pattern=pattern), after)
         return [entry.envelope for entry in found]
+
+    @property
+    def advisories(self) -> Advisories:
+        """What scans know of vulnerabilities: `sim.advisories.add({"id": "CVE-…", …})`, records in the OSV schema."""
+        return open_advisories(self.runtime)
 
     def reset(self) -> None:
         """Forget every repository and setting, and turn the clock back to now. Tokens stay good."""

@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException
 
 from ecrsim import __version__
 from ecrsim.admin.access import access_routes
+from ecrsim.admin.advisories import advisory_routes
 from ecrsim.admin.delivery import delivery_routes
 from ecrsim.admin.events import event_routes
 from ecrsim.admin.guard import HEALTH, guard, hidden, refusal
@@ -67,6 +68,14 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
     def fail(error: ServiceError) -> Response:
         return refusal(error.status, error.message)
 
-    routes = (access_routes, delivery_routes, event_routes, lifecycle_routes, time_routes, upstream_routes)
+    routes = (
+        access_routes,
+        advisory_routes,
+        delivery_routes,
+        event_routes,
+        lifecycle_routes,
+        time_routes,
+        upstream_routes,
+    )
     browser = pages_for_a_browser(runtime, lambda: hidden(runtime.config))
     return [pages, *(each(runtime) for each in routes), browser]

@@ -23,7 +23,7 @@ TREES = {
 #: Files of the data directory. The locks are an earlier release's.
 OWN = (
     *("secret.key", "admin-token", "gc.lock", "delivery.lock"),
-    *("advisories.sqlite", "advisories.lock", "advisories.edited", "advisories.imported"),
+    *(f"advisories.{end}" for end in ("sqlite", "lock", "edited", "imported", "imported-journal")),
 )
 #: What a file system has in its root.
 _OF_FILE_SYSTEMS = "lost+found"

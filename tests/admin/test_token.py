@@ -23,6 +23,8 @@ WITHIN = [
     ("GET", "/_ecrsim/audit", None),
     ("GET", "/_ecrsim/targets", None),
     ("GET", "/_ecrsim/upstreams", None),
+    ("GET", "/_ecrsim/advisories", None),
+    ("PUT", "/_ecrsim/advisories", {"records": []}),
     ("POST", "/_ecrsim/targets/settle", {}),
     ("POST", "/_ecrsim/explain",
      {"principal": "arn:aws:iam::000000000000:root", "action": "ecr:ListImages", "resource": "*"}),

@@ -22,7 +22,7 @@ TIERS = (
     ("controlplane", "dataplane", "admin", "console"),
     ("pages",),
     ("app",),
-    ("completion", "coverage", "doctor", "logs", "remote", "storage", "testing", "tls"),
+    ("advisories", "completion", "coverage", "doctor", "logs", "remote", "storage", "testing", "tls"),
     ("door",),
     ("simulator",),
     ("server",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ecrsim.ecr.scanning.bill import OperatingSystem, Package
@@ -76,6 +77,7 @@ class Key(NamedTuple):
     version: str
 
 
+@lru_cache(maxsize=4_096)
 def ecosystem_key(text: str) -> str:
     """One spelling of an ecosystem: `Ubuntu:22.04:LTS` is `Ubuntu:22.04`; what tells of channels is left out."""
     for pattern, form in _EXACT:

@@ -60,8 +60,8 @@ def _grouped(hits: list[Hit]) -> dict[str, list[Hit]]:
         if len(names) == 1:
             known_as.update(dict.fromkeys((hit.advisory.id, *hit.advisory.aliases), names[0]))
     for hit in nameless:
-        texts = (hit.advisory.id, *hit.advisory.aliases)
-        name = next((known_as[text] for text in texts if text in known_as), hit.advisory.id)
+        texts = (hit.advisory.id, *hit.advisory.aliases, *hit.advisory.upstream)
+        name = next((known_as[text] for text in texts if text in known_as), names_of(hit.advisory)[0])
         groups.setdefault(name, []).append(hit)
         known_as.update((text, known_as.get(text, name)) for text in texts)
     return groups

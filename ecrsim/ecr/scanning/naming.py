@@ -57,7 +57,7 @@ def names_of(advisory: Advisory) -> tuple[str, ...]:
     named = [*advisory.aliases, *advisory.upstream]
     if advisory.id.startswith((*_UPDATES, *_MORE_UPDATES)):
         named += advisory.related
-    return tuple(dict.fromkeys(text for text in named if _CVE.fullmatch(text))) or (advisory.id,)
+    return tuple(dict.fromkeys(text for text in named if _CVE.fullmatch(text))) or advisory.upstream or (advisory.id,)
 
 
 def source_of(advisory: Advisory, ecosystem: str) -> str:

@@ -82,7 +82,7 @@ def test_versions_compare_as_their_ecosystem_has_it(
 ):
     old, new, fix = versions.split()
     type, name, *namespace = package.split()
-    advisories.add([fixed_in("CVE-2024-0001", ecosystem, NAMES.get(ecosystem, name), fix)])
+    advisories.add(*[fixed_in("CVE-2024-0001", ecosystem, NAMES.get(ecosystem, name), fix)])
 
     def at(version: str) -> list[Vulnerability]:
         installed = Package(type, name, version, namespace="".join(namespace))
@@ -126,27 +126,27 @@ RANGES: list[tuple[str, tuple[tuple[str, str], ...], list[str], str, bool, str |
 def test_a_range(
     advisories: Advisories, events: Any, versions: list[str], installed: str, is_affected: bool, fix: str | None
 ):
-    advisories.add([record("CVE-2024-0002", affecting("PyPI", "demo", *events, versions=versions))])
+    advisories.add(*[record("CVE-2024-0002", affecting("PyPI", "demo", *events, versions=versions))])
     result = found(advisories, Package("pypi", "demo", installed), None)
     assert [each.fixed_version for each in result] == ([fix] if is_affected else [])
 
 
 def test_a_binary_package_is_found_by_its_source_and_by_that_ones_version(advisories: Advisories):
-    advisories.add([fixed_in("CVE-2024-0003", "Debian:12", "openssl", "3.0.11-1")])
+    advisories.add(*[fixed_in("CVE-2024-0003", "Debian:12", "openssl", "3.0.11-1")])
     mine = deb("libssl3", "1:99", source_name="openssl", source_version="3.0.10-1")
     assert [each.package for each in found(advisories, mine)] == [mine]
     assert found(advisories, deb("libssl3", "3.0.10-1", source_name="openssl", source_version="3.0.11-1")) == []
 
 
 def test_a_debian_binary_that_is_called_like_another_source_is_not_that_source(advisories: Advisories):
-    advisories.add([fixed_in("CVE-2024-0004", "Debian:12", "tool", "2")])
+    advisories.add(*[fixed_in("CVE-2024-0004", "Debian:12", "tool", "2")])
     assert found(advisories, deb("tool", "1", source_name="suite", source_version="1")) == []
     assert found(advisories, deb("tool", "1"))
 
 
 def test_an_rpm_is_found_by_its_own_name_before_that_of_its_source(advisories: Advisories):
     advisories.add(
-        [
+        *[
             record(
                 "CVE-2024-0005",
                 affecting("Amazon Linux:2023", "openssl", ("introduced", "0"), ("fixed", "9-1")),
@@ -167,7 +167,7 @@ def test_of_a_source_of_suse_only_the_binaries_that_are_named(advisories: Adviso
     named = {"ecosystem_specific": {"binaries": [{"libopenssl3": "2-1"}]}}
     events = (("introduced", "0"), ("fixed", "2-1"))
     server = "SUSE:Linux Enterprise Server 15 SP6"
-    advisories.add([record("SUSE-SU-2024:1", affecting(server, "openssl-3", *events, **named))])
+    advisories.add(*[record("SUSE-SU-2024:1", affecting(server, "openssl-3", *events, **named))])
     suse = OperatingSystem("sles", "15.6")
     assert found(advisories, Package("rpm", "libopenssl3", "1-1", source_name="openssl-3"), suse)
     assert not found(advisories, Package("rpm", "openssl-3-doc", "1-1", source_name="openssl-3"), suse)
@@ -175,13 +175,13 @@ def test_of_a_source_of_suse_only_the_binaries_that_are_named(advisories: Adviso
 
 @pytest.mark.parametrize("on", ["debian 11", "debian 13", "ubuntu 12", "alpine 3.12.1", "plan9 4"])
 def test_another_release_is_another_matter(advisories: Advisories, on: str):
-    advisories.add([fixed_in("CVE-2024-0006", "Debian:12", "x", "2")])
+    advisories.add(*[fixed_in("CVE-2024-0006", "Debian:12", "x", "2")])
     assert found(advisories, Package("deb", "x", "1"), system("debian 12.5"))
     assert found(advisories, Package("deb", "x", "1"), system(on)) == []
 
 
 def test_what_was_withdrawn_affects_nothing(advisories: Advisories):
-    advisories.add([fixed_in("CVE-2024-0007", "PyPI", "x", "2", withdrawn="2024-05-05T00:00:00Z")])
+    advisories.add(*[fixed_in("CVE-2024-0007", "PyPI", "x", "2", withdrawn="2024-05-05T00:00:00Z")])
     assert found(advisories, Package("pypi", "x", "1"), None) == []
     assert advisories.find("CVE-2024-0007")[0].withdrawn is not None
 
@@ -207,7 +207,7 @@ def test_records_of_several_sources_about_one_cve_are_one_vulnerability(advisori
 
 def test_records_without_a_cve_are_one_by_their_aliases(advisories: Advisories):
     advisories.add(
-        [
+        *[
             fixed_in("GO-2024-0001", "Go", "x.org/y", "2.0.0", aliases=["GHSA-aaaa-bbbb-dddd"]),
             fixed_in("GHSA-aaaa-bbbb-dddd", "Go", "x.org/y", "2.0.0"),
             fixed_in("GO-2024-0002", "Go", "x.org/y", "2.0.0"),
@@ -220,7 +220,7 @@ def test_records_without_a_cve_are_one_by_their_aliases(advisories: Advisories):
 
 def test_an_update_of_a_distribution_is_each_cve_that_it_mends(advisories: Advisories):
     update = fixed_in("ALSA-2024:1", "AlmaLinux:9", "x", "2-1", related=["CVE-2024-0009", "CVE-2024-0010"])
-    advisories.add([update | {"summary": "Important: x security update"}])
+    advisories.add(*[update | {"summary": "Important: x security update"}])
     result = found(advisories, Package("rpm", "x", "1-1"), OperatingSystem("almalinux", "9.3"))
     assert [(each.id, each.severity) for each in result] == [("CVE-2024-0009", "HIGH"), ("CVE-2024-0010", "HIGH")]
     assert {each.vendor_severity for each in result} == {"Important"}
@@ -228,7 +228,7 @@ def test_an_update_of_a_distribution_is_each_cve_that_it_mends(advisories: Advis
 
 def test_a_distributions_record_has_the_score_of_anothers_about_the_same_cve(advisories: Advisories):
     scored = record("CVE-2024-0011", severity=[{"type": "CVSS_V3", "score": VECTOR}])
-    advisories.add([fixed_in("DEBIAN-CVE-2024-0011", "Debian:12", "x", "2", upstream=["CVE-2024-0011"]), scored])
+    advisories.add(*[fixed_in("DEBIAN-CVE-2024-0011", "Debian:12", "x", "2", upstream=["CVE-2024-0011"]), scored])
     (one,) = found(advisories, deb("x", "1"))
     assert (one.id, one.severity, one.source) == ("CVE-2024-0011", "CRITICAL", "DEBIAN_CVE")
     assert one.source_url == "https://security-tracker.debian.org/tracker/CVE-2024-0011"
@@ -273,7 +273,7 @@ SEVERITY = [
 def test_severity_is_the_distributions_own_else_by_cvss_else_undefined(
     advisories: Advisories, whole: dict[str, Any], part: dict[str, Any], severity: str
 ):
-    advisories.add([record("CVE-2024-0012", affecting("Ubuntu:24.04:LTS", "x", ("introduced", "0"), **part), **whole)])
+    advisories.add(*[record("CVE-2024-0012", affecting("Ubuntu:24.04:LTS", "x", ("introduced", "0"), **part), **whole)])
     (one,) = found(advisories, Package("deb", "x", "1"), OperatingSystem("ubuntu", "24.04"))
     assert one.severity == severity
 
@@ -285,6 +285,6 @@ def test_findings_are_in_the_order_of_their_severity(advisories: Advisories):
         ("CVE-2024-0022", "none at all"),
         ("CVE-2024-0019", "low"),
     ]
-    advisories.add([fixed_in(identity, "Ubuntu:24.04:LTS", "x", "2", **ubuntu(word)) for identity, word in rows])
+    advisories.add(*[fixed_in(identity, "Ubuntu:24.04:LTS", "x", "2", **ubuntu(word)) for identity, word in rows])
     result = found(advisories, Package("deb", "x", "1"), OperatingSystem("ubuntu", "24.04"))
     assert [each.id[-2:] for each in result] == ["21", "19", "20", "22"]

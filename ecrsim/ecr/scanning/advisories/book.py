@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from ecrsim.ecr.scanning.advisories import schema
 from ecrsim.ecr.scanning.advisories.replacing import FILE, changed, check
 from ecrsim.ecr.scanning.advisories.shipping import SHIPPED, load_shipped, shipped_in_memory
 from ecrsim.ecr.scanning.advisories.snapshot import Ignored, Refusal, Snapshot, Source
-from ecrsim.ecr.scanning.advisories.writing import Entry, Writer, add_source, remove_source
+from ecrsim.ecr.scanning.advisories.writing import Entry, Writer, add_source, drop_default, remove_source
 from ecrsim.ecr.scanning.advisory import Advisory, Affected
 
 #: The source of records that a test or program adds; a reset forgets it.
@@ -22,6 +23,10 @@ ADDED = "added"
 #: Seconds that a change waits for another one.
 _PATIENCE = 10.0
 _NOTHING = (0, 0, 0)
+
+
+class RecordsRefused(ValueError):
+    """Records that were to be added are not in the OSV schema; the text says which, and why."""
 
 
 class Imported(NamedTuple):
@@ -90,8 +95,13 @@ class Advisories:
     def ignored(self) -> list[Ignored]:
         return self.snapshot().ignored()
 
-    def statements(self) -> list[dict[str, Any]]:
+    def statements(self) -> list[vex.Statement]:
+        """What OpenVEX documents say, each document's statements in their order."""
         return self.snapshot().statements()
+
+    def documents(self) -> list[tuple[str, int]]:
+        """The OpenVEX documents that are heeded, and how many statements each has."""
+        return self.snapshot().documents()
 
     # --- changing -----------------------------------------------------------------------------------------------------
 
@@ -100,35 +110,62 @@ class Advisories:
 
         Those that are refused are in the result, with the reason of each; the others are there when it returns.
         """
-        return self._write(source, "imported", place, [Entry(place or source, each) for each in records], anew=True)
-
-    def add(self, records: Iterable[Any]) -> Imported:
-        """Add records to those of the source `added`, which a reset forgets. One of the same id is replaced."""
-        return self._write(ADDED, ADDED, "", [Entry(ADDED, each) for each in records], anew=False)
-
-    def put(self, records: Iterable[Any]) -> Imported:
-        """Make `records` all that was ever added."""
-        return self._write(ADDED, ADDED, "", [Entry(ADDED, each) for each in records], anew=True)
-
-    def _write(self, source: str, kind: str, place: str, entries: list[Entry], *, anew: bool) -> Imported:
+        refused = []
         with changed(self.directory, _PATIENCE) as connection:
-            if kind == "imported":
-                _drop_default(connection)
-            if anew:
-                remove_source(connection, source)
-            found = connection.execute("SELECT number FROM sources WHERE name = ?", (source,)).fetchone()
-            number = add_source(connection, source, kind, place, self.now()) if found is None else found[0]
-            connection.execute("UPDATE sources SET imported_at = ? WHERE number = ?", (self.now(), number))
-            writer = Writer(connection, number)
-            before, refused = writer.records, []
-            for entry in entries:
-                if not anew:
-                    before -= writer.forget(entry)
-                reason = writer.write(entry)
+            drop_default(connection)
+            remove_source(connection, source)
+            writer = Writer(connection, add_source(connection, source, "imported", place, self.now()))
+            for each in records:
+                reason = writer.write(Entry(place or source, each))
                 if reason is not None:
-                    refused.append(Refusal(source, entry.place, _id_of(entry.document), str(reason)))
+                    refused.append(Refusal(source, place or source, _id_of(each), str(reason)))
             writer.finish()
-            return Imported(writer.records - before, refused)
+        return Imported(writer.records, refused)
+
+    def add(self, *records: Any) -> None:
+        """Add records to those that were added; one of the same id is replaced. RecordsRefused, and nothing is changed.
+
+        A reset forgets what was added. Records are dicts in the OSV schema.
+        """
+        with changed(self.directory, _PATIENCE) as connection:
+            self._take(connection, records)
+
+    def replace_added(
+        self, records: list[Any] | None, ignored: list[tuple[str, str, float | None, str]] | None, documents: Any = None
+    ) -> None:
+        """Make these all that was added: records, what is ignored (id, repository, until, reason), OpenVEX documents.
+
+        None leaves a part as it is. RecordsRefused, VexError; then nothing is changed.
+        """
+        heeded = None if documents is None else [vex.statements(each) for each in documents]
+        with changed(self.directory, _PATIENCE) as connection:
+            if records is not None:
+                remove_source(connection, ADDED)
+                self._take(connection, records)
+            if ignored is not None:
+                connection.execute("DELETE FROM ignored")
+                rows = [(*each, self.now()) for each in ignored]
+                connection.executemany("INSERT OR REPLACE INTO ignored VALUES (?, ?, ?, ?, ?)", rows)
+            if heeded is not None:
+                connection.execute("DELETE FROM statements")
+                for place, found in enumerate(heeded):
+                    _insert_statements(connection, f"document {place + 1}", found)
+
+    def _take(self, connection: sqlite3.Connection, records: Iterable[Any]) -> None:
+        found = connection.execute("SELECT number FROM sources WHERE name = ?", (ADDED,)).fetchone()
+        number = add_source(connection, ADDED, ADDED, "", self.now()) if found is None else found[0]
+        connection.execute("UPDATE sources SET imported_at = ? WHERE number = ?", (self.now(), number))
+        writer = Writer(connection, number)
+        refused = []
+        for place, each in enumerate(records):
+            entry = Entry(f"record {place + 1}", each)
+            writer.forget(entry)
+            reason = writer.write(entry)
+            if reason is not None:
+                refused.append(f"{entry.place} ({_id_of(each) or 'no id'}): {reason}")
+        writer.finish()
+        if refused:
+            raise RecordsRefused("; ".join(refused))
 
     def remove(self, source: str) -> bool:
         """Remove a source; False when there is none. With the last one the shipped set comes back. AdvisoriesBusy."""
@@ -160,8 +197,7 @@ class Advisories:
         found = vex.statements(document)
         with changed(self.directory, _PATIENCE) as connection:
             connection.execute("DELETE FROM statements WHERE document = ?", (name,))
-            rows = [(name, place, schema.packed(each.to_json())) for place, each in enumerate(found)]
-            connection.executemany("INSERT INTO statements VALUES (?, ?, ?)", rows)
+            _insert_statements(connection, name, found)
         return len(found)
 
     def forget(self) -> None:
@@ -188,10 +224,9 @@ def open_advisories(place: Runtime | Path) -> Advisories:
     return Advisories(place, lambda: clock.now() / SECOND)
 
 
-def _drop_default(connection: Any) -> None:
-    """The shipped set is there for want of anything else, unless it was imported by name."""
-    if connection.execute("SELECT 1 FROM sources WHERE name = ? AND kind = ?", (SHIPPED, SHIPPED)).fetchone():
-        remove_source(connection, SHIPPED)
+def _insert_statements(connection: sqlite3.Connection, name: str, found: list[vex.Statement]) -> None:
+    rows = [(name, place, schema.packed(each.to_json())) for place, each in enumerate(found)]
+    connection.executemany("INSERT INTO statements VALUES (?, ?, ?)", rows)
 
 
 def _id_of(document: Any) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
 from ecrsim.ecr.scanning.advisories.schema import advisory_of, affected_of, unpacked
 from ecrsim.ecr.scanning.advisory import Advisory, Affected
+from ecrsim.ecr.scanning.vex import Statement
+
+_DOCUMENTS = "SELECT document, count(*) FROM statements GROUP BY document ORDER BY document"
 
 
 class Source(NamedTuple):
@@ -41,6 +45,11 @@ class Ignored(NamedTuple):
     until: float | None
     reason: str
     since: float
+
+    def holds(self, names: Iterable[str], repository: str, now: float) -> bool:
+        """Whether it is about one of these names, in that repository, at that time in seconds."""
+        is_here = self.repository in ("", repository) and (self.until is None or now < self.until)
+        return is_here and self.id in names
 
 
 class Snapshot:
@@ -108,9 +117,14 @@ class Snapshot:
         """What is ignored, whether its time is over or not."""
         return [Ignored(*row) for row in self._rows("SELECT * FROM ignored ORDER BY id, repository")]
 
-    def statements(self) -> list[dict[str, Any]]:
-        """The statements of the OpenVEX documents that were imported, as `vex.statements` made them."""
-        return [unpacked(row[0]) for row in self._rows("SELECT body FROM statements ORDER BY document, place")]
+    def statements(self) -> list[Statement]:
+        """What the OpenVEX documents say that were imported."""
+        rows = self._rows("SELECT body FROM statements ORDER BY document, place")
+        return [Statement.from_json(unpacked(row[0])) for row in rows]
+
+    def documents(self) -> list[tuple[str, int]]:
+        """Their names, and how many statements each has."""
+        return [(name, count) for name, count in self._rows(_DOCUMENTS)]
 
     def _advisory(self, row: Any) -> Advisory:
         number, source, identity, content = row

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import orjson
+
 from ecrsim.ecr.scanning.advisories.records import Record, Refused, read_record
 from ecrsim.ecr.scanning.advisories.schema import SPAN, packed
 
@@ -51,10 +53,13 @@ class Writer:
                 raise document
             record = read_record(document)
             self._insert(record, joins=entry.joins)
-        except Refused as reason:
+        except (Refused, UnicodeEncodeError, orjson.JSONEncodeError) as error:
+            # Half of a surrogate pair is a character for Python's own reader of JSON, and for nobody else.
+            reason = error if isinstance(error, Refused) else Refused("it holds characters that are none")
             identity = document.get("id") if isinstance(document, dict) else ""
             identity = identity[:255] if isinstance(identity, str) else ""
-            row = (self.source, entry.place, identity, str(reason))
+            identity = identity.encode(errors="replace").decode()
+            row = (self.source, entry.place, identity, str(reason).encode(errors="replace").decode())
             self._connection.execute("INSERT INTO refused VALUES (?, ?, ?, ?)", row)
             self.refused += 1
             return reason
@@ -65,9 +70,14 @@ class Writer:
 
     def _insert(self, record: Record, *, joins: bool) -> None:
         execute = self._connection.execute
+        # All of it is made before any of it is written.
+        body = packed(record.body)
+        about = [(each.ecosystem, each.name, packed(each.body)) for each in record.about]
+        for text in (*record.names, *(text for each in about for text in each[:2])):
+            text.encode()
         number = self._next
         try:
-            execute("INSERT INTO records VALUES (?, ?, ?, ?)", (number, self.source, record.id, packed(record.body)))
+            execute("INSERT INTO records VALUES (?, ?, ?, ?)", (number, self.source, record.id, body))
         except sqlite3.IntegrityError:
             if not joins:
                 raise Refused("a record of the same id came before") from None
@@ -78,8 +88,8 @@ class Writer:
             self.records += 1
             rows = [(name, number) for name in record.names]
             self._connection.executemany("INSERT INTO names VALUES (?, ?)", rows)
-        about = [(each.ecosystem, each.name, number, packed(each.body)) for each in record.about]
-        self._connection.executemany("INSERT INTO affected VALUES (?, ?, ?, ?)", about)
+        found = [(ecosystem, name, number, content) for ecosystem, name, content in about]
+        self._connection.executemany("INSERT INTO affected VALUES (?, ?, ?, ?)", found)
 
     def forget(self, entry: Entry) -> int:
         """Remove the record of the entry's id, which is about to be written anew. Returns how many there were."""
@@ -122,6 +132,12 @@ def remove_source(connection: sqlite3.Connection, name: str) -> bool:
     connection.execute("DELETE FROM refused WHERE source = ?", (found[0],))
     connection.execute("DELETE FROM sources WHERE number = ?", (found[0],))
     return True
+
+
+def drop_default(connection: sqlite3.Connection) -> None:
+    """Remove the shipped set, which is there for want of anything else, unless it was imported by name."""
+    if connection.execute("SELECT 1 FROM sources WHERE name = 'shipped' AND kind = 'shipped'").fetchone():
+        remove_source(connection, "shipped")
 
 
 def write_all(writer: Writer, entries: Iterable[Entry]) -> Iterator[Refused]:
