@@ -17,6 +17,10 @@ class Unread(Exception):
     """A file that cannot be read, while its layer can: it is left out, and its text is kept as the reason."""
 
 
+class TooMuch(Unread):
+    """A file that costs more than it may, with all that is in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The bounds of one layer. They are far above what images have and far below what a machine lacks.

@@ -8,6 +8,7 @@ from posixpath import dirname
 from ecrsim.ecr.scanning.bill import OperatingSystem, Package
 from ecrsim.ecr.scanning.packages import systems
 from ecrsim.ecr.scanning.packages.content import Content
+from ecrsim.ecr.scanning.packages.executables import is_executable, read_executable
 from ecrsim.ecr.scanning.packages.layer import Found, Layer, Marks
 from ecrsim.ecr.scanning.packages.limits import LIMITS, BrokenLayer, Limits, Unread
 from ecrsim.ecr.scanning.packages.readers import reader_of
@@ -55,7 +56,7 @@ class _Reading:
         self._marks.sort()
         return Layer(
             digest=self._digest,
-            files={path: found for path, found in self._files.items() if not found.is_empty},
+            files=self._files,
             hard_links=self._kept_hard_links(),
             symlinks={path: target for path, target in self._symlinks.items() if self._may_matter(path)},
             whiteouts=tuple(sorted(set(self._whiteouts))),
@@ -87,14 +88,20 @@ class _Reading:
 
     def _take_file(self, entry: Entry, tar: Pieces) -> None:
         reader = reader_of(entry.path)
+        if reader is None and is_executable(tar.peek(4)):
+            reader = read_executable
         if reader is None:
             return
-        self._keep(entry.path)
         try:
             told = reader(Content(entry.path, tar, entry.size, self._limits))
-            self._files[entry.path] = self._found(entry.path, told)
+            found = self._found(entry.path, told)
         except Unread as reason:
+            self._keep(entry.path)
             self._unread[entry.path] = str(reason)
+            return
+        if not found.is_empty:
+            self._keep(entry.path)
+            self._files[entry.path] = found
 
     def _found(self, path: str, told: Iterator[Package | OperatingSystem]) -> Found:
         """All that is told, within the bounds of the layer."""
@@ -130,7 +137,7 @@ class _Reading:
                 if end not in self._hard_links:
                     break
                 end = self._hard_links[end]
-            if end not in self._marks or not self._files.get(end, Found()).is_empty:
+            if end not in self._marks or end in self._files:
                 kept[path] = end
         return kept
 

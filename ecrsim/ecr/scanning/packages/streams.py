@@ -27,8 +27,10 @@ class Source(Protocol):
 class Pieces:
     """Bytes that come in pieces, read as a stream; it holds one piece."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes], *, ends_surely: bool = True) -> None:
         self._pieces = pieces
+        #: Whether the end of these bytes is that of their source. zstandard does not tell when a frame is cut.
+        self.ends_surely = ends_surely
         self._piece = b""
         self._at = 0
         self._before = 0
@@ -62,6 +64,13 @@ class Pieces:
         self._at += len(taken)
         return taken
 
+    def give_back(self, data: bytes) -> None:
+        """Undo that the last `data` was read."""
+        if data:
+            self._before += self._at - len(data)
+            self._piece = data + self._piece[self._at :]
+            self._at = 0
+
     def exactly(self, size: int) -> bytes:
         """`size` bytes, fewer only at the end."""
         taken = self.peek(size)
@@ -90,7 +99,7 @@ def unpacked(stream: Source, limits: Limits) -> Pieces:
     if first.startswith(_GZIP):
         return Pieces(_bounded(_gzip(first, stream), limits))
     if first.startswith(_ZSTD) or (first[1:4] == _SKIPPABLE and first[0] & 0xF0 == 0x50):
-        return Pieces(_bounded(_zstd(first, stream, limits), limits))
+        return Pieces(_bounded(_zstd(first, stream, limits), limits), ends_surely=False)
     return Pieces(_bounded(_plain(first, stream), limits))
 
 

@@ -41,7 +41,7 @@ def _unquoted(value: str) -> str:
 
 def busybox(piece: bytes) -> OperatingSystem | None:
     """The BusyBox whose program this piece is of."""
-    found = _BUSYBOX.search(piece)
+    found = _BUSYBOX.search(piece) if b"BusyBox v" in piece else None
     if found is None:
         return None
     version = found[1].decode().rstrip(".")

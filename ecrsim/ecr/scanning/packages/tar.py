@@ -72,11 +72,14 @@ class _Reader:
     def _header(self) -> bytes | None:
         """None at the end. A tar without the two empty blocks at its end is taken, as others do."""
         header = self._tar.exactly(BLOCK)
-        if not header or header == _EMPTY:
+        if header == _EMPTY or (not header and self._tar.ends_surely and self._tar.passed):
             return None
         if len(header) < BLOCK:
             raise BrokenLayer("the layer is truncated: its tar ends in a header")
-        told = _number(header[148:156])
+        try:
+            told = _number(header[148:156])
+        except BrokenLayer:
+            told = -1
         if sum(header) - sum(header[148:156]) + 8 * 32 != told:
             raise BrokenLayer("the layer is no tar, or a broken one: the checksum of a header is wrong")
         return header
