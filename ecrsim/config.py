@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ecrsim.spelling import hint, nearest
-from ecrsim.values import ConfigError, Texts, is_account, is_clock, parse, require, variable, whole_of
+from ecrsim.spelling import hint, strange
+from ecrsim.values import ConfigError, Texts, default_data_dir, is_account, is_clock, parse, require, variable, whole_of
 
 __all__ = [
     "Config",
@@ -52,19 +52,11 @@ _SPANS = ("_interval", "_delay", "_lifetime", "_grace")
 _LONGEST = 100 * 366 * 24 * 3600
 #: The most of any other number.
 _MOST = 1 << 50
-#: What Kubernetes and docker's links set for a service that is called ecrsim; none of them is a setting.
-_OF_A_SERVICE = re.compile(r"ECRSIM_(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+|NAME|ENV_\w+)")
 
 
 def _knob(default: Any, help: str, *, choices: tuple[str, ...] = (), flag: bool = True) -> Any:
     """`flag=False`: no command-line option of its own (variable and file only)."""
     return field(default=default, metadata={"help": help, "choices": choices, "flag": flag})
-
-
-def default_data_dir(environ: Mapping[str, str]) -> str:
-    """The user's data directory, by the XDG rules."""
-    base = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "share")
-    return str(Path(base) / "ecrsim")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +108,14 @@ class Config:
     restore_delay: int = _knob(5, "seconds that restoring an archived image takes; in ECR up to 20 minutes", flag=False)
     region_endpoint: Texts = _knob(Texts(), "REGION=URL: another site, to which copies for that region are sent")  # noqa: RUF009
     replication_delay: int = _knob(1, "seconds that a copy of an image takes; in ECR up to 30 minutes", flag=False)
-    aws_delays: bool = _knob(False, "let previews, restores and copies take as long as ECR was seen to take")
+    scan_delay: int = _knob(1, "seconds that a scan of an image takes; in ECR up to some minutes", flag=False)
+    rescan_interval: int = _knob(
+        24 * 3600, "seconds between two looks at all images that are scanned continuously", flag=False
+    )
+    scan_duration: int = _knob(
+        14, "days after its last push or pull in which an image is scanned continuously; 0: for ever", flag=False
+    )
+    aws_delays: bool = _knob(False, "let previews, restores, copies and scans take as long as ECR was seen to take")
     targets: str = _knob("", "file of event targets and rules (TOML or JSON), known from the start")
     target_dir: str = _knob("", "directory that files of targets are in (default: the data directory)", flag=False)
     allow_link_local: bool = _knob(
@@ -199,6 +198,10 @@ class Config:
     quota_layer_part_min: int = _knob(5 * MIB, "bytes of a layer part, the last excepted", flag=False)
     quota_resource_tags: int = _knob(50, "resource tags per repository", flag=False)
     quota_templates: int = _knob(1_000, "creation templates per registry; ECR's number is not known", flag=False)
+    quota_scans: int = _knob(100_000, "basic scans per registry in 24 hours", flag=False)
+    quota_scan_size: int = _knob(
+        50 * 1024 * MIB, "bytes of an image that is scanned, compressed; ECR's number is not known", flag=False
+    )
     quota_cache_rules: int = _knob(50, "pull-through cache rules per registry", flag=False)
     quota_pull_time_exclusions: int = _knob(100, "pull-time update exclusions per registry", flag=False)
 
@@ -242,7 +245,8 @@ class Config:
         for name in ("threads", "connections", "header_timeout", "body_grace", "body_rate", "write_timeout"):
             require(getattr(self, name) >= 1, name, "1 or more")
         require(is_clock(self.clock), "clock", "real, frozen or frozen@TIME, such as frozen@2026-01-31T12:00:00Z")
-        require(self.lifecycle_interval >= 1, "lifecycle_interval", "1 or more")
+        for name in ("lifecycle_interval", "rescan_interval"):
+            require(getattr(self, name) >= 1, name, "1 or more")
         require(bool(self.tls_cert) == bool(self.tls_key), "tls_cert", "given together with tls_key")
         require(
             not self.database_url or re.fullmatch(r"sqlite:///[^:?].*", self.database_url),
@@ -282,6 +286,10 @@ class Config:
     def restore_seconds(self) -> int:
         # Measured once, with a small image: 9 minutes and 10 seconds.
         return 550 if self.aws_delays else self.restore_delay
+
+    @property
+    def scan_seconds(self) -> int:
+        return 30 if self.aws_delays else self.scan_delay
 
     @property
     def wants_tls(self) -> bool:
@@ -357,18 +365,7 @@ def _names() -> set[str]:
 
 def strange_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each variable that looks like a setting and is none: a misspelt one has no effect."""
-    environ = os.environ if environ is None else environ
-    known = {*_names(), "config"}
-    sentences = []
-    for name in sorted(environ):
-        prefix, _, word = name.partition("_")
-        if prefix != "ECRSIM" or word.lower() in known or _OF_A_SERVICE.fullmatch(name):
-            continue
-        meant = nearest(word, known)
-        sentences.append(
-            f"{name} is no setting and has no effect" + (f"; the nearest is {variable(meant)}" if meant else "")
-        )
-    return sentences
+    return strange(os.environ if environ is None else environ, {*_names(), "config"}, variable)
 
 
 def _from_file(file: str) -> dict[str, Any]:

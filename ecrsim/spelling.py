@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 
 #: How alike two words are at least, of 1.
 _LIKENESS = 0.6
+#: What Kubernetes and docker's links set for a service that is called ecrsim; none of them is a setting.
+_OF_A_SERVICE = re.compile(r"ECRSIM_(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+|NAME|ENV_\w+)")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -22,3 +25,18 @@ def hint(word: str, known: Iterable[str]) -> str:
     """The end of a sentence: `; the nearest is X`, or nothing."""
     found = nearest(word, known)
     return f"; the nearest is {found}" if found else ""
+
+
+def strange(environ: Mapping[str, str], known: Iterable[str], variable: Callable[[str], str]) -> list[str]:
+    """A sentence for each variable of ecrsim's that means none of `known`; `variable` spells a name."""
+    names = set(known)
+    sentences = []
+    for name in sorted(environ):
+        prefix, _, word = name.partition("_")
+        if prefix != "ECRSIM" or word.lower() in names or _OF_A_SERVICE.fullmatch(name):
+            continue
+        meant = nearest(word, names)
+        sentences.append(
+            f"{name} is no setting and has no effect" + (f"; the nearest is {variable(meant)}" if meant else "")
+        )
+    return sentences

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 
@@ -73,3 +75,9 @@ def is_clock(text: str) -> bool:
 def require(truth: Any, name: str, wanted: str) -> None:
     if not truth:
         raise ConfigError(f"{name.replace('_', '-')} must be {wanted}")
+
+
+def default_data_dir(environ: Mapping[str, str]) -> str:
+    """The user's data directory, by the XDG rules."""
+    base = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "share")
+    return str(Path(base) / "ecrsim")

@@ -33,6 +33,11 @@ def ask_once(plain: Question, _: Arguments) -> list[Question]:
     return [plain]
 
 
+def ask_of_each_repository(plain: Question, arguments: Arguments) -> list[Question]:
+    """Each repository that is named; all of them where none is (recorded: the denial names `repository/*`)."""
+    return [plain._replace(repository_name=name) for name in arguments.get("repository_names") or ["*"]]
+
+
 def plain_question(caller: Caller, service: str, action: str, arguments: Arguments) -> Question:
     """The action on the repository that the arguments name, by name or by ARN; `service` is "ecr" or "ecr-public"."""
     arn = arguments.get("resource_arn")

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, insert, select
 
-from ecrsim.core.db import Database
+from ecrsim.core.db import Database, properties
 from ecrsim.core.digest import digest_of
-from ecrsim.core.properties import get_property, set_property
 
 
 def obey_once(
@@ -32,13 +31,15 @@ def obey_once(
         raise error(f"{file} cannot be read: {failure.strerror}") from failure
     digest = digest_of(content)
     with database.write() as connection:
-        if get_property(connection, name) == digest:
+        query = select(properties.c.value).where(properties.c.name == name)
+        if connection.execute(query).scalar() == digest:
             return
         try:
             obey(connection, _parsed(content, error))
         except error as failure:
             raise error(f"{file}: {failure}") from None
-        set_property(connection, name, digest)
+        connection.execute(delete(properties).where(properties.c.name == name))
+        connection.execute(insert(properties).values(name=name, value=digest))
 
 
 def _parsed(content: bytes, error: type[ValueError]) -> dict[str, Any]:

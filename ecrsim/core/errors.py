@@ -43,8 +43,6 @@ __all__ = [
     "UnrecognizedClientException",
 ]
 
-# --- Shared by many operations ----------------------------------------------------------------------------------------
-
 
 class InvalidParameterException(ServiceError):
     """A member breaks a constraint. `member` is spelt as ECR spells it in the sentence."""
@@ -363,6 +361,33 @@ class ImageStorageClassUpdateNotSupportedException(ServiceError):
         "The storage class of the image with imageId {{imageDigest:'{image_digest}', imageTag:'{image_tag}'}} "
         "in the repository with name '{repository_name}' in the registry with id '{registry_id}' "
         "cannot be updated from {image_status} to {target_storage_class}"  # I
+    )
+
+
+class ImageArchivedException(ServiceError):
+    """An archived image cannot be scanned."""
+
+    template = (
+        "The image with imageId {{imageDigest:'{image_digest}', imageTag:'{image_tag}'}} in the repository with name "
+        "'{repository_name}' in the registry with id '{registry_id}' is archived and cannot be scanned"  # I
+    )
+
+
+class UnsupportedImageTypeException(ServiceError):
+    """An index, a chart, a signature: only images are scanned."""
+
+    template = (
+        "An artifact with media type '{media_type}' cannot be scanned. "
+        "For more information, see the Amazon ECR documentation."  # R
+    )
+
+
+class ScanNotFoundException(ServiceError):
+    """The image was never scanned, by the scan type that its registry has now."""
+
+    template = (
+        "Image scan does not exist for the image with '{{imageDigest:'{image_digest}', imageTag:'{image_tag}'}}' "
+        "in the repository with name '{repository_name}' in the registry with id '{registry_id}'"  # R
     )
 
 

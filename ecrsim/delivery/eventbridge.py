@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ecrsim.core.event import Event
-from ecrsim.delivery import cloudtrail
+from ecrsim.delivery import cloudtrail, scanevents
 from ecrsim.delivery.moments import instant
 
 IMAGE_ACTION = "ECR Image Action"
@@ -40,9 +40,7 @@ def envelope(event: Event) -> dict[str, Any]:
         "account": event.registry_id,
         "time": instant(event.at),
         "region": event.region,
-        "resources": [event.registry.arn(event.repository_name)]
-        if event.type in _NAMES and event.repository_name
-        else [],
+        "resources": scanevents.resources(event) if event.type in _NAMES and event.repository_name else [],
         "detail": detail,
     }
 
@@ -161,9 +159,13 @@ _SHAPES: Mapping[str, Callable[[Event], tuple[str, str, Detail]]] = {
     "LifecyclePolicyExecuted": _service_event,
     "LifecyclePolicyPreviewed": _service_event,
     "LayerDamaged": _layer_damaged,
+    "ImageScanned": scanevents.image_scan,
+    "ScanFrequencyChanged": scanevents.resource_change,
+    "EnhancedScanCompleted": scanevents.inspector_scan,
+    "FindingChanged": scanevents.inspector_finding,
 }
-#: Types whose events name the repository as their resource (documented).
-_NAMES = frozenset({"CacheSynced", "ImageReplicated"})
+#: Types whose events name the repository, or an image of it, as their resource (documented).
+_NAMES = frozenset({"CacheSynced", "ImageReplicated", "ImageScanned", "EnhancedScanCompleted", "FindingChanged"})
 
 
 def _source(event: Event) -> str:

@@ -55,6 +55,9 @@ BODIES = {
     "ListImageReferrers": {**APP, "subjectId": {"imageDigest": IMAGE.digest}},
     "ListImages": APP,
     "ListPullTimeUpdateExclusions": {},
+    "BatchGetRepositoryScanningConfiguration": {"repositoryNames": ["app"]},
+    "DescribeImageScanFindings": {**APP, "imageId": {"imageTag": "v1"}},
+    "GetRegistryScanningConfiguration": {},
     "DescribeReplicationBackfillResults": {"replicationBackfillId": BACKFILL},
     "ListReplicationBackfills": {},
     "ListTagsForResource": {"resourceArn": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/app"},
@@ -78,6 +81,7 @@ def filled(sim, ecr, monkeypatch):
     monkeypatch.setattr("ecrsim.ecr.replication.backfills.new_uuid", lambda: BACKFILL)
     ecr.start_replication_backfill(destination=rules[0]["destinations"][0])
     ecr.create_repository_creation_template(prefix="team", appliedFor=["REPLICATION"])
+    ecr.start_image_scan(repositoryName="app", imageId={"imageTag": "v1"})
     for name in ("token", "download"):
         sim.runtime.secret(name)
     sim.runtime.batch.flush()

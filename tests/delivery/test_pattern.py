@@ -446,7 +446,10 @@ def test_or_is_one_pattern_or_the_other(event, some, others):
             {"detail-type": [{"wildcard": "ECR * Action"}], "detail": {"repository-name": ["sbom"]}},
             {"restore-referrer"},
         ),
-        ({"source": [{"anything-but": "aws.ecr"}]}, {"record-public-create-repository", "layer-damaged"}),
+        (
+            {"source": [{"anything-but": "aws.ecr"}]},
+            {"record-public-create-repository", "layer-damaged", "inspector-scan", "inspector-finding"},
+        ),
         ({"detail": {"target-storage-class": ["ARCHIVE"]}}, {"archive"}),
         ({"detail": {"last-activated-at": [{"prefix": "2025-"}]}}, {"restore", "restore-referrer"}),
         ({"detail": {"eventName": ["DryRunEvent"]}}, {"record-dry-run"}),

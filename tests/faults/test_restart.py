@@ -22,16 +22,20 @@ from ecrsim import Ecrsim
 from ecrsim.core.db import SCHEMA_VERSION, SchemaMismatch
 from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.targets import replace_all
+from ecrsim.ecr.images.tables import images
 from ecrsim.ecr.layers.tables import layer_faults
 from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
 from ecrsim.ecr.pullthrough.tables import upstream_checks, upstream_entries
+from ecrsim.ecr.scanning.tables import set_findings
 from ecrsim.testing import call_application
 from tests.ecr.lifecycle.policies import policy, rule
+from tests.ecr.scanning.scanned import CONTINUOUS, OPENSSL, know, old_openssl
 from tests.faults.client import ACCOUNT, Client, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
 from tests.planes.catalogue import ACCEPTED
 from tests.planes.pushing import ApiPlane, RegistryPlane, push, rows
-from tests.principals import document, know, user
+from tests.principals import document, user
+from tests.principals import know as know_principals
 from tests.pushing import digest_of
 
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"a layer"
@@ -61,6 +65,7 @@ def fill(sim: Ecrsim) -> None:
     rules = [{"destinations": [{"region": "eu-west-1", "registryId": ACCOUNT}], "repositoryFilters": [FILTER]}]
     client.put_replication_configuration(replicationConfiguration={"rules": rules})
     sim.push("copied/app", "v1")
+    fill_scans(sim)
     client.start_replication_backfill(destination=rules[0]["destinations"][0])
     sim.advance(seconds=1)
     sim.push("copied/app", "v2")
@@ -72,9 +77,22 @@ def fill(sim: Ecrsim) -> None:
     client.put_registry_policy(policyText=json.dumps(document({**anyone, "Resource": "*"})))
     jwk = {"kty": "RSA", "kid": "one", "n": base64.urlsafe_b64encode(b"\xff" * 256).decode().rstrip("="), "e": "AQAB"}
     everything(sim)
-    know(
+    know_principals(
         sim, {"users": [user("dev")], "identity_providers": [{"issuer": "https://i.example", "keys": {"keys": [jwk]}}]}
     )
+
+
+def fill_scans(sim: Ecrsim) -> None:
+    """A basic scan with a finding, one that a test set, and enhanced scanning elsewhere."""
+    client, far = sim.client("ecr"), sim.client("ecr", region="eu-west-1")
+    far.put_registry_scanning_configuration(scanType="ENHANCED", rules=[CONTINUOUS])
+    know(sim, OPENSSL)
+    image = sim.push("scanned", "v1", image=old_openssl())
+    client.start_image_scan(repositoryName="scanned", imageId={"imageTag": "v1"})
+    sim.advance(seconds=1)
+    with sim.runtime.database.write() as connection:
+        image_id = connection.execute(select(images.c.id).where(images.c.image_digest == image.digest)).scalar_one()
+        connection.execute(insert(set_findings).values(image_id=image_id, scan_type="ENHANCED", findings=[]))
 
 
 def everything(sim: Ecrsim) -> None:

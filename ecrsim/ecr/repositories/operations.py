@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import delete, update
 
 from ecrsim.contract.operations import operation
-from ecrsim.contract.questions import Arguments, Question, tag_context
+from ecrsim.contract.questions import Arguments, Question, ask_of_each_repository, tag_context
 from ecrsim.contract.shape import Entries
 from ecrsim.core import paging
 from ecrsim.core.errors import InvalidParameterException, RepositoryNotEmptyException
@@ -24,11 +24,6 @@ def _ask_to_tag_as_well(plain: Question, arguments: Arguments) -> list[Question]
     """Tags on create need the right to tag as well (documented)."""
     asked = _ask_with_tags(plain, arguments)
     return [*asked, asked[0]._replace(action="TagResource")] if arguments.get("tags") else asked
-
-
-def _ask_of_each_repository(plain: Question, arguments: Arguments) -> list[Question]:
-    """Each repository that is named; all of them where none is (recorded: the denial names `repository/*`)."""
-    return [plain._replace(repository_name=name) for name in arguments.get("repository_names") or ["*"]]
 
 
 def _ask_with_tags(plain: Question, arguments: Arguments) -> list[Question]:
@@ -60,7 +55,7 @@ def create_repository(
     return {"repository": service.describe(call, repository)}
 
 
-@operation("DescribeRepositories", transaction="read", asks=_ask_of_each_repository)
+@operation("DescribeRepositories", transaction="read", asks=ask_of_each_repository)
 def describe_repositories(
     call: Call,
     registry_id: str | None = None,

@@ -1,0 +1,58 @@
+"""An examination of one image: what is asked, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ecrsim.ecr.scanning.findings import Finding
+
+#: Raised by one when readers find more than before: what was remembered of layers is then read again.
+READER = 1
+
+
+class LayerAsked(NamedTuple):
+    """A layer of the image: what is known of it already (`content`, compressed JSON), else where its bytes are."""
+
+    digest: str
+    media_type: str
+    path: str | None = None
+    content: bytes | None = None
+    failure: str | None = None
+
+
+class Asked(NamedTuple):
+    """An image to be examined. `directory` is the data directory, which has the advisories.
+
+    `scan_types`: for which findings are wanted.
+    """
+
+    directory: str
+    layers: Sequence[LayerAsked]
+    config: str | None
+    scan_types: Sequence[str]
+
+
+class LayerRead(NamedTuple):
+    """What is to be remembered of a layer: its content, or why it could not be read."""
+
+    digest: str
+    content: bytes | None
+    failure: str | None
+
+
+class Examined(NamedTuple):
+    """What is in the image, and what is wrong with it. `failure`: it could not be read, and nothing else is known."""
+
+    read: Sequence[LayerRead]
+    failure: str | None = None
+    system: tuple[str, str] | None = None
+    has_language_packages: bool = False
+    platform: str | None = None
+    architecture: str | None = None
+    author: str | None = None
+    #: By scan type.
+    findings: dict[str, list[Finding]] = {}  # noqa: RUF012 - nobody changes it
+    #: Of the advisories; seconds since 1970.
+    updated_at: float = 0
+    revision: str = ""

@@ -1,0 +1,146 @@
+"""Examining one image: its layers are read, its packages compared with the advisories. Files in, values out.
+
+No database of ecrsim's is open here. Under `ecrsim serve` it runs in a process of its own (`examiner.py`), which reads
+what strangers have pushed, and keeps nobody from being answered.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ecrsim.ecr.scanning import findings
+from ecrsim.ecr.scanning.advisories import Advisories, open_advisories
+from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
+from ecrsim.ecr.scanning.examination import Asked, Examined, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.matching import vulnerabilities_of
+from ecrsim.ecr.scanning.packages import BrokenLayer, Layer, bill_of, read_layer
+from ecrsim.ecr.scanning.platforms import platform
+from ecrsim.ecr.scanning.vulnerability import Vulnerability
+
+#: Packages of layers, and of judgements, that one process remembers: some tens of MB at the most.
+_PACKAGES = 60_000
+#: Bytes of an image's config that are read.
+_CONFIG = 4 * 1024 * 1024
+
+
+class Memory:
+    """What one process knows of layers and of packages, until it is too much."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, Layer] = {}
+        self._packages = 0
+        self._judged: dict[tuple[Package, OperatingSystem | None], list[Vulnerability]] = {}
+        self._revision = ""
+        self._advisories: dict[str, Advisories] = {}
+
+    def layer(self, digest: str, content: bytes) -> Layer:
+        """The layer of a content that was remembered."""
+        found = self._layers.get(digest)
+        if found is None:
+            found = Layer.from_json(orjson.loads(zlib.decompress(content)))
+            self.keep(found)
+        return found
+
+    def keep(self, layer: Layer) -> None:
+        count = sum(len(each.packages) for each in layer.files.values()) + len(layer.marks) // 200
+        if self._packages + count > _PACKAGES:
+            self._layers.clear()
+            self._packages = 0
+        self._packages += count
+        self._layers[layer.digest] = layer
+
+    def advisories(self, directory: str) -> Advisories:
+        """Of a data directory."""
+        if directory not in self._advisories:
+            self._advisories[directory] = open_advisories(Path(directory))
+        return self._advisories[directory]
+
+    def vulnerabilities(self, bill: Bill, known: Any) -> list[Vulnerability]:
+        """Of all packages; those that stand in many images, with the same advisories, are judged once."""
+        if known.revision != self._revision or len(self._judged) > _PACKAGES:
+            self._judged.clear()
+            self._revision = known.revision
+        found = []
+        for package in bill.packages:
+            key = package, bill.system
+            judged = self._judged.get(key)
+            if judged is None:
+                judged = self._judged[key] = list(vulnerabilities_of(package, bill.system, known))
+            found += judged
+        return found
+
+
+def examine(asked: Asked, memory: Memory) -> Examined:
+    """Read what is not known yet, lay the layers on top of each other, and compare."""
+    layers: list[Layer] = []
+    read: list[LayerRead] = []
+    for each in asked.layers:
+        if each.failure is not None:
+            return Examined(read, each.failure)
+        if each.content is not None:
+            layers.append(memory.layer(each.digest, each.content))
+            continue
+        try:
+            layer = _read(each)
+        except BrokenLayer as error:
+            reason = f"The layer {each.digest} cannot be read: {error}"
+            read.append(LayerRead(each.digest, None, reason))
+            return Examined(read, reason)
+        except OSError as error:
+            # Of the store, not of the layer: it is not remembered.
+            return Examined(read, f"The layer {each.digest} cannot be read: {error.strerror}")
+        memory.keep(layer)
+        read.append(LayerRead(each.digest, zlib.compress(orjson.dumps(layer.to_json()), 1), None))
+        layers.append(layer)
+    try:
+        bill = bill_of(layers)
+    except BrokenLayer as error:
+        return Examined(read, f"The layers cannot be laid on top of each other: {error}")
+    return _judged(asked, memory, bill)._replace(read=read)
+
+
+def _judged(asked: Asked, memory: Memory, bill: Bill) -> Examined:
+    known = memory.advisories(asked.directory).snapshot()
+    found = memory.vulnerabilities(bill, known)
+    makers = {"BASIC": findings.basic, "ENHANCED": findings.enhanced}
+    architecture, author = _config(asked.config)
+    return Examined(
+        read=(),
+        system=None if bill.system is None else (bill.system.id, bill.system.version_id),
+        has_language_packages=any(not each.of_system for each in bill.packages),
+        platform=platform(bill.system),
+        architecture=architecture,
+        author=author,
+        findings={kind: makers[kind](found) for kind in asked.scan_types},
+        updated_at=known.updated_at,
+        revision=known.revision,
+    )
+
+
+def _read(asked: LayerAsked) -> Layer:
+    if asked.path is None:
+        raise BrokenLayer("its bytes are not in the registry")
+    with Path(asked.path).open("rb") as stream:
+        return read_layer(stream, asked.media_type, asked.digest)
+
+
+def _config(path: str | None) -> tuple[str | None, str | None]:
+    """Architecture and author, as far as the config says so."""
+    if path is None:
+        return None, None
+    try:
+        with Path(path).open("rb") as stream:
+            found = orjson.loads(stream.read(_CONFIG))
+    except (OSError, orjson.JSONDecodeError):
+        return None, None
+    if not isinstance(found, dict):
+        return None, None
+    return _text(found.get("architecture")), _text(found.get("author"))
+
+
+def _text(value: Any) -> str | None:
+    return value[:256] if isinstance(value, str) and value else None
