@@ -7,16 +7,14 @@ from collections.abc import Callable
 from functools import partial
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection
 
 from ecrsim.core.clock import END_OF_TIME, REAL, Clock, Setting, parse_iso
-from ecrsim.core.db import Database, properties
-from ecrsim.core.query import Addition, Change
+from ecrsim.core.db import Database
+from ecrsim.core.properties import get_property, set_property
 
 _CLOCK = "clock"
 _STARTED = "clock:started"
-_FORGET = Change(delete(properties).where(properties.c.name == bindparam("name")))
-_INSERT = Addition(properties, "name", "value")
 _AT = re.compile(r"frozen@(.+)")
 
 
@@ -61,10 +59,10 @@ def open_clock(clock: Clock, database: Database, start: str, started: str) -> No
     Workers of one start give one name: one that is started again later does not turn the clock back.
     """
     with database.write() as connection:
-        if start and not (started and _value(connection, _STARTED) == started):
-            _keep(connection, _CLOCK, _text(configured(start, clock.unturned())))
-            _keep(connection, _STARTED, started)
-        text = _value(connection, _CLOCK)
+        if start and not (started and get_property(connection, _STARTED) == started):
+            set_property(connection, _CLOCK, _text(configured(start, clock.unturned())))
+            set_property(connection, _STARTED, started)
+        text = get_property(connection, _CLOCK)
         if text is not None:
             clock.set(Setting(*orjson.loads(text)))
         clock.share(partial(database.word, "clock"))
@@ -87,7 +85,7 @@ def turn(
             before = clock.setting
             if expected not in (None, before):
                 raise ClockSetMeanwhile("the clock was set by somebody else while it was advanced")
-            _keep(connection, _CLOCK, _text(setting))
+            set_property(connection, _CLOCK, _text(setting))
             if also is not None:
                 also(connection)
             # Before the commit, since after it the next one may turn the clock.
@@ -99,12 +97,3 @@ def turn(
 
 def _text(setting: Setting) -> str:
     return orjson.dumps(tuple(setting)).decode()
-
-
-def _value(connection: Connection, name: str) -> str | None:
-    return connection.execute(select(properties.c.value).where(properties.c.name == name)).scalar()
-
-
-def _keep(connection: Connection, name: str, value: str) -> None:
-    _FORGET.run(connection, name=name)
-    _INSERT.run(connection, name=name, value=value)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection
 
-from ecrsim.core.db import Database, properties
+from ecrsim.core.db import Database
 from ecrsim.core.digest import digest_of
+from ecrsim.core.properties import get_property, set_property
 
 
 def obey_once(
@@ -31,15 +32,13 @@ def obey_once(
         raise error(f"{file} cannot be read: {failure.strerror}") from failure
     digest = digest_of(content)
     with database.write() as connection:
-        query = select(properties.c.value).where(properties.c.name == name)
-        if connection.execute(query).scalar() == digest:
+        if get_property(connection, name) == digest:
             return
         try:
             obey(connection, _parsed(content, error))
         except error as failure:
             raise error(f"{file}: {failure}") from None
-        connection.execute(delete(properties).where(properties.c.name == name))
-        connection.execute(insert(properties).values(name=name, value=digest))
+        set_property(connection, name, digest)
 
 
 def _parsed(content: bytes, error: type[ValueError]) -> dict[str, Any]:

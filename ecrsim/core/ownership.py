@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Column, Connection, insert, select
+from sqlalchemy import Column, Connection, select
 
 from ecrsim.blobs.base import BlobStore
 from ecrsim.blobs.identity import InUse, StoreIdentity, StoreMismatch, alone, read_identity, write_identity
 from ecrsim.core import ids
-from ecrsim.core.db import Database, properties
+from ecrsim.core.db import Database
 from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.properties import get_property, set_property
 
 _ID, _OPENED = "store:id", "store:opened"
-_OPENINGS = select(properties.c.value).where(properties.c.name == _OPENED)
 #: Digests or ids in one question to the database.
 _BATCH = 500
 
@@ -104,32 +104,35 @@ class Ownership:
         except StoreMismatch:
             return True
 
-    def check(self, connection: Connection | None = None) -> StoreIdentity:
-        """To be called before bytes are deleted. StoreMismatch when the store is not, or not any more, this one's.
-
-        With the connection of a write transaction, openings are compared as well.
-        """
+    def check(self) -> StoreIdentity:
+        """StoreMismatch when the store is not, or not any more, this one's."""
         found = read_identity(self._root)
         if found is None:
             raise StoreMismatch(f"the blob store {self._root} has lost {self._root / 'store.json'}")
         self._compare(found)
-        if connection is not None:
-            self._compare_openings(found, connection)
         return found
 
-    def _compare_openings(self, found: StoreIdentity, connection: Connection) -> None:
-        """Another copy of the database has opened the store since, from where this one cannot see it.
+    def check_openings(self) -> None:
+        """As `check`, and StoreMismatch when another copy of the database has opened the store since.
 
-        The count goes up once more, so that the copy notices too: while both are there, neither deletes anything.
+        To be called before bytes are deleted, with no transaction open.
         """
-        known = int(connection.execute(_OPENINGS).scalar() or 0)
-        if found.opened > known:
+        found = self.check()
+        with self._database.read() as connection:
+            if found.opened <= _openings(connection):
+                return
+        # A worker that opens the store right now writes the file before it commits: only its end tells.
+        with self._database.write() as connection:
+            found = self.check()
+            if found.opened <= _openings(connection):
+                return
+            # The count goes up once more, so that the copy notices too: while both are there, neither deletes anything.
             write_identity(self._root, found._replace(opened=found.opened + 1), replace=True)
-            raise StoreMismatch(
-                f"the blob store {self._root} was opened with another copy of the database {self._file}, perhaps "
-                f"on another machine. Nothing is deleted until it is opened with this one alone, or given to it for "
-                f"good: {self._adopt()}"
-            )
+        raise StoreMismatch(
+            f"the blob store {self._root} was opened with another copy of the database {self._file}, perhaps "
+            f"on another machine. Nothing is deleted until it is opened with this one alone, or given to it for "
+            f"good: {self._adopt()}"
+        )
 
     def adopt(self, now: float) -> str | None:
         """Make the store this database's, whoever had it. Returns the path of the database that had it."""
@@ -141,22 +144,20 @@ class Ownership:
             # A new id for both: whoever shared the one before, as a copy does, has it no more.
             identity = StoreIdentity(ids.new_uuid(), str(self._file), str(self._root), now)
             with self._database.write() as connection:
-                connection.execute(properties.delete().where(properties.c.name == _ID))
-                connection.execute(insert(properties).values(name=_ID, value=identity.id))
+                set_property(connection, _ID, identity.id)
                 write_identity(self._root, identity, replace=True)
         return before.database if before is not None and before.database != str(self._file) else None
 
     def _own_id(self) -> str:
-        query = select(properties.c.value).where(properties.c.name == _ID)
         with self._database.read() as connection:
-            found = connection.execute(query).scalar()
+            found = get_property(connection, _ID)
         if found is None:
             with self._database.write() as connection:
-                found = connection.execute(query).scalar()
+                found = get_property(connection, _ID)
                 if found is None:
                     found = ids.new_uuid()
-                    connection.execute(insert(properties).values(name=_ID, value=found))
-        return str(found)
+                    set_property(connection, _ID, found)
+        return found
 
     def _compare(self, found: StoreIdentity) -> None:
         if found.id != self._id:
@@ -186,11 +187,10 @@ class Ownership:
         with contextlib.suppress(ServiceUnavailableException, PermissionError), self._database.write() as connection:
             # Another worker may have come first.
             last = read_identity(self._root) or found
-            known = int(connection.execute(_OPENINGS).scalar() or 0)
+            known = _openings(connection)
             since = now if last.opened > known else last.since
             here = here._replace(since=since, opened=max(last.opened, known) + 1)
-            connection.execute(properties.delete().where(properties.c.name == _OPENED))
-            connection.execute(insert(properties).values(name=_OPENED, value=str(here.opened)))
+            set_property(connection, _OPENED, str(here.opened))
             # Before the commit: who dies in between is taken for restored, which costs a grace period.
             write_identity(self._root, here, replace=True)
 
@@ -239,6 +239,11 @@ class Ownership:
             return f"ecrsim store adopt --data-dir {shlex.quote(str(self._root))}"
         url, store = shlex.quote(f"sqlite:///{self._file}"), shlex.quote(str(self._root))
         return f"ecrsim store adopt --database-url {url} --blob-store {store}"
+
+
+def _openings(connection: Connection) -> int:
+    """How often the database knows the store to have been opened."""
+    return int(get_property(connection, _OPENED) or 0)
 
 
 def _id_of(file: Path) -> str | None:

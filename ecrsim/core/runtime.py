@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 
 from ecrsim.blobs import private
 from ecrsim.blobs.base import BlobStore, StoreUnwritable, UploadBusy
@@ -26,6 +26,7 @@ from ecrsim.core.columns import metadata
 from ecrsim.core.db import Database, properties
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
+from ecrsim.core.properties import get_property
 from ecrsim.core.registry import Registry, root_arn
 from ecrsim.core.sealing import NAME as SEAL_FILE
 from ecrsim.core.sealing import Seal, SecretDamaged
@@ -196,8 +197,7 @@ class Runtime:
 
     def _is_shared(self) -> bool:
         with self.database.read() as connection:
-            query = select(properties.c.value).where(properties.c.name == _SHARED)
-            return connection.execute(query).first() is not None
+            return get_property(connection, _SHARED) is not None
 
     def close(self) -> None:
         self.stopping.set()
@@ -245,9 +245,8 @@ class Runtime:
         found = self._secrets.get(name)
         if found is None:
             # One of a release that kept them in the database is good for as long as that database is.
-            query = select(properties.c.value).where(properties.c.name == f"secret:{name}")
             with self.database.read() as connection:
-                sealed = connection.execute(query).scalar()
+                sealed = get_property(connection, f"secret:{name}")
             kept = None
             try:
                 kept = (

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from ecrsim.core import ids, neighbours
 from ecrsim.core.addresses import is_forbidden
 from ecrsim.core.clock import iso
-from ecrsim.core.db import properties
 from ecrsim.core.documents import obey_once
 from ecrsim.core.outbox import events, newest
+from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.sealing import Seal, SecretDamaged, seal_of
@@ -243,7 +243,7 @@ def replace_all(connection: Connection, document: Mapping[str, Any], reach: Reac
             connection.execute(
                 insert(deliveries).values(target=target.name, incarnation=ids.new_uuid(), sequence=start)
             )
-    _set_property(connection, _GENERATION, ids.new_uuid())
+    set_property(connection, _GENERATION, ids.new_uuid())
     return {"targets": len(found.targets), "rules": len(found.rules)}
 
 
@@ -254,19 +254,12 @@ def load_targets(runtime: Runtime) -> None:
         obey_once(runtime.database, runtime.config.targets, _LOADED, obey, TargetsError)
 
 
-def _set_property(connection: Connection, name: str, value: str) -> None:
-    connection.execute(delete(properties).where(properties.c.name == name))
-    connection.execute(insert(properties).values(name=name, value=value))
-
-
 # --- looking ----------------------------------------------------------------------------------------------------------
-
-_GENERATION_IS = Query(select(properties.c.value).where(properties.c.name == _GENERATION), str)
 
 
 def generation(connection: Connection) -> str | None:
     """A text that is another one after each change of targets or rules; None before the first."""
-    return _GENERATION_IS.first(connection)
+    return get_property(connection, _GENERATION)
 
 
 def known(connection: Connection) -> TargetsDocument:

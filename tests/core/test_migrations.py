@@ -13,11 +13,12 @@ from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.access.tables import registry_policies
 from ecrsim.ecr.images.tables import pull_time_update_exclusions
 from ecrsim.ecr.registries.tables import account_settings
+from ecrsim.ecr.templates.tables import creation_templates
 from ecrsim.records import audit
 
 load_capabilities()
 
-#: The tables of version 2 that are others now, as that version made them.
+#: The tables of versions 2 and 4 (templates) that are others now, as those versions made them.
 VERSION_2 = """
 CREATE TABLE account_settings (registry_id VARCHAR(12) NOT NULL, region VARCHAR NOT NULL, name VARCHAR(64) NOT NULL,
     value TEXT NOT NULL, PRIMARY KEY (registry_id, region, name));
@@ -35,14 +36,30 @@ CREATE TABLE audit (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, at BIGINT NOT
     principal TEXT NOT NULL, account VARCHAR(12) NOT NULL, region VARCHAR NOT NULL, action TEXT NOT NULL,
     resource TEXT NOT NULL, is_allowed BOOLEAN NOT NULL, reason TEXT NOT NULL, request_id VARCHAR(36) NOT NULL,
     source TEXT NOT NULL, error TEXT);
+CREATE TABLE creation_templates (registry_id VARCHAR(12) NOT NULL, region VARCHAR NOT NULL,
+    prefix VARCHAR(256) NOT NULL, applied_for TEXT NOT NULL, description TEXT,
+    encryption_configuration TEXT NOT NULL, resource_tags TEXT,
+    image_tag_mutability VARCHAR NOT NULL, image_tag_mutability_exclusion_filters TEXT, repository_policy TEXT,
+    lifecycle_policy TEXT, custom_role_arn TEXT, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
+    PRIMARY KEY (registry_id, region, prefix));
 INSERT INTO account_settings VALUES ('000000000000', 'us-east-1', 'BLOB_MOUNTING', 'ENABLED');
 INSERT INTO registry_policies VALUES ('000000000000', 'us-east-1', '{}');
 INSERT INTO pull_time_update_exclusions VALUES ('000000000000', 'us-east-1', 'arn', 7);
+INSERT INTO creation_templates VALUES ('000000000000', 'us-east-1', 'team', '["CREATE_ON_PUSH"]', 'd', '{}', NULL,
+    'IMMUTABLE', NULL, NULL, NULL, NULL, 1, 2);
 INSERT INTO events VALUES (5, 1, 'e', 'ImagePushed', '000000000000', 'us-east-1', 'app', '{"a": 1}', NULL);
 INSERT INTO jobs VALUES (6, 1, 'note', 'k', '000000000000', 'us-east-1', '{"b": 2}', 'PENDING', 0, NULL, NULL, 1);
 INSERT INTO audit VALUES (7, 1, 'api', 'p', '000000000000', 'us-east-1', 'a', 'r', 1, 'because', 'i', 's', NULL);
 """
-CHANGED = ("account_settings", "registry_policies", "pull_time_update_exclusions", "events", "jobs", "audit")
+CHANGED = (
+    "account_settings",
+    "registry_policies",
+    "pull_time_update_exclusions",
+    "creation_templates",
+    "events",
+    "jobs",
+    "audit",
+)
 HERE = Registry("000000000000", "us-east-1")
 
 
@@ -89,7 +106,7 @@ def test_tables_are_what_a_new_database_has(migrated, version_2, tmp_path):
 def test_rows_belong_to_the_private_registry(migrated):
     with migrated.read() as connection:
         place = HERE._asdict()
-        for table in (account_settings, registry_policies, pull_time_update_exclusions):
+        for table in (account_settings, registry_policies, pull_time_update_exclusions, creation_templates):
             assert len(connection.execute(select(table).where(of_registry(table)), place).all()) == 1
             assert connection.execute(select(table).where(of_registry(table)), {**place, "kind": "public"}).all() == []
         [event] = outbox.page(connection, 0, 10)

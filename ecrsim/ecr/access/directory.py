@@ -14,8 +14,8 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from ecrsim.core import ids
 from ecrsim.core.clock import SECOND
-from ecrsim.core.db import properties
 from ecrsim.core.errors import ServiceUnavailableException, UnrecognizedClientException
+from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.query import Query
 from ecrsim.core.registry import partition
 from ecrsim.core.runtime import Call
@@ -104,12 +104,11 @@ def find_provider(connection: Connection, issuer: str) -> Any:
 # --- what was last changed --------------------------------------------------------------------------------------------
 
 _GENERATION = "access:generation"
-_GENERATION_IS = Query(select(properties.c.value).where(properties.c.name == _GENERATION), str)
 
 
 def generation(connection: Connection) -> str | None:
     """A text that is another one after each change of principals, keys or policies; None before the first."""
-    return _GENERATION_IS.first(connection)
+    return get_property(connection, _GENERATION)
 
 
 def forget_decisions(call: Call) -> None:
@@ -118,8 +117,7 @@ def forget_decisions(call: Call) -> None:
 
 
 def renew_generation(connection: Connection) -> None:
-    connection.execute(delete(properties).where(properties.c.name == _GENERATION))
-    connection.execute(insert(properties).values(name=_GENERATION, value=ids.new_uuid()))
+    set_property(connection, _GENERATION, ids.new_uuid())
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Garbage collection: layers that no image uses, bytes that no layer names, uploads that expired.
 
-A layer stays for a grace period after the last moment at which an image or a push needed it. Looking and deleting share
-a write transaction, and so do the look at finished bytes and their row; a push and a collection therefore never cross.
+A layer stays for a grace period after the last moment at which an image or a push needed it. Files are deleted with no
+transaction open, so that a slow blob store holds no writer up; `ecr/layers/removals.py` keeps pushes and deletions of
+the same bytes apart.
 
 What this collection takes from its last repository goes at once: the database knew it, and its time is over. Bytes that
 no row names are another matter, since they may be what a push is about to name, or what a database names that is not
@@ -12,6 +13,7 @@ store is asked whether it is still this database's (`core/ownership.py`).
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import islice
 from typing import NamedTuple
 
 from sqlalchemy import delete, exists, select
@@ -21,10 +23,13 @@ from ecrsim.core.clock import SECOND
 from ecrsim.core.ownership import batches, blob_names
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.images.tables import image_layers
+from ecrsim.ecr.layers.removals import removal
 from ecrsim.ecr.layers.tables import layer_uploads, layers
 
-#: Rows or files per transaction: a collection never holds writers up for long.
+#: Rows per transaction: a collection never holds writers up for long.
 BATCH = 500
+#: Blobs that are deleted at a time: a push of one of them waits for all.
+_AT_ONCE = 50
 #: Seconds: files have finer times than the clock.
 _TICK = 0.001
 
@@ -68,13 +73,16 @@ def _expire_uploads(runtime: Runtime, now: int, is_old: _Age) -> int:
     files = [upload_id for upload_id, _, modified_at in runtime.blobs.uploads() if is_old.allows(modified_at)]
     # In this order: a session's file is made after its row, so a file that was listed before and has no row belongs to
     # nobody that this database knows.
-    with runtime.database.write() as connection:
-        runtime.ownership.check(connection)
+    with runtime.database.read() as connection:
         sessions = connection.execute(select(layer_uploads.c.upload_id, layer_uploads.c.expires_at))
         expires = {row.upload_id: row.expires_at for row in sessions}
-        expired = [upload_id for upload_id, moment in expires.items() if moment <= now]
-        gone = [upload_id for upload_id in expired if _discard(runtime, upload_id)]
-        connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id.in_(gone)))
+    runtime.ownership.check_openings()
+    # The file goes before its row: a row without a file is no session for a client, and is found again.
+    expired = [upload_id for upload_id, moment in expires.items() if moment <= now]
+    gone = [upload_id for upload_id in expired if _discard(runtime, upload_id)]
+    for upload_ids in batches(iter(gone)):
+        with runtime.database.write() as connection:
+            connection.execute(delete(layer_uploads).where(layer_uploads.c.upload_id.in_(upload_ids)))
     return len(gone) + sum(_discard(runtime, upload_id) for upload_id in files if upload_id not in expires)
 
 
@@ -123,15 +131,15 @@ def _unnamed_blobs(runtime: Runtime, let_go: Collection[str], is_old: _Age) -> t
     for digests in batches(iter(sizes)):
         with runtime.database.read() as connection:
             named = blob_names.among(connection, digests)
-        for digest in (digest for digest in digests if digest not in named):
-            # Once more, with no writer under way: a push may have named or renewed it in between.
-            with runtime.database.write() as connection:
-                runtime.ownership.check(connection)
-                if blob_names.among(connection, [digest]):
-                    continue
-                modified_at = runtime.blobs.modified_at(digest)
-                if modified_at is None or not (digest in known or is_old.allows(modified_at)):
-                    continue
-                if runtime.blobs.delete(digest):
-                    count, freed = count + 1, freed + sizes[digest]
+        unnamed = (digest for digest in digests if digest not in named)
+        while some := list(islice(unnamed, _AT_ONCE)):
+            runtime.ownership.check_openings()
+            with removal(runtime, some) as leaving:
+                for digest in leaving:
+                    # A push may have renewed it since it was listed.
+                    modified_at = runtime.blobs.modified_at(digest)
+                    if modified_at is None or not (digest in known or is_old.allows(modified_at)):
+                        continue
+                    if runtime.blobs.delete(digest):
+                        count, freed = count + 1, freed + sizes[digest]
     return count, freed

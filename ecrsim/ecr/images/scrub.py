@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from ecrsim.core.clock import SECOND, iso
-from ecrsim.core.db import properties
+from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.layers import soundness
 from ecrsim.ecr.layers.tables import layers
@@ -37,13 +37,12 @@ class Stopped(Exception):
 
 
 def state(connection: Connection) -> State:
-    text = connection.execute(select(properties.c.value).where(properties.c.name == _STATE)).scalar()
+    text = get_property(connection, _STATE)
     return State() if text is None else State(**orjson.loads(text))
 
 
 def _keep(connection: Connection, found: State) -> None:
-    connection.execute(delete(properties).where(properties.c.name == _STATE))
-    connection.execute(insert(properties).values(name=_STATE, value=orjson.dumps(found._asdict()).decode()))
+    set_property(connection, _STATE, orjson.dumps(found._asdict()).decode())
 
 
 def scrub(runtime: Runtime) -> int | None:

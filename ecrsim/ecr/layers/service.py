@@ -1,8 +1,8 @@
 """Verbs on layers and layer uploads, for both planes.
 
 Bytes first, rows second: an upload's bytes go to the blob store, and into their place there, with no transaction open.
-The row that makes them a layer is written where they are seen to be there, in one write transaction; garbage collection
-looks and deletes in one as well. So a layer is never taken from under a push.
+The row that makes them a layer is written in a write transaction that sees that no collection has deleted them
+(`removals.py`). So a layer is never taken from under a push.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ecrsim.core.errors import (
 from ecrsim.core.query import Addition, Change, Query, upsert
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.layers import rules
+from ecrsim.ecr.layers import removals, rules
 from ecrsim.ecr.layers.tables import layer_faults, layer_uploads, layers
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
 
@@ -220,21 +220,25 @@ def discard_upload(call: Call, upload_id: str) -> None:
 def complete_upload(call: Call, repository: Repository, upload_id: str, layer_digest: str, size: int) -> None:
     """Make the bytes of a session, whose digest was checked, a layer of the repository.
 
-    The bytes come to their place with no transaction open, however long the store takes. A collection could take them
-    from there before they have their row. It deletes inside a write transaction, so that the one that writes the row
-    sees whether they are still there, and lets them come again where they are not.
+    The store puts the bytes in place with no transaction open. A collection could delete them before the layer has its
+    row: they are then put in place once more (`removals.py`).
     """
     blobs = call.runtime.blobs
     try:
         blobs.sync(upload_id)
         is_layer = False
         while not is_layer:
-            # Kept until the row is sure: who dies or finds the disk full in between has lost no byte.
+            with call.reading():
+                before = removals.leaving(call.connection)
+            # The session is kept until the row is written: a process that dies in between loses no byte.
             blobs.commit(upload_id, layer_digest, keep=True)
             with call.writing():
-                is_layer = blobs.stat(layer_digest) == size
+                leaving = removals.leaving(call.connection)
+                is_layer = leaving == before and layer_digest not in leaving
                 if is_layer:
                     _make_layer(call, repository, upload_id, layer_digest, size)
+            if layer_digest in leaving:
+                removals.await_removal(call.runtime)
     except UploadNotFound:
         raise upload_not_found(repository, upload_id) from None
     except DigestMismatch:

@@ -18,6 +18,7 @@ from ecrsim.core.facts import record
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.layers.events import LayerDamaged
+from ecrsim.ecr.layers.removals import removal
 from ecrsim.ecr.layers.tables import layer_faults, layers
 from ecrsim.ecr.repositories.tables import Repository, repositories
 
@@ -95,14 +96,19 @@ def examine(runtime: Runtime, digest: str, pace: Pace = at_once, *, aside: bool)
 
 
 def _note(runtime: Runtime, digest: str, problem: str, blob: BinaryIO | None) -> bool:
-    """Move the blob away, remember the fault and tell of it. False when a push has put another file there meanwhile."""
-    with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call, call.writing():
-        runtime.ownership.check()
-        if blob is None:
-            if runtime.blobs.stat(digest) is not None:
-                return False
-        elif not runtime.blobs.set_aside(digest, blob):
+    """Move the blob away, remember the fault and tell of it. False when a push has put another file there meanwhile.
+
+    The file is moved first: a process that dies before it remembers the fault leaves a layer that is found missing.
+    """
+    runtime.ownership.check()
+    if blob is None:
+        if runtime.blobs.stat(digest) is not None:
             return False
+    else:
+        with removal(runtime, [digest], of_named=True):
+            if not runtime.blobs.set_aside(digest, blob):
+                return False
+    with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call, call.writing():
         known = select(layer_faults.c.layer_digest).where(layer_faults.c.layer_digest == digest)
         if call.connection.execute(known).first() is None:
             found_at = runtime.clock.unturned()

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 
 from ecrsim.contract.models import service as model
 from ecrsim.contract.shape import shape
+from ecrsim.core.belonging import values_of
 from ecrsim.core.errors import (
     InvalidParameterException,
     InvalidTagParameterException,
@@ -39,7 +40,7 @@ _COLUMNS = [creation_templates.c[name] for name in Template._fields]
 
 
 def _of(registry: Registry) -> Any:
-    return (creation_templates.c.registry_id == registry.account) & (creation_templates.c.region == registry.region)
+    return and_(*(creation_templates.c[name] == value for name, value in values_of(registry).items()))
 
 
 # --- templates --------------------------------------------------------------------------------------------------------
@@ -69,8 +70,7 @@ def add_template(call: Call, registry: Registry, template: Template) -> None:
             "The maximum number of repository creation templates "
             f"in the registry with id '{registry.account}' has been reached"  # I
         )
-    values = {"registry_id": registry.account, "region": registry.region, **template._asdict()}
-    call.connection.execute(insert(creation_templates).values(values))
+    call.connection.execute(insert(creation_templates).values({**values_of(registry), **template._asdict()}))
 
 
 def replace_template(call: Call, registry: Registry, template: Template) -> None:

@@ -1,17 +1,17 @@
-"""The table of repository creation templates, one set for each account and region."""
+"""The table of repository creation templates, one set for each registry."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, String, Table, Text
 
+from ecrsim.core.belonging import registry_columns
 from ecrsim.core.columns import Json, metadata
 
 # The columns after the region stand in the order of `rules.Template`.
 creation_templates = Table(
     "creation_templates",
     metadata,
-    Column("registry_id", String(12), primary_key=True),
-    Column("region", String, primary_key=True),
+    *registry_columns(),
     Column("prefix", String(256), primary_key=True),
     Column("applied_for", Json, nullable=False),
     Column("description", Text),
