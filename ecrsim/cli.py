@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 it could not be done (a message on standard error says why
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import shlex
 import signal
@@ -22,9 +23,10 @@ from ecrsim.core.admintoken import made_token, served_in
 from ecrsim.core.printable import printable
 from ecrsim.exports import exports
 from ecrsim.simulator.command import add_lifecycle_commands
+from ecrsim.values import CommandFailed
 
+#: Returns the exit code. CommandFailed.
 Command = Callable[[Config, argparse.Namespace], int]
-
 
 #: The settings of commands that ask a running ecrsim: where it is, and what it asks for.
 _ASKING = ("host", "port", "data_dir", "admin_token")
@@ -40,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     for sentence in strange_variables():
         print(f"ecrsim: {printable(sentence)}", file=sys.stderr)
-    command: Command = options.command
     try:
-        status = command(config, options)
+        status = _found(options.command)(config, options)
         sys.stdout.flush()
+    except CommandFailed as error:
+        return _fail(str(error))
     except BrokenPipeError:
         # Who reads has seen enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,25 +67,25 @@ def make_parser() -> argparse.ArgumentParser:
     _add(commands, "env", _env, "print the exports that a shell needs", where)
     checked = ("host", "port", "tls", "tls_port", "data_dir", "database_url", "blob_store")
     named = ("registry_host", "account", "region")
-    _add(commands, "doctor", _doctor, "say what is right and wrong with a set-up", checked + named)
+    _add(commands, "doctor", "doctor:doctor", "say what is right and wrong with a set-up", checked + named)
     stored = ("data_dir", "database_url", "blob_store")
-    gc = _add(commands, "gc", _gc, "collect layers and uploads that nothing needs any more", stored)
+    gc = _add(commands, "gc", "storage:gc", "collect layers and uploads that nothing needs any more", stored)
     kept = "how long a layer stays after its last use: 1d, 12h, or a number of seconds"
     gc.add_argument("--grace", type=_seconds, metavar="DURATION", help=kept)
-    fsck = _add(commands, "fsck", _fsck, "read all that is stored, and say what is damaged", stored)
+    fsck = _add(commands, "fsck", "storage:check", "read all that is stored, and say what is damaged", stored)
     fsck.add_argument("--repair", action="store_true", help="move damaged layers aside, so that pushes bring them anew")
     store = commands.add_parser("store", help="the blob store", description="the blob store.", allow_abbrev=False)
     owned = store.add_subparsers(title="commands", required=True)
-    _add(owned, "forget-secrets", _forget_secrets, "forget access keys and targets whose key is lost", stored)
-    _add(owned, "adopt", _adopt, "give the blob store to this database, whichever had it before", stored)
-    ready = _add(commands, "wait", _wait, "wait until an ecrsim answers", ("host", "port"))
+    _add(owned, "forget-secrets", "storage:forget_secrets", "forget access keys and targets whose key is lost", stored)
+    _add(owned, "adopt", "storage:adopt", "give the blob store to this database, whichever had it before", stored)
+    ready = _add(commands, "wait", "remote.health:wait", "wait until an ecrsim answers", ("host", "port"))
     longest = "how long at most: 30s, 2m, or a number of seconds (default: 30)"
     ready.add_argument("--timeout", type=_seconds, default=30, metavar="DURATION", help=longest)
     shell = _add(commands, "completion", _completion, "print a script that completes commands in a shell", ())
     shell.add_argument("shell", choices=("bash", "zsh", "fish"))
-    coverage = _add(commands, "coverage", _coverage, "list the operations, built and not built yet", ())
+    coverage = _add(commands, "coverage", "coverage:coverage", "list the operations, built and not built yet", ())
     coverage.add_argument("--markdown", action="store_true", help="as in docs/coverage.md")
-    why = _add(commands, "explain", _explain, "say why a principal may or may not do something", _ASKING)
+    why = _add(commands, "explain", "remote.access:explain", "say why a principal may or may not do something", _ASKING)
     why.add_argument("--principal", required=True, metavar="ARN", help="who: a user, role, session or root")
     why.add_argument("--action", required=True, help="what: ecr:PutImage")
     why.add_argument("--resource", required=True, metavar="ARN", help="on which repository; * where there is none")
@@ -90,7 +93,13 @@ def make_parser() -> argparse.ArgumentParser:
     why.add_argument("--json", action="store_true", help="the whole answer as JSON")
     policy = commands.add_parser("policy", help="policies", description="policies.", allow_abbrev=False)
     policies = policy.add_subparsers(title="commands", required=True)
-    least = _add(policies, "minimal", _minimal, "print the least-privilege policy of what a principal did", _ASKING)
+    least = _add(
+        policies,
+        "minimal",
+        "remote.access:minimal_policy",
+        "print the least-privilege policy of what a principal did",
+        _ASKING,
+    )
     least.add_argument("--principal", required=True, metavar="ARN", help="who: a user, role or session")
     least.add_argument("--since", metavar="TIME", help="from when on: 2h, 7d or 2026-01-31T12:00:00Z (default: ever)")
     _add_time(commands)
@@ -106,9 +115,13 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_time(commands: Any) -> None:
     """The commands of time, and of what happens in it: they ask the server on that port."""
     place = _ASKING
-    turned = _add(commands, "advance", _advance, "turn the clock forward, and run what is due on the way", place)
+    turned = _add(
+        commands, "advance", "remote.clock:advance", "turn the clock forward, and run what is due on the way", place
+    )
     turned.add_argument("duration", type=_duration, metavar="DURATION", help="14d, 12h, 90s, 2w, 1d12h")
-    clock = _add(commands, "clock", _clock, "show the clock, stop it, or give it back to the real time", place)
+    clock = _add(
+        commands, "clock", "remote.clock:clock", "show the clock, stop it, or give it back to the real time", place
+    )
     clock.set_defaults(mode="show")
     modes = clock.add_subparsers(title="commands", dest="mode")
     for mode, summary in (
@@ -117,12 +130,14 @@ def _add_time(commands: Any) -> None:
         ("real", "give the clock back to the real time"),
     ):
         # Left out where it is not given: what stands before the mode holds as well.
-        part = _add(modes, mode, _clock, summary, place, default=argparse.SUPPRESS)
+        part = _add(modes, mode, "remote.clock:clock", summary, place, default=argparse.SUPPRESS)
         if mode == "freeze":
             part.add_argument("time", nargs="?", metavar="TIME", help="an ISO 8601 time (default: now)")
-    forget = _add(commands, "reset", _reset, "forget every repository and setting, and turn the clock back", place)
+    forget = _add(
+        commands, "reset", "remote.clock:reset", "forget every repository and setting, and turn the clock back", place
+    )
     forget.add_argument("--yes", action="store_true", help="without asking who sits at the terminal")
-    found = _add(commands, "events", _events, "print events, as EventBridge would deliver them", place)
+    found = _add(commands, "events", "remote.events:events", "print events, as EventBridge would deliver them", place)
     found.add_argument(
         "--follow", action="store_true", help="those that are still to come, as they come; ends by Ctrl-C"
     )
@@ -136,8 +151,9 @@ def _add_time(commands: Any) -> None:
 
 
 def _add(
-    commands: Any, name: str, command: Command, summary: str, knobs: tuple[str, ...], default: Any = None
+    commands: Any, name: str, command: Command | str, summary: str, knobs: tuple[str, ...], default: Any = None
 ) -> argparse.ArgumentParser:
+    """Add a command; as a text it is `module:function` below `ecrsim`, and is imported when it is run."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=f"{summary}.", allow_abbrev=False
     )
@@ -166,17 +182,23 @@ def _add(
     return parser
 
 
+def _found(command: Command | str) -> Command:
+    """The function itself. What `ecrsim env` does without takes up to 300 ms to import."""
+    if not isinstance(command, str):
+        return command
+    module, _, function = command.partition(":")
+    found: Command = getattr(importlib.import_module(f"ecrsim.{module}"), function)
+    return found
+
+
 def _serve(config: Config, options: argparse.Namespace) -> int:
     # Only what was typed: the image sets the variable for all of its commands.
     if config.ephemeral and options.data_dir:
         print("ecrsim: --data-dir has no effect with --ephemeral: leave one of the two out", file=sys.stderr)
     # Imported here: the HTTP server costs 80 ms that the other commands do without.
-    from ecrsim.processes import StartError, serve_in
+    from ecrsim.processes import serve_in
 
-    try:
-        return serve_in(config)
-    except StartError as error:
-        return _fail(str(error))
+    return serve_in(config)
 
 
 def _whole(text: str) -> int:
@@ -215,129 +237,12 @@ def _env(config: Config, _: argparse.Namespace) -> int:
     return 0
 
 
-def _doctor(config: Config, _: argparse.Namespace) -> int:
-    # Imported here: 300 ms of database that `ecrsim env` does without.
-    from ecrsim.doctor import diagnose
-
-    findings = diagnose(config)
-    for finding in findings:
-        print(f"{finding.verdict:4}  {printable(finding.text)}")
-    return 1 if any(finding.verdict == "FAIL" for finding in findings) else 0
-
-
-def _gc(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 300 ms of database that `ecrsim env` does without.
-    from ecrsim.ecr.images.garbage import collect
-    from ecrsim.storage import StorageError, stored
-
-    try:
-        with stored(config) as runtime:
-            runtime.open()
-            gone = collect(runtime, options.grace)
-    except StorageError as error:
-        return _fail(str(error))
-    print(
-        f"collected {gone.layers} layers of repositories, {gone.blobs} blobs ({gone.bytes} bytes) "
-        f"and {gone.uploads} unfinished uploads"
-    )
-    return 0
-
-
-def _fsck(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 300 ms of database that `ecrsim env` does without.
-    from ecrsim.storage import check
-
-    return check(config, options)
-
-
-def _forget_secrets(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 300 ms of database that `ecrsim env` does without.
-    from ecrsim.storage import forget_secrets
-
-    return forget_secrets(config, options)
-
-
-def _adopt(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 300 ms of database that `ecrsim env` does without.
-    from ecrsim.storage import adopt
-
-    return adopt(config, options)
-
-
-def _coverage(_: Config, options: argparse.Namespace) -> int:
-    # Imported here: 300 ms of operations that `ecrsim env` does without.
-    from ecrsim.coverage import markdown, table
-
-    print(markdown() if options.markdown else table())
-    return 0
-
-
-def _wait(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim.remote.health import wait
-
-    return _asking(wait, config, options)
-
-
 def _completion(_: Config, options: argparse.Namespace) -> int:
     # Imported here: 20 ms that the other commands do without.
     from ecrsim.completion import script
 
     print(script(make_parser(), options.shell))
     return 0
-
-
-def _explain(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim.remote.access import explain
-
-    return _asking(explain, config, options)
-
-
-def _minimal(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim.remote.access import minimal_policy
-
-    return _asking(minimal_policy, config, options)
-
-
-def _advance(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim.remote.clock import advance
-
-    return _asking(advance, config, options)
-
-
-def _clock(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim.remote.clock import clock
-
-    return _asking(clock, config, options)
-
-
-def _reset(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim.remote.clock import reset
-
-    return _asking(reset, config, options)
-
-
-def _events(config: Config, options: argparse.Namespace) -> int:
-    # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim.remote.events import events
-
-    return _asking(events, config, options)
-
-
-def _asking(command: Command, config: Config, options: argparse.Namespace) -> int:
-    """A command that asks the server which is running."""
-    # Imported here: 40 ms of urllib that the other commands do without.
-    from ecrsim.remote import RemoteError
-
-    try:
-        return command(config, options)
-    except RemoteError as error:
-        return _fail(str(error))
 
 
 def _token(config: Config, options: argparse.Namespace) -> int:

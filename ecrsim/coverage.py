@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
+
+from ecrsim.config import Config
 from ecrsim.contract.models import SERVICES, service
 from ecrsim.contract.operations import missing
 from ecrsim.ecr import load_capabilities
@@ -40,3 +44,9 @@ def markdown() -> str:
         heading = [f"## {TITLES[name]} (`{name}`): {total(name)}", "", "| operation | built |", "| --- | --- |"]
         parts.append("\n".join([*heading, *rows]))
     return "\n\n".join(parts)
+
+
+def coverage(_: Config, options: argparse.Namespace) -> int:
+    """The command `ecrsim coverage`."""
+    sys.stdout.write(f"{markdown() if options.markdown else table()}\n")
+    return 0

@@ -5,6 +5,7 @@ It looks and leaves everything as it was: a data directory that holds no databas
 
 from __future__ import annotations
 
+import argparse
 import ipaddress
 import json
 import os
@@ -12,6 +13,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ from ecrsim.config import Config, with_values
 from ecrsim.core.admintoken import known_token
 from ecrsim.core.db import SchemaMismatch
 from ecrsim.core.errors import ServiceError
+from ecrsim.core.printable import printable
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr import load_capabilities
@@ -45,6 +48,13 @@ class Finding(NamedTuple):
 
 def diagnose(config: Config) -> list[Finding]:
     return [*_ports(config), *_data(config), *_names(config), *_docker(config)]
+
+
+def doctor(config: Config, _: argparse.Namespace) -> int:
+    """The command `ecrsim doctor`; its exit code is 1 when something is wrong."""
+    findings = diagnose(config)
+    sys.stdout.write("".join(f"{finding.verdict:4}  {printable(finding.text)}\n" for finding in findings))
+    return 1 if any(finding.verdict == "FAIL" for finding in findings) else 0
 
 
 # --- ports ------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from ecrsim.config import Config, ConfigError, with_values
 from ecrsim.core.admintoken import noted
 from ecrsim.door.relayed import Relayed
 from ecrsim.logs import configure_logging
+from ecrsim.values import CommandFailed
 
 log = logging.getLogger("ecrsim")
 
@@ -49,7 +50,7 @@ _TURN = 0.0005
 _PATIENCE = 30
 
 
-class StartError(Exception):
+class StartError(CommandFailed):
     """ecrsim cannot serve; the text says why."""
 
 

@@ -1,4 +1,4 @@
-"""The commands that look after what is stored: `ecrsim store adopt`, `store forget-secrets`, `fsck`."""
+"""The commands that look after what is stored: `ecrsim gc`, `fsck`, `store adopt`, `store forget-secrets`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from sqlalchemy.exc import DBAPIError
 
 from ecrsim.blobs import BlobStoreError
 from ecrsim.config import Config, with_values
-from ecrsim.core.clock import SECOND
 from ecrsim.core.db import Database, SchemaMismatch
+from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.printable import printable
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr import load_capabilities
+from ecrsim.ecr.images.fsck import fsck
+from ecrsim.ecr.images.garbage import collect
+from ecrsim.values import CommandFailed
 
 
-class StorageError(Exception):
+class StorageError(CommandFailed):
     """It could not be done; the text says why."""
 
 
@@ -39,14 +42,23 @@ def stored(config: Config) -> Iterator[Runtime]:
         raise StorageError(str(error)) from error
 
 
+def gc(config: Config, options: argparse.Namespace) -> int:
+    """Collect layers and uploads that nothing needs any more."""
+    with stored(config) as runtime:
+        runtime.open()
+        gone = collect(runtime, options.grace)
+    sys.stdout.write(
+        f"collected {gone.layers} layers of repositories, {gone.blobs} blobs ({gone.bytes} bytes) "
+        f"and {gone.uploads} unfinished uploads\n"
+    )
+    return 0
+
+
 def adopt(config: Config, _: argparse.Namespace) -> int:
     """Make the store this database's, whoever had it."""
-    try:
-        with stored(config) as runtime:
-            runtime.database.open()
-            before = runtime.ownership.adopt(runtime.clock.unturned() / SECOND)
-    except StorageError as error:
-        return _fail(error)
+    with stored(config) as runtime:
+        runtime.database.open()
+        before = runtime.ownership.adopt(runtime.clock.unturned() / SECOND)
     store, file = config.blob_store or config.data_dir, config.database_file
     lines = [f"the blob store {store} belongs to the database {file} from now on"]
     if before is not None:
@@ -64,15 +76,9 @@ _DAMAGED = 3
 
 def check(config: Config, options: argparse.Namespace) -> int:
     """Read everything that is stored. 0: all is sound, 1: it could not be read, 3: something is wrong."""
-    # Imported here: 20 ms of tables that adopting does without.
-    from ecrsim.ecr.images.fsck import fsck
-
-    try:
-        with stored(config) as runtime:
-            runtime.open()
-            found = fsck(runtime, repair=options.repair)
-    except StorageError as error:
-        return _fail(error)
+    with stored(config) as runtime:
+        runtime.open()
+        found = fsck(runtime, repair=options.repair)
     lines = []
     for trouble in found.troubles:
         lines.append(f"{'mended' if trouble.is_repaired else 'WRONG '}  {trouble.text}")
@@ -98,23 +104,15 @@ _FORGET = (
 
 def forget_secrets(config: Config, _: argparse.Namespace) -> int:
     """Forget what was sealed with a key that is lost: access keys, sessions, targets; logins end as well."""
-    try:
-        with stored(config) as runtime:
-            if runtime.ownership.is_in_use():
-                raise StorageError(f"{config.database_file} is in use: stop the ecrsim that serves it first")
-            # Not through the runtime's own connections, which the lost key is asked for.
-            with closing(Database(f"sqlite:///{config.database_file}")) as database, database.write() as connection:
-                for statement in _FORGET:
-                    connection.exec_driver_sql(statement)
-    except StorageError as error:
-        return _fail(error)
+    with stored(config) as runtime:
+        if runtime.ownership.is_in_use():
+            raise StorageError(f"{config.database_file} is in use: stop the ecrsim that serves it first")
+        # Not through the runtime's own connections, which the lost key is asked for.
+        with closing(Database(f"sqlite:///{config.database_file}")) as database, database.write() as connection:
+            for statement in _FORGET:
+                connection.exec_driver_sql(statement)
     sys.stdout.write(
         "access keys, sessions and targets are forgotten; the next start makes a key where there is none, and reads "
         "the files of --principals and --targets anew\n"
     )
     return 0
-
-
-def _fail(error: StorageError) -> int:
-    sys.stderr.write(f"ecrsim: {printable(str(error), lines=True)}\n")
-    return 1

@@ -19,6 +19,10 @@ class ConfigError(ValueError):
     """A setting that cannot be. The text names it and says what would do."""
 
 
+class CommandFailed(Exception):
+    """A command could not be done; the text says why, and its exit code is 1."""
+
+
 def variable(name: str) -> str:
     """`data_dir` → `ECRSIM_DATA_DIR`."""
     return f"ECRSIM_{name.upper()}"

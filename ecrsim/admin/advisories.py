@@ -8,7 +8,8 @@ from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest, Conflict
 
 from ecrsim.admin.arguments import json_answer, json_body
-from ecrsim.core.clock import SECOND, parse_iso
+from ecrsim.core.clock import parse_iso
+from ecrsim.core.durations import SECOND
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.scanning.advisories import AdvisoriesBusy, RecordsRefused, open_advisories
 from ecrsim.ecr.scanning.vex import VexError

@@ -10,9 +10,10 @@ from werkzeug.exceptions import BadRequest, Conflict, NotFound
 
 from ecrsim.admin.arguments import check_query, json_answer, json_body, number
 from ecrsim.core import jobs
-from ecrsim.core.clock import DAY, REAL, SECOND, Clock, Setting, iso
+from ecrsim.core.clock import REAL, Clock, Setting, iso
 from ecrsim.core.clock_advance import advance, set_clock
 from ecrsim.core.clock_setting import ClockError, ClockSetMeanwhile, instant
+from ecrsim.core.durations import DAY, SECOND
 from ecrsim.core.runtime import Runtime
 
 _STATES = ("PENDING", "DONE", "FAILED")

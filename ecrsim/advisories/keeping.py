@@ -15,7 +15,8 @@ import orjson
 from ecrsim.advisories.fetching import fetched, is_url
 from ecrsim.config import Config
 from ecrsim.core.admintoken import served_in
-from ecrsim.core.clock import SECOND, parse_iso
+from ecrsim.core.clock import parse_iso
+from ecrsim.core.durations import SECOND
 from ecrsim.core.printable import printable
 from ecrsim.core.upstream.failures import UpstreamError
 from ecrsim.ecr.scanning import vex

@@ -16,7 +16,8 @@ from ecrsim.controlplane import answers
 from ecrsim.controlplane.caller import authenticate
 from ecrsim.controlplane.roles import is_open_to_root, unknown_role
 from ecrsim.core import ids
-from ecrsim.core.clock import SECOND, iso
+from ecrsim.core.clock import iso
+from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.numbers import whole
 from ecrsim.core.registry import Registry, partition, root_arn

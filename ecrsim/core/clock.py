@@ -14,11 +14,6 @@ from typing import NamedTuple
 
 from ecrsim.core.words import own_word
 
-SECOND = 1_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
-
 #: No clock is set to this or later: the year 9999, in epoch milliseconds. A clock and a lifetime of a year together
 #: still have a form in ISO 8601.
 END_OF_TIME = 253_370_764_800_000

@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from ecrsim.core import jobs
-from ecrsim.core.clock import DAY, Setting
+from ecrsim.core.clock import Setting
 from ecrsim.core.clock_setting import ClockError, checked, turn
+from ecrsim.core.durations import DAY
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
 

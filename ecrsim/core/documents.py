@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,15 @@ def obey_once(
         except error as failure:
             raise error(f"{file}: {failure}") from None
         set_property(connection, name, digest)
+
+
+def refuse_doubles(what: str, names: Iterable[str], error: type[ValueError]) -> None:
+    """Raise `error` for the first name that stands twice: `the target a is there twice`."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise error(f"the {what} {name} is there twice")
+        seen.add(name)
 
 
 def _parsed(content: bytes, error: type[ValueError]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from sqlalchemy import (
     update,
 )
 
-from ecrsim.core.clock import HOUR, MINUTE, SECOND
 from ecrsim.core.columns import Json, metadata, partial_index
+from ecrsim.core.durations import HOUR, MINUTE, SECOND
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.query import Addition, Change, Query
 from ecrsim.core.registry import Registry

@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 
 from ecrsim.core.errors import InvalidParameterException
+
+Row = TypeVar("Row")
 
 #: Characters of a token: its key holds a name of 256 and a tag of 300 at most.
 _LONGEST = 4096
@@ -33,6 +36,14 @@ def _fingerprint(request: tuple[Any, ...]) -> int:
 def encode(request: tuple[Any, ...], key: list[Any]) -> str:
     """The token for the page after `key` of `request` (operation, registry and every parameter but the page's own)."""
     return base64.urlsafe_b64encode(orjson.dumps([_fingerprint(request), key])).decode()
+
+
+def page_of(
+    request: tuple[Any, ...], rows: list[Row], limit: int, key: Callable[[Row], list[Any]]
+) -> tuple[list[Row], str | None]:
+    """The first `limit` rows, and the token to go on with after them: None when `rows` has no more than these."""
+    shown = rows[:limit]
+    return shown, encode(request, key(shown[-1])) if len(rows) > limit else None
 
 
 def decode(request: tuple[Any, ...], token: str | None, first: list[Any]) -> list[Any]:

@@ -20,10 +20,11 @@ from ecrsim.config import Config
 from ecrsim.core import ids
 from ecrsim.core.admintoken import made_token
 from ecrsim.core.batch import BatchingWriter
-from ecrsim.core.clock import SECOND, Clock
+from ecrsim.core.clock import Clock
 from ecrsim.core.clock_setting import configured, open_clock, turn
 from ecrsim.core.columns import metadata
 from ecrsim.core.db import Database, properties
+from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
 from ecrsim.core.properties import get_property

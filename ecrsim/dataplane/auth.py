@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Caller, Runtime
 from ecrsim.core.web import Request

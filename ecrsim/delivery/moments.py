@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-_SECOND = 1_000
+from ecrsim.core.durations import SECOND
 
 
 def moment(at: int) -> datetime:
     """The second that epoch milliseconds lie in."""
-    return datetime.fromtimestamp(at // _SECOND, UTC)
+    return datetime.fromtimestamp(at // SECOND, UTC)
 
 
 def instant(at: int) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from ecrsim.core import ids, neighbours
 from ecrsim.core.addresses import is_forbidden
 from ecrsim.core.clock import iso
-from ecrsim.core.documents import obey_once
+from ecrsim.core.documents import obey_once, refuse_doubles
 from ecrsim.core.outbox import events, newest
 from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.query import Query
@@ -95,10 +95,10 @@ def read(document: Mapping[str, Any], reach: Reach) -> TargetsDocument:
     if unknown:
         raise TargetsError(f"there is no {min(unknown)}; targets and rules are what can be set")
     found = tuple(_target(entry, number, reach) for number, entry in _entries(document, "targets"))
-    _no_doubles("target", (target.name for target in found))
+    refuse_doubles("target", (target.name for target in found), TargetsError)
     names = {target.name for target in found}
     rules = tuple(_rule(entry, number, names) for number, entry in _entries(document, "rules"))
-    _no_doubles("rule", (rule.name for rule in rules if rule.name is not None))
+    refuse_doubles("rule", (rule.name for rule in rules if rule.name is not None), TargetsError)
     return TargetsDocument(found, rules)
 
 
@@ -196,14 +196,6 @@ def _rule(entry: Mapping[str, Any], number: int, known_names: set[str]) -> Event
         if target not in known_names:
             raise TargetsError(f"{where}: there is no target {target}{hint(target, known_names)}")
     return EventRule(name, dict(pattern), tuple(wanted))
-
-
-def _no_doubles(what: str, names: Iterable[str]) -> None:
-    seen = set()
-    for name in names:
-        if name in seen:
-            raise TargetsError(f"the {what} {name} is there twice")
-        seen.add(name)
 
 
 # --- keeping ----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ecrsim import __version__
 from ecrsim.core.addresses import connect
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.delivery.parcels import Parcel, Undelivered
 
 #: Seconds that a webhook has for its whole answer.

@@ -12,12 +12,13 @@ from typing import Any
 
 from ecrsim.config import Config
 from ecrsim.core.admintoken import known_token
+from ecrsim.values import CommandFailed
 
 #: Seconds that most questions may take.
 _PATIENCE = 30
 
 
-class RemoteError(Exception):
+class RemoteError(CommandFailed):
     """It could not be asked, or would not answer."""
 
 

@@ -21,10 +21,10 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from ecrsim.ecr.lifecycle.engine import LifecycleImage, plan
+from ecrsim.core.durations import DAY
+from ecrsim.ecr.lifecycle.engine import LifecycleImage, arrival, last_use, plan
 from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 
-DAY = 86_400_000
 #: Older than any image can be, in days.
 _AGES = 1_000_000
 
@@ -33,18 +33,11 @@ Place = tuple[int, int]
 _FIRST: Place = (-1, -1)
 
 
-def arrival(image: LifecycleImage) -> int:
-    """When it was pushed, or restored if that was later."""
-    return max(image.image_pushed_at, image.last_activated_at or 0)
-
-
 def measured_from(image: LifecycleImage, rule: LifecycleRule) -> int | None:
     """The instant that a rule by time counts the image's days from; None while there is none."""
     if rule.count_type == "sinceImageTransitioned":
         return image.last_archived_at
-    if rule.count_type == "sinceImagePulled" and image.last_recorded_pull_time is not None:
-        return max(image.last_recorded_pull_time, image.last_activated_at or 0)
-    return arrival(image)
+    return last_use(image) if rule.count_type == "sinceImagePulled" else arrival(image)
 
 
 class Candidates:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ecrsim.core.clock import iso
+from ecrsim.core.durations import DAY
 from ecrsim.ecr.lifecycle.engine import LifecycleImage, explain
 from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 from ecrsim.simulator.forecast import Day, Departure, Forecast, Match, Stock, stock_of
@@ -18,7 +19,6 @@ from ecrsim.simulator.prices import Prices
 from ecrsim.simulator.pushes import History
 
 VERSION = 1
-DAY = 86_400_000
 
 SIZES_COUNT_TWICE = (
     "imageSizeInBytes counts a layer for each image that has it; ECR stores and bills a layer of a repository once. "

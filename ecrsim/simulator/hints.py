@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ecrsim.core.durations import DAY
 from ecrsim.ecr.lifecycle.engine import LifecycleImage
 from ecrsim.ecr.lifecycle.policy import LifecycleRule
 from ecrsim.simulator.forecast import Departure, Forecast, Match
 from ecrsim.simulator.prices import Prices
 from ecrsim.simulator.pushes import History
 
-DAY = 86_400_000
 PULLED_RECENTLY_DAYS = 30
 DANGER, WARNING, NOTE = "danger", "warning", "note"
 _PAST = {"EXPIRE": "expired", "TRANSITION": "archived"}

@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from statistics import median_low
 from typing import NamedTuple
 
+from ecrsim.core.durations import DAY
 from ecrsim.ecr.lifecycle.engine import LifecycleImage
 
-DAY = 86_400_000
 #: How far back the pushes are looked at.
 LOOK_BACK_DAYS = 30
 #: A tag without a number or a hash is taken to move. `latest` comes first if it is there.

@@ -7,7 +7,8 @@ import pytest
 
 from ecrsim import Ecrsim
 from ecrsim.core import jobs
-from ecrsim.core.clock import DAY, HOUR, parse_iso
+from ecrsim.core.clock import parse_iso
+from ecrsim.core.durations import DAY, HOUR
 from ecrsim.testing import build_image, call_application
 from tests.core.jobbing import Book, put
 from tests.principals import admin

@@ -105,6 +105,7 @@ READS_SQLITE = ("sqlite3", "ecrsim.ecr.scanning.packages.rpm_sqlite")
 VALUES = {
     "ecrsim.core.registry",
     "ecrsim.core.digest",
+    "ecrsim.core.durations",
     "ecrsim.core.event",
     "ecrsim.core.errors",
     "ecrsim.core.glob",

@@ -13,7 +13,8 @@ import pytest
 
 from ecrsim import Ecrsim
 from ecrsim.core import jobs
-from ecrsim.core.clock import DAY, HOUR, parse_iso
+from ecrsim.core.clock import parse_iso
+from ecrsim.core.durations import DAY, HOUR
 from ecrsim.remote.durations import seconds_of
 from tests.core.jobbing import HERE, Book, put
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ecrsim.controlplane.caller import authenticate
-from ecrsim.core.clock import HOUR
+from ecrsim.core.durations import HOUR
 from ecrsim.core.runtime import root_caller
 from ecrsim.core.web import Request
 from ecrsim.testing import call_application

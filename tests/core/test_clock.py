@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ecrsim.core.clock import DAY, HOUR, MINUTE, REAL, SECOND, Clock, Setting, iso, parse_iso, utc_now
+from ecrsim.core.clock import REAL, Clock, Setting, iso, parse_iso, utc_now
+from ecrsim.core.durations import DAY, HOUR, MINUTE, SECOND
 from ecrsim.core.words import shared_word
 
 NEW_YEAR = 1_767_225_600_000

@@ -6,9 +6,10 @@ import time
 import pytest
 
 from ecrsim.core import jobs
-from ecrsim.core.clock import DAY, HOUR, MINUTE, REAL, SECOND, Setting, iso, parse_iso
+from ecrsim.core.clock import REAL, Setting, iso, parse_iso
 from ecrsim.core.clock_advance import advance, set_clock
 from ecrsim.core.clock_setting import ClockError, ClockSetMeanwhile, turn
+from ecrsim.core.durations import DAY, HOUR, MINUTE, SECOND
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
 from tests.core.jobbing import HERE, put, rows

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ecrsim.config import load
-from ecrsim.core.clock import DAY, REAL, Clock, Setting, iso
+from ecrsim.core.clock import REAL, Clock, Setting, iso
 from ecrsim.core.clock_setting import ClockError, checked, configured, instant, turn
+from ecrsim.core.durations import DAY
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
 

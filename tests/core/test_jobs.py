@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from ecrsim.core import jobs
-from ecrsim.core.clock import DAY, HOUR, MINUTE, SECOND, Setting
+from ecrsim.core.clock import Setting
+from ecrsim.core.durations import DAY, HOUR, MINUTE, SECOND
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.jobs import run_due
 from ecrsim.core.runtime import Call, root_caller

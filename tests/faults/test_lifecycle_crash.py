@@ -23,7 +23,8 @@ from typing import Any
 
 import pytest
 
-from ecrsim.core.clock import DAY, SECOND, iso, parse_iso
+from ecrsim.core.clock import iso, parse_iso
+from ecrsim.core.durations import DAY, SECOND
 from tests.faults.client import Client, Gone
 from tests.faults.outbox import Deliveries, check_told, outbox
 from tests.faults.serving import Serving

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ecrsim.core.clock import DAY, HOUR, SECOND
+from ecrsim.core.durations import DAY, HOUR, SECOND
 from ecrsim.testing import call_application
 from tests.planes.catalogue import FIXTURES
 from tests.planes.conftest import Planes

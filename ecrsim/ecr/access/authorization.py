@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 
 from ecrsim.core.belonging import of_registry
-from ecrsim.core.clock import SECOND, iso
+from ecrsim.core.clock import iso
+from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import AccessDeniedException
 from ecrsim.core.query import Query
 from ecrsim.core.registry import Registry, root_arn

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from ecrsim.core import ids
-from ecrsim.core.clock import SECOND
+from ecrsim.core.documents import refuse_doubles
+from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceUnavailableException, UnrecognizedClientException
 from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.query import Query
@@ -140,9 +141,9 @@ def replace_all(connection: Connection, document: Mapping[str, Any], account: st
         keys.extend(_keys(user, row["arn"]))
     rows.extend(_principal(role, "role", account, region) for role in _entries(document, "roles"))
     providers = [_provider(entry, account, region) for entry in _entries(document, "identity_providers")]
-    _no_doubles("principal", (row["arn"] for row in rows))
-    _no_doubles("access key", (key["access_key_id"] for key in keys))
-    _no_doubles("issuer", (provider["issuer"] for provider in providers))
+    refuse_doubles("principal", (row["arn"] for row in rows), DirectoryError)
+    refuse_doubles("access key", (key["access_key_id"] for key in keys), DirectoryError)
+    refuse_doubles("issuer", (provider["issuer"] for provider in providers), DirectoryError)
     for table, content in ((principals, rows), (identity_providers, providers)):
         connection.execute(delete(table))
         if content:
@@ -283,14 +284,6 @@ def _tags(value: Any, where: str) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for pair in value.items() for text in pair):
         raise DirectoryError(f"{where}: tags is an object of texts")
     return dict(value)
-
-
-def _no_doubles(what: str, names: Iterable[str]) -> None:
-    seen = set()
-    for name in names:
-        if name in seen:
-            raise DirectoryError(f"the {what} {name} is there twice")
-        seen.add(name)
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------

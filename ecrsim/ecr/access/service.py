@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.query import upsert
 from ecrsim.core.registry import partition

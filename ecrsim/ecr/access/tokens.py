@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import orjson
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 
 
 class Token(NamedTuple):

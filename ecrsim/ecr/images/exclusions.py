@@ -39,7 +39,7 @@ def deregister(call: Call, registry: Registry, principal_arn: str) -> None:
         raise ExclusionNotFoundException(principal_arn=principal_arn, registry_id=registry.account)
 
 
-def page(call: Call, registry: Registry, after: str, limit: int) -> list[str]:
+def page_of_arns(call: Call, registry: Registry, after: str, limit: int) -> list[str]:
     """ARNs in their own order, after the ARN `after`."""
     query = select(exclusions.c.principal_arn).where(_HERE, exclusions.c.principal_arn > after)
     query = query.order_by(exclusions.c.principal_arn).limit(limit)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, exists, select
 
 from ecrsim.blobs.base import UploadBusy
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.core.ownership import batches, blob_names
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.images.tables import image_layers

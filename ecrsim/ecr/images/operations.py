@@ -177,8 +177,7 @@ def describe_images(
         limit = max_results or 100
         (after,) = paging.decode(request, next_token, [0])
         rows = listing.page_of_details(call, repository, status, tagged, after, limit + 1)
-        token = paging.encode(request, [rows[limit - 1].id]) if len(rows) > limit else None
-        rows = rows[:limit]
+        rows, token = paging.page_of(request, rows, limit, lambda row: [row.id])
     return {"imageDetails": details.describe(call, repository, rows), "nextToken": token}
 
 
@@ -200,8 +199,8 @@ def list_images(
     limit = max_results or 100
     after = paging.decode(request, next_token, [0, 0])
     rows = listing.page_of_ids(call, repository, status, tagged, (after[0], after[1]), limit + 1)
-    token = paging.encode(request, [rows[limit - 1][0], rows[limit - 1][1]]) if len(rows) > limit else None
-    entries = [{"imageDigest": digest, "imageTag": tag} for _, _, digest, tag in rows[:limit]]
+    shown, token = paging.page_of(request, rows, limit, lambda row: [row[0], row[1]])
+    entries = [{"imageDigest": digest, "imageTag": tag} for _, _, digest, tag in shown]
     return {"imageIds": entries, "nextToken": token}
 
 
@@ -297,8 +296,6 @@ def list_pull_time_update_exclusions(
     request = ("ListPullTimeUpdateExclusions", *registry)
     limit = max_results or 100
     (after,) = paging.decode(request, next_token, [""])
-    arns = exclusions.page(call, registry, after, limit + 1)
-    return {
-        "pullTimeUpdateExclusions": arns[:limit],
-        "nextToken": paging.encode(request, [arns[limit - 1]]) if len(arns) > limit else None,
-    }
+    arns = exclusions.page_of_arns(call, registry, after, limit + 1)
+    shown, token = paging.page_of(request, arns, limit, lambda arn: [arn])
+    return {"pullTimeUpdateExclusions": shown, "nextToken": token}

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from sqlalchemy import Connection, bindparam, select, update
 
 from ecrsim.core.belonging import of_registry
-from ecrsim.core.clock import DAY
+from ecrsim.core.durations import DAY
 from ecrsim.core.query import Query
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call

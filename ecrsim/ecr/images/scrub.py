@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection, func, select
 
-from ecrsim.core.clock import SECOND, iso
+from ecrsim.core.clock import iso
+from ecrsim.core.durations import SECOND
 from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.layers import soundness

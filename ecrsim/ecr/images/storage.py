@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, select, update
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.core.facts import record
 from ecrsim.core.jobs import cancel, enqueue
 from ecrsim.core.query import Change, Query

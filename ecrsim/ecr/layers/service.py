@@ -15,8 +15,8 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from ecrsim.blobs.base import BlobStoreError, DigestMismatch, UploadBusy, UploadNotFound
 from ecrsim.core import ids
-from ecrsim.core.clock import SECOND
 from ecrsim.core.db import RowConflict
+from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import (
     InvalidLayerException,
     LimitExceededException,

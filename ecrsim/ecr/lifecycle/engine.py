@@ -21,12 +21,21 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
+from ecrsim.core.durations import DAY
 from ecrsim.ecr.lifecycle.explanation import ExplanationStep, RuleOutcome
 from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 
-__all__ = ["ExplanationStep", "LifecycleDecision", "LifecycleImage", "RuleOutcome", "explain", "plan"]
+__all__ = [
+    "ExplanationStep",
+    "LifecycleDecision",
+    "LifecycleImage",
+    "RuleOutcome",
+    "arrival",
+    "explain",
+    "last_use",
+    "plan",
+]
 
-DAY = 86_400_000
 
 #: The time of what is not known to have happened: later than any.
 _NEVER = 1 << 62
@@ -123,7 +132,7 @@ def plan(images: Sequence[LifecycleImage], policy: Policy, now: int) -> list[Lif
         earlier.update(verdict.matching)
     marked = {decision.image.id for decision in decisions}
     followers = [each for each in _following(images, protection) if each.image.id not in marked]
-    return decisions + sorted(followers, key=lambda decision: (_arrival(decision.image), decision.image.id))
+    return decisions + sorted(followers, key=lambda decision: (arrival(decision.image), decision.image.id))
 
 
 def _protection(images: Sequence[LifecycleImage]) -> _Protection:
@@ -144,7 +153,7 @@ def _shelves(images: Sequence[LifecycleImage], policy: Policy) -> dict[str, _She
 
 def _shelf(images: Sequence[LifecycleImage], storage_class: str) -> _Shelf:
     wanted = _CLASSES[storage_class]
-    time = _archival if storage_class == "archive" else _arrival
+    time = _archival if storage_class == "archive" else arrival
     # Two sorts, as the second keeps the order of the first: faster than one with pairs as keys.
     ordered = sorted([image for image in images if image.storage_class == wanted], key=attrgetter("id"))
     ordered.sort(key=time)
@@ -156,7 +165,7 @@ def _shelf(images: Sequence[LifecycleImage], storage_class: str) -> _Shelf:
     )
 
 
-def _arrival(image: LifecycleImage) -> int:
+def arrival(image: LifecycleImage) -> int:
     """When it was pushed, or restored if that was later."""
     activated = image.last_activated_at
     return image.image_pushed_at if activated is None else max(activated, image.image_pushed_at)
@@ -167,11 +176,11 @@ def _archival(image: LifecycleImage) -> int:
     return _NEVER if image.last_archived_at is None else image.last_archived_at
 
 
-def _use(image: LifecycleImage) -> int:
+def last_use(image: LifecycleImage) -> int:
     """When it was pulled, or restored if that was later; the arrival of one that was never pulled."""
     pulled, activated = image.last_recorded_pull_time, image.last_activated_at
     if pulled is None:
-        return _arrival(image)
+        return arrival(image)
     return pulled if activated is None else max(pulled, activated)
 
 
@@ -183,7 +192,7 @@ def _verdict(shelf: _Shelf, rule: LifecycleRule, now: int) -> _Verdict:
     if rule.count_type != "sinceImagePulled":
         older = bisect_left(shelf.times, limit)
         return _Verdict(matching, matching[: bisect_left(matching, older)])
-    uses = [(_use(shelf.images[rank]), shelf.images[rank].id, rank) for rank in matching]
+    uses = [(last_use(shelf.images[rank]), shelf.images[rank].id, rank) for rank in matching]
     return _Verdict(matching, [rank for _, _, rank in sorted(use for use in uses if use[0] < limit)])
 
 
@@ -305,7 +314,7 @@ def _step(shelf: _Shelf, rule: LifecycleRule, now: int, rank: int) -> Explanatio
             rule, RuleOutcome.NOT_MATCHED, entry=next(iter(missing), None), image_tags=image.image_tags
         )
     selected = rank in verdict.selected
-    time = _use(image) if rule.count_type == "sinceImagePulled" else shelf.times[rank]
+    time = last_use(image) if rule.count_type == "sinceImagePulled" else shelf.times[rank]
     step = ExplanationStep(
         rule,
         RuleOutcome.SELECTED if selected else RuleOutcome.TOO_YOUNG,

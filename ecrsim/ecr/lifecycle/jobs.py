@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from ecrsim.core.clock import DAY, SECOND
+from ecrsim.core.durations import DAY, SECOND
 from ecrsim.core.facts import record
 from ecrsim.core.jobs import Job, enqueue, finish, is_pending, job
 from ecrsim.core.query import Addition, Change, Query

@@ -74,12 +74,13 @@ def get_lifecycle_policy_preview(
     rows = []
     if preview.status == "COMPLETE":
         rows = service.page_of_results(call, repository.id, after, limit + 1, tagged=tagged, digests=digests)
+    shown, token = paging.page_of(request, rows, limit, lambda row: [row.position])
     return _named(repository) | {
         "lifecyclePolicyText": preview.lifecycle_policy_text,
         "status": preview.status,
-        "previewResults": [_result(row) for row in rows[:limit]],
+        "previewResults": [_result(row) for row in shown],
         "summary": _summary(preview),
-        "nextToken": paging.encode(request, [rows[limit - 1].position]) if len(rows) > limit else None,
+        "nextToken": token,
     }
 
 

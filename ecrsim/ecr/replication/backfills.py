@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, delete, func, insert, select, update
 
-from ecrsim.core.clock import DAY, SECOND
 from ecrsim.core.columns import Json
+from ecrsim.core.durations import DAY, SECOND
 from ecrsim.core.errors import (
     InvalidParameterException,
     LimitExceededException,

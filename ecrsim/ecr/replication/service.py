@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, select, update
 
 from ecrsim.core.belonging import of_registry, values_of
-from ecrsim.core.clock import SECOND
 from ecrsim.core.columns import Json
+from ecrsim.core.durations import SECOND
 from ecrsim.core.jobs import enqueue, pending
 from ecrsim.core.query import Addition, Change, Query, upsert
 from ecrsim.core.registry import Registry

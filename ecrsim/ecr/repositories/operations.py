@@ -73,11 +73,8 @@ def describe_repositories(
     limit = max_results or 100
     (after,) = paging.decode(request, next_token, [""])
     found = service.page_of_repositories(call, registry, after, limit + 1)
-    more = len(found) > limit
-    return {
-        "repositories": _describe_page(call, registry, found[:limit]),
-        "nextToken": paging.encode(request, [found[limit - 1].repository_name]) if more else None,
-    }
+    shown, token = paging.page_of(request, found, limit, lambda row: [row.repository_name])
+    return {"repositories": _describe_page(call, registry, shown), "nextToken": token}
 
 
 def _describe_page(call: Call, registry: Registry, rows: list[service.Listed]) -> Entries:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.core.jobs import cancel, enqueue
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call

@@ -5,7 +5,7 @@ Layers are read with no transaction open, and under `ecrsim serve` in a process 
 
 from __future__ import annotations
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.core.jobs import Job, enqueue, finish, job
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import image_by_id

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam, select
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.core.facts import record, record_all
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call

@@ -2,7 +2,7 @@
 
 from sqlalchemy import insert
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.core.facts import on
 from ecrsim.core.jobs import enqueue
 from ecrsim.core.runtime import Call

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.ecr.access.tokens import Token, TokenRefusal, issue, verify
 
 SECRET, OTHER_SECRET = b"s" * 32, b"t" * 32

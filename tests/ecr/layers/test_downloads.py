@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ecrsim.core.clock import SECOND
+from ecrsim.core.durations import SECOND
 from ecrsim.ecr.layers import downloads
 from ecrsim.testing import build_image, call_application
 from tests.answers import ACCOUNT, constraint, inferred, recorded, refusal

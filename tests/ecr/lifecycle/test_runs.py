@@ -3,8 +3,8 @@
 import pytest
 
 from ecrsim.core import outbox
-from ecrsim.core.clock import DAY, HOUR
 from ecrsim.core.clock_setting import turn
+from ecrsim.core.durations import DAY, HOUR
 from ecrsim.core.jobs import run_due
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.ecr.lifecycle import jobs

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ecrsim.core.clock import SECOND, Clock
+from ecrsim.core.clock import Clock
+from ecrsim.core.durations import SECOND
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.scanning import vex
 from ecrsim.ecr.scanning.advisories import schema

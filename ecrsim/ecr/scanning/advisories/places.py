@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from ecrsim.core.clock import SECOND, iso
+from ecrsim.core.clock import iso
+from ecrsim.core.durations import SECOND
 from ecrsim.ecr.scanning.advisories import archive
 from ecrsim.ecr.scanning.advisories.records import Refused
 from ecrsim.ecr.scanning.advisories.trackers import DEBIAN, is_alpine, of_alpine, of_debian

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from ecrsim.core.clock import SECOND, parse_iso
+from ecrsim.core.clock import parse_iso
+from ecrsim.core.durations import SECOND
 from ecrsim.ecr.scanning.advisories import schema
 from ecrsim.ecr.scanning.advisories.writing import Entry, Writer, add_source, write_all
 
