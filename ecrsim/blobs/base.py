@@ -195,6 +195,13 @@ class BlobStore(Protocol):
     def upload_size(self, upload_id: str) -> int | None:
         """The bytes received so far, those of a request still in flight included; None when there is no session."""
 
+    def read_upload(self, upload_id: str) -> BinaryIO:
+        """The session's bytes so far, open for reading from their start; the caller closes it. Raises UploadNotFound.
+
+        Empty where there are no more yet: what is added later can be read later, also once the session is a blob or
+        gone. Nobody is kept from adding.
+        """
+
     def receive(
         self, upload_id: str, offset: int | None = None, limit: int | None = None, length: int | None = None
     ) -> Sink:

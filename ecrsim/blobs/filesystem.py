@@ -134,6 +134,15 @@ class FilesystemStore(BlobStore):
             status = status_of(self._uploads / upload_id) if is_upload_id(upload_id) else None
         return status.st_size if status else None
 
+    def read_upload(self, upload_id: str) -> BinaryIO:
+        if not is_upload_id(upload_id):
+            raise UploadNotFound(upload_id)
+        try:
+            # No buffer: what was empty a moment ago may not be any more.
+            return (self._uploads / upload_id).open("rb", buffering=0)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise UploadNotFound(upload_id) from None
+
     def receive(
         self, upload_id: str, offset: int | None = None, limit: int | None = None, length: int | None = None
     ) -> Sink:

@@ -9,7 +9,7 @@ import hashlib
 import io
 import threading
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ecrsim.blobs.base import (
     BlobNotFound,
@@ -96,6 +96,12 @@ class MemoryStore(BlobStore):
     def upload_size(self, upload_id: str) -> int | None:
         session = self._sessions.get(upload_id)
         return len(session.data) if session else None
+
+    def read_upload(self, upload_id: str) -> BinaryIO:
+        session = self._sessions.get(upload_id)
+        if session is None:
+            raise UploadNotFound(upload_id)
+        return cast(BinaryIO, _Growing(session.data))
 
     def receive(
         self, upload_id: str, offset: int | None = None, limit: int | None = None, length: int | None = None
@@ -223,6 +229,31 @@ class _Session:
             digest = _digest(algorithm, self.data)
             self._digests[algorithm] = (len(self.data), digest)
         return digest
+
+
+class _Growing(io.RawIOBase):
+    """The bytes of a session, as far as they go."""
+
+    def __init__(self, data: bytearray) -> None:
+        self._data, self._position = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("a session that grows is read from its start")
+        self._position = offset
+        return offset
+
+    def readinto(self, buffer: Any) -> int:
+        piece = bytes(self._data[self._position : self._position + len(buffer)])
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
 
 
 def _digest(algorithm: str, data: bytes | bytearray) -> str:

@@ -112,7 +112,7 @@ def _perform(runtime: Runtime, request: Request, operation: Operation, request_i
     content = request.read(limit)
     if content is None:
         raise RequestEntityTooLargeException(f"The request body is longer than {limit} bytes.")  # I
-    return persistently(runtime, partial(_attempt, runtime, request, operation, request_id, content))
+    return persistently(request.fetched, partial(_attempt, runtime, request, operation, request_id, content))
 
 
 def _attempt(

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy import (
     Column,
@@ -61,7 +61,7 @@ class MustWait(BaseException):
     """
 
     #: Where it is to be done (`core/web.py: Runs`).
-    runs = "writer"
+    runs: Literal["writer"] = "writer"
 
 
 class SchemaMismatch(Exception):

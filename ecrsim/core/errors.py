@@ -7,6 +7,17 @@ real service, D documented, I inferred (see docs/fidelity.md).
 
 from __future__ import annotations
 
+from ecrsim.core.cache_errors import (
+    PullThroughCacheRuleAlreadyExistsException,
+    PullThroughCacheRuleNotFoundException,
+    SecretNotFoundException,
+    UnableToAccessSecretException,
+    UnableToDecryptSecretValueException,
+    UnableToGetUpstreamImageException,
+    UnableToGetUpstreamLayerException,
+    UnableToListUpstreamImageReferrersException,
+    UnsupportedUpstreamRegistryException,
+)
 from ecrsim.core.protocol_errors import (
     AccessDeniedException,
     ExpiredTokenException,
@@ -32,15 +43,24 @@ __all__ = [
     "InvalidSignatureException",
     "MissingAuthenticationTokenException",
     "NotImplementedException",
+    "PullThroughCacheRuleAlreadyExistsException",
+    "PullThroughCacheRuleNotFoundException",
     "RequestEntityTooLargeException",
     "RequestHeaderFieldsTooLargeException",
     "RequestTimeoutException",
+    "SecretNotFoundException",
     "SerializationException",
     "ServerException",
     "ServiceError",
     "ServiceUnavailableException",
+    "UnableToAccessSecretException",
+    "UnableToDecryptSecretValueException",
+    "UnableToGetUpstreamImageException",
+    "UnableToGetUpstreamLayerException",
+    "UnableToListUpstreamImageReferrersException",
     "UnknownOperationException",
     "UnrecognizedClientException",
+    "UnsupportedUpstreamRegistryException",
 ]
 
 
@@ -177,54 +197,6 @@ class ReplicationBackfillInvalidStatusException(ServiceError):
     template = (
         "The replication backfill with id '{replication_backfill_id}' cannot be stopped in the status {status}"  # I
     )
-
-
-class PullThroughCacheRuleAlreadyExistsException(ServiceError):
-    """The registry has a rule for that prefix."""
-
-    template = (
-        "A pull through cache rule with repository prefix '{prefix}' already exists "
-        "in the registry with id '{registry_id}'"  # I
-    )
-
-
-class PullThroughCacheRuleNotFoundException(ServiceError):
-    """The registry has no rule for that prefix."""
-
-    template = (
-        "The pull through cache rule with repository prefix '{prefix}' does not exist "
-        "in the registry with id '{registry_id}'"  # I
-    )
-
-
-class UnsupportedUpstreamRegistryException(ServiceError):
-    """ECR knows no upstream at that URL, or wants credentials for it."""
-
-
-class SecretNotFoundException(ServiceError):
-    """There is no secret with that ARN."""
-
-    template = "The secret with ARN '{arn}' does not exist"  # I
-
-
-class UnableToAccessSecretException(ServiceError):
-    """The secret is there and cannot be used."""
-
-    template = "The secret with ARN '{arn}' cannot be accessed: {reason}"  # I
-
-
-class UnableToDecryptSecretValueException(ServiceError):
-    """The secret's key does not open it."""
-
-    template = "The secret with ARN '{arn}' cannot be decrypted"  # I
-
-
-class UnableToGetUpstreamImageException(ServiceError):
-    """The upstream of a pull-through cache gave no image; the text says why."""
-
-
-class UnableToListUpstreamImageReferrersException(ServiceError):
-    """The upstream of a pull-through cache gave no list of referrers; the text says why."""
 
 
 class ExclusionAlreadyExistsException(ServiceError):

@@ -1,28 +1,34 @@
 """Reads that may have to be fetched first: the seam between what serves images and what gets them from elsewhere.
 
-Whoever serves says what is wanted (`ask_first`), before it looks. A later capability that can get it, and thinks that
-it should, says how (`@elsewhere`). Then the work is undone by a `Miss`, the plane lets it be fetched with no
-transaction open, and does the work once more (`persistently`). What is wanted is fetched once in one request.
+Whoever serves says what is wanted (`ask_first`). A later capability that can get it, and thinks that it should, says
+how (`@elsewhere`). Then the work is undone by a `Miss` and done once more when the flight that fetches it is over
+(`persistently`). A flight has threads of its own and no transaction open while it waits; who waits for it needs none
+where the server does the work again itself (`NotYet`). What is wanted is fetched once in one request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, MutableMapping
 from typing import Literal, NamedTuple, TypeVar
 
-from ecrsim.core.db import MustWait
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.registry import Registry
-from ecrsim.core.runtime import Call, Runtime
+from ecrsim.core.runtime import Call
+from ecrsim.core.web import Pieces
 
 
 class Wanted(NamedTuple):
-    """What a read is about: the image of a tag or digest, or the referrers of a digest."""
+    """What a read is about: the image of a tag or digest, the referrers of a digest, or a layer.
+
+    `streams`: who asks can do with what is on its way (`ComingImage`, `ComingLayer`), and is not made to wait for more.
+    """
 
     registry: Registry
     repository_name: str
-    what: Literal["image", "referrers"]
+    what: Literal["image", "referrers", "layer"]
     reference: str
+    streams: bool = False
 
 
 class Unfetched(NamedTuple):
@@ -37,61 +43,147 @@ class Unfetched(NamedTuple):
     retry_after: float | None = None
 
 
-Fetch = Callable[[], Unfetched | None]
-Look = Callable[[Call, Wanted], Fetch | None]
-#: What was fetched for a request so far, and what came of it.
-Fetched = dict[Wanted, Unfetched | None]
+class ComingImage(NamedTuple):
+    """An image whose manifest is known while its layers are on their way. `pulled()` says that it was given."""
+
+    image_digest: str
+    media_type: str
+    manifest: bytes
+    pulled: Callable[[], None]
+
+
+class ComingLayer(NamedTuple):
+    """A layer whose first bytes are there. `body(first, length)` gives a part of it as it comes.
+
+    The last byte is given when the whole layer was found to have its digest, and never where it has not.
+    """
+
+    size: int
+    body: Callable[[int, int], Pieces]
+
+
+#: What came of a flight: None when what was wanted is here now, if only as it was before.
+Outcome = Unfetched | ComingImage | ComingLayer | None
+
+
+class Flight:
+    """Something that is on its way, for all who want it. It is over once, with an outcome or an error."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = False
+        self._outcome: Outcome = None
+        self._error: BaseException | None = None
+        self._callbacks: list[Callable[[], object]] = []
+
+    @property
+    def is_over(self) -> bool:
+        return self._over
+
+    def settle(self, outcome: Outcome = None, error: BaseException | None = None) -> None:
+        """End it. Ending it again changes nothing."""
+        with self._lock:
+            if self._over:
+                return
+            self._outcome, self._error, self._over = outcome, error, True
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def when_over(self, callback: Callable[[], object]) -> None:
+        """Call it once, in the thread that ends the flight; at once when it is over already."""
+        with self._lock:
+            if not self._over:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def wait(self) -> None:
+        """In the thread of the caller."""
+        over = threading.Event()
+        self.when_over(over.set)
+        over.wait()
+
+    def result(self) -> Outcome:
+        """Of a flight that is over. Its error is everybody's."""
+        if self._error is not None:
+            raise self._error
+        return self._outcome
+
+
+#: Begins a flight, or joins one that is under way. It never waits.
+Fetch = Callable[[], Flight]
+#: Whether something is to be fetched: asked inside the call. The last argument: whether what is wanted is here.
+Look = Callable[[Call, Wanted, bool | None], Fetch | None]
+#: What was fetched for a request so far.
+Fetched = MutableMapping[Wanted, Flight]
 
 _T = TypeVar("_T")
 _looks: list[Look] = []
 
 
 class Miss(Exception):
-    """The work is to be undone, `fetch` called outside of it, and done once more."""
+    """The work is to be undone, `fetch` called outside of it, and done once more when its flight is over."""
 
     def __init__(self, wanted: Wanted, fetch: Fetch) -> None:
         super().__init__(wanted)
         self.wanted, self.fetch = wanted, fetch
 
 
-class MustFetch(MustWait):
-    """A fetch was due in a thread that may not wait."""
+class NotYet(BaseException):
+    """The work is to be done again when the flight is over; no thread is to wait for that.
 
-    runs = "long"
+    Not an Exception: nobody on the way answers for it. What the work did so far is undone.
+    """
+
+    def __init__(self, flight: Flight) -> None:
+        super().__init__()
+        self.flight = flight
 
 
 def elsewhere(look: Look) -> Look:
-    """Declare how to get what is not here. It is asked inside the call, for each read: None when there is no need."""
+    """Declare how to get what is not here. None when there is no need."""
     _looks.append(look)
     return look
 
 
-def ask_first(call: Call, wanted: Wanted) -> None:
-    """To be asked before anything is looked up. Miss."""
+def ask_first(call: Call, wanted: Wanted, *, is_here: bool | None = None) -> Outcome:
+    """What came of fetching it; None where it was not fetched, or is here now. Miss.
+
+    `is_here`: whether what is wanted was found, None where nobody has looked.
+    """
     fetched: Fetched = call.lookups.get("fetched", {})
-    if wanted in fetched:
-        return
+    flight = fetched.get(wanted)
+    if flight is not None:
+        return flight.result()
     for look in _looks:
-        fetch = look(call, wanted)
+        fetch = look(call, wanted, is_here)
         if fetch is not None:
             raise Miss(wanted, fetch)
+    return None
 
 
 def why_not(call: Call, wanted: Wanted) -> Unfetched | None:
     """Why there is nothing, where fetching was tried."""
     fetched: Fetched = call.lookups.get("fetched", {})
-    return fetched.get(wanted)
+    flight = fetched.get(wanted)
+    outcome = None if flight is None else flight.result()
+    return outcome if isinstance(outcome, Unfetched) else None
 
 
-def persistently(runtime: Runtime, attempt: Callable[[Fetched], _T]) -> _T:
-    """Do the work, again after each miss. `attempt` puts what it is given into its call as `lookups["fetched"]`."""
-    fetched: Fetched = {}
+def persistently(kept: Fetched | None, attempt: Callable[[Fetched], _T]) -> _T:
+    """Do the work, again after each miss. `attempt` puts what it is given into its call as `lookups["fetched"]`.
+
+    `kept`: where the server keeps that for the request, to do the work again after NotYet; None where this thread
+    waits.
+    """
+    fetched: Fetched = {} if kept is None else kept
     while True:
         try:
             return attempt(fetched)
         except Miss as miss:
-            try:
-                runtime.database.may_wait()
-            except MustWait:
-                raise MustFetch from None
-            fetched[miss.wanted] = miss.fetch()
+            flight = fetched[miss.wanted] = miss.fetch()
+        if not flight.is_over:
+            if kept is not None:
+                raise NotYet(flight)
+            flight.wait()

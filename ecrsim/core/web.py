@@ -207,6 +207,8 @@ class Request:
         self._source = source
         #: Bytes of a body that was read elsewhere.
         self.body_size = 0
+        #: What was fetched for the request (`core/misses.py`), where the server does the work again; else None.
+        self.fetched: dict[Any, Any] | None = None
         self._trusted_proxies = trusted_proxies
 
     @classmethod

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 from ecrsim.blobs.base import BlobNotFound
 from ecrsim.core.errors import LayerInaccessibleException
+from ecrsim.core.misses import ComingLayer, Unfetched, Wanted, ask_first
 from ecrsim.core.numbers import whole_or_more
-from ecrsim.core.web import Answer, FilePart, Headers
-from ecrsim.dataplane.errors import RegistryError, blob_unknown
+from ecrsim.core.web import Answer, FilePart, Headers, Pieces
+from ecrsim.dataplane.errors import RegistryError, blob_unknown, not_fetched
 from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
@@ -35,15 +38,19 @@ def head_blob(asked: RepositoryRequest) -> Answer:
     return Answer(200, _headers(digest, size))
 
 
-def _size(asked: RepositoryRequest, repository: Repository, digest: str) -> int:
+def _size(asked: RepositoryRequest, repository: Repository, digest: str) -> int | None:
+    """None where the layer, or what its bytes should be, is not there."""
     found = layer_to_pull(asked.call, repository, digest)
     if found is None:
-        raise _unknown(asked, digest)
+        return None
     size, is_archived = found
     if is_archived:
         raise LayerInaccessibleException(
             layer_digest=digest, repository_name=repository.repository_name, registry_id=repository.registry_id
         )
+    if asked.call.runtime.blobs.stat(digest) != size:
+        log.error("blob %s is missing or has not its %d bytes: ecrsim fsck says what it means", digest, size)
+        return None
     return size
 
 
@@ -51,11 +58,10 @@ def get_blob(asked: RepositoryRequest) -> Answer:
     repository = asked.repository()
     digest = asked.digest()
     size = _size(asked, repository, digest)
+    if size is None:
+        return _coming(asked, digest)
     asked.call.release()
     runtime = asked.call.runtime
-    if runtime.blobs.stat(digest) != size:
-        log.error("blob %s is missing or has not its %d bytes: ecrsim fsck says what it means", digest, size)
-        raise _unknown(asked, digest)
     if runtime.config.blob_redirect:
         lifetime = runtime.config.download_url_lifetime
         path = downloads.signed_path(runtime.secret("download"), digest, asked.call.now, lifetime)
@@ -65,6 +71,17 @@ def get_blob(asked: RepositoryRequest) -> Answer:
     except (BlobNotFound, OSError):
         raise _unknown(asked, digest) from None
     return serve_blob(file, digest, size, asked.request.header("range"), _match(asked))
+
+
+def _coming(asked: RepositoryRequest, digest: str) -> Answer:
+    """What is not here, as it comes from elsewhere."""
+    wanted = Wanted(asked.registry, asked.repository_name, "layer", digest, streams=True)
+    fetched = ask_first(asked.call, wanted, is_here=False)
+    if isinstance(fetched, ComingLayer):
+        return _answer(digest, fetched.size, asked.request.header("range"), fetched.body)
+    if isinstance(fetched, Unfetched) and fetched.kind != "missing":
+        raise not_fetched(fetched)
+    raise _unknown(asked, digest)
 
 
 def _match(asked: RepositoryRequest) -> str | None:
@@ -90,12 +107,19 @@ def serve_blob(file: BinaryIO, digest: str, size: int, range_header: str | None,
     if none_match is not None and f'"{digest}"' in none_match:
         file.close()
         return Answer(304, [("ETag", f'"{digest}"')])
+    answer = _answer(digest, size, range_header, partial(FilePart, file))
+    if answer.status == 416:
+        file.close()
+    return answer
+
+
+def _answer(digest: str, size: int, range_header: str | None, part: Callable[[int, int], Pieces]) -> Answer:
+    """All of it, or the range that was asked for; `part(first, length)` gives the bytes."""
     span = _span(range_header, size)
     if span is None:
-        return Answer(200, _headers(digest, size), FilePart(file, 0, size))
+        return Answer(200, _headers(digest, size), part(0, size))
     first, last = span
     if first > last:
-        file.close()
         body = b'{"errors":[{"code":"RANGE_INVALID","message":"the range cannot be satisfied"}]}'
         return Answer(
             416,
@@ -108,7 +132,7 @@ def serve_blob(file: BinaryIO, digest: str, size: int, range_header: str | None,
         )
     headers = _headers(digest, last - first + 1)
     headers.append(("Content-Range", f"bytes {first}-{last}/{size}"))
-    return Answer(206, headers, FilePart(file, first, last - first + 1))
+    return Answer(206, headers, part(first, last - first + 1))
 
 
 def _span(header: str | None, size: int) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ import orjson
 
 from ecrsim.core.digest import is_oci_digest
 from ecrsim.core.errors import InvalidParameterException
-from ecrsim.core.misses import Wanted, ask_first, why_not
+from ecrsim.core.misses import ComingImage, Unfetched, Wanted, ask_first
 from ecrsim.core.web import Answer
 from ecrsim.dataplane.errors import RegistryError, digest_invalid, inaccessible, manifest_unknown, not_fetched
 from ecrsim.dataplane.repository_request import RepositoryRequest
@@ -28,27 +28,35 @@ Members = dict[str, Any]
 def get_manifest(asked: RepositoryRequest) -> Answer:
     """By tag or digest: the bytes as they came. A GET counts as a pull, a HEAD does not."""
     reference = _reference(asked)
-    wanted = Wanted(asked.registry, asked.repository_name, "image", reference)
-    ask_first(asked.call, wanted)
     pulled = lookup.pull(asked.call, asked.registry, asked.repository_name, reference)
-    if pulled is None:
-        if (unfetched := why_not(asked.call, wanted)) is not None:
-            raise not_fetched(unfetched)
-        asked.repository()
-        raise manifest_unknown()
-    image, manifest = pulled
-    if image.image_status != "ACTIVE":
+    if pulled is not None and pulled[0].image_status != "ACTIVE":
         raise inaccessible()
+    wanted = Wanted(asked.registry, asked.repository_name, "image", reference, streams=True)
+    fetched = ask_first(asked.call, wanted, is_here=pulled is not None)
     is_get = asked.request.method == "GET"
-    if is_get:
-        record_pull(asked.call, asked.registry, image)
+    if pulled is not None:
+        image, manifest = pulled
+        if is_get:
+            record_pull(asked.call, asked.registry, image)
+        return _given(asked, image.image_digest, image.image_manifest_media_type, manifest)
+    if isinstance(fetched, ComingImage):
+        if is_get:
+            fetched.pulled()
+        return _given(asked, fetched.image_digest, fetched.media_type, fetched.manifest)
+    if isinstance(fetched, Unfetched):
+        raise not_fetched(fetched)
+    asked.repository()
+    raise manifest_unknown()
+
+
+def _given(asked: RepositoryRequest, image_digest: str, media_type: str, manifest: bytes) -> Answer:
     headers = [
-        ("Content-Type", image.image_manifest_media_type),
+        ("Content-Type", media_type),
         ("Content-Length", str(len(manifest))),
-        ("ETag", f'"{image.image_digest}"'),
+        ("ETag", f'"{image_digest}"'),
     ]
-    if asked.profile.digest_on_get or not is_get:
-        headers.append(("Docker-Content-Digest", image.image_digest))
+    if asked.profile.digest_on_get or asked.request.method != "GET":
+        headers.append(("Docker-Content-Digest", image_digest))
     return Answer(200, headers, manifest)
 
 

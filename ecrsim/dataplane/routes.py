@@ -163,7 +163,7 @@ class DataPlane:
         if found.route.runs == "bytes":
             return self._steps(request, found)
         try:
-            answer = persistently(self._runtime, partial(self._attempt, request, found))
+            answer = persistently(request.fetched, partial(self._attempt, request, found))
         except Exception as error:  # noqa: BLE001 - every one has an answer
             return self._error(request, error)
         return _finished(request, answer)

@@ -16,8 +16,9 @@ from granian._granian import RSGIProtocolError as ProtocolError
 
 from ecrsim.app import Application
 from ecrsim.core.db import MustWait
+from ecrsim.core.misses import Flight, NotYet
 from ecrsim.core.peer import canonical
-from ecrsim.core.web import PATIENCE, SMALL, Answer, Feed, FilePart, Headers, Request, RequestRefused
+from ecrsim.core.web import PATIENCE, SMALL, Answer, Feed, FilePart, Headers, Request, RequestRefused, Runs, Steps, Work
 from ecrsim.door.crew import Crew
 from ecrsim.door.incoming import Incoming, follow
 from ecrsim.door.pace import Pace
@@ -117,20 +118,43 @@ class Door:
         if runs == "loop":
             # Reading through a large body is no short work.
             runs = "loop" if incoming is None or request.body_size <= SMALL else "long"
-        if runs == "loop":
+        request.fetched = {}
+        while True:
             try:
-                answer = work.perform()
+                answer = await self._perform(work, runs)
+                break
             except MustWait as elsewhere:
-                if content is not None:
-                    request.holds(content)  # again from its beginning
-                answer = await self._crews[elsewhere.runs].run(work.perform)
-        else:
-            answer = await self._crews[runs].run(work.perform)
+                runs = elsewhere.runs
+            except NotYet as unfetched:
+                await self._until_over(unfetched.flight)
+            if content is not None:
+                request.holds(content)  # again from its beginning
         if isinstance(answer, Answer):
             return answer
         if incoming is None:
             return await follow(answer, Incoming(request, None, self._pace), self._bytes)
         return await follow(answer, incoming, self._bytes)
+
+    async def _perform(self, work: Work, runs: Runs) -> Answer | Steps:
+        if runs == "loop":
+            return work.perform()
+        found: Answer | Steps = await self._crews[runs].run(work.perform)
+        return found
+
+    async def _until_over(self, flight: Flight) -> None:
+        """However many requests wait for it, none has a thread."""
+        over = self._loop.create_future()
+
+        def settle() -> None:
+            if not over.done():
+                over.set_result(None)
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(settle)
+
+        flight.when_over(tell)
+        await over
 
     async def _send_early(self, request: Request, protocol: Any, incoming: Incoming, answer: Answer) -> None:
         """An answer to a body that is still coming, so that the connection stays in order: the rest is read."""

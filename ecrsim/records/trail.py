@@ -28,11 +28,13 @@ def record_call(
     user_agent: str | None,
     plane: str | None = None,
     error: ServiceError | None = None,
+    *,
+    is_read: bool = False,
 ) -> None:
     """`request` and `response` are the JSON of the wire; the response of a call on the registry plane too.
 
     `plane`: the caller's, if none is given; "registry" for what ECR calls itself on a caller's behalf. `error`: what
-    the call was answered with, of those that nobody hears of otherwise.
+    the call was answered with, of those that nobody hears of otherwise. `is_read`: it changed nothing.
     """
     if not call.runtime.config.events_limit:
         return
@@ -43,7 +45,7 @@ def record_call(
             "event_name": operation,
             "error_code": error.code if error else None,
             "error_message": error.message if error else None,
-            "read_only": False,
+            "read_only": is_read,
             "resources": [registry.arn(repository_name)] if repository_name else [],
         }
     )

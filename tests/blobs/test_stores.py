@@ -252,6 +252,31 @@ def test_the_size_of_a_session_shows_what_was_written_of_a_request_in_flight(sto
     assert seen == [3]
 
 
+@pytest.mark.parametrize("end", ["commit", "discard"])
+def test_a_session_is_read_while_it_grows_and_after_its_end(store: BlobStore, end: str) -> None:
+    seen: list[bytes] = []
+    store.create_upload("upload")
+    with store.read_upload("upload") as file:
+        assert file.read(10) == b""
+        store.append("upload", Body(b"abc", lambda: seen.append(file.read(10)), b"def"))
+        assert (seen, file.read(2), file.read(10), file.read(10)) == ([b"abc"], b"de", b"f", b"")
+        file.seek(4)
+        store.append("upload", Body(b"gh"))
+        if end == "commit":
+            store.commit("upload", sha256(b"abcdefgh"))
+        else:
+            store.discard("upload")
+        assert file.read(10) == b"efgh"
+    with pytest.raises(UploadNotFound):
+        store.read_upload("upload")
+
+
+@pytest.mark.parametrize("upload_id", ["none", "../blobs", ""])
+def test_a_session_that_is_not_there_cannot_be_read(store: BlobStore, upload_id: str) -> None:
+    with pytest.raises(UploadNotFound):
+        store.read_upload(upload_id)
+
+
 @pytest.mark.parametrize(
     "use", [*USES.values(), lambda store, upload_id: store.discard(upload_id)], ids=[*USES, "discard"]
 )

@@ -25,7 +25,7 @@ from ecrsim.delivery.targets import replace_all
 from ecrsim.ecr.images.tables import images
 from ecrsim.ecr.layers.tables import layer_faults
 from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
-from ecrsim.ecr.pullthrough.tables import upstream_checks, upstream_entries
+from ecrsim.ecr.pullthrough.tables import image_imports, layer_imports, upstream_checks, upstream_entries
 from ecrsim.ecr.scanning.tables import set_findings
 from ecrsim.testing import call_application
 from tests.ecr.lifecycle.policies import policy, rule
@@ -133,6 +133,11 @@ def fill_feeds(connection: Connection, repository_id: int) -> None:
     """What a cache knows of its upstreams."""
     checked = {"repository_id": repository_id, "asked": "v1", "checked_at": 0, "has_answered": True}
     connection.execute(insert(upstream_checks).values(**checked))
+    coming = {"repository_id": repository_id, "owner": 9}
+    image = {"import_id": "i", "image_digest": "sha256:0", "media_type": "m", "manifest": b"{}"}
+    connection.execute(insert(image_imports).values(**coming, **image))
+    layer = {"layer_digest": "sha256:1", "layer_size": 1, "upload_id": "u"}
+    connection.execute(insert(layer_imports).values(**coming, **layer))
     connection.execute(insert(upstream_entries).values(name="quay.io", url="http://127.0.0.1:9"))
 
 

@@ -173,6 +173,15 @@ class UpstreamRegistry:
         url = urljoin(url, match[1])
         return url.removeprefix(self._base) if url.startswith(f"{self._base}/") else None
 
+    def blob_size(self, repository: str, digest: str) -> int:
+        """Of a blob of which no manifest tells it (HEAD, end-2). UpstreamInvalid where the upstream does not say."""
+        with self.ask("HEAD", f"/v2/{repository}/blobs/{digest}", repository) as reply:
+            length = reply.length
+            reply.read(0)
+        if length is None:
+            raise UpstreamInvalid(f"{self.host} does not say how large {digest} is")
+        return length
+
     # --- blobs --------------------------------------------------------------------------------------------------------
 
     def blob(
@@ -212,6 +221,9 @@ class UpstreamRegistry:
     def _rest_of_blob(self, repository: str, digest: str, received: int) -> Iterator[bytes]:
         headers = {"Range": f"bytes={received}-"} if received else {}
         with self.ask("GET", f"/v2/{repository}/blobs/{digest}", repository, headers) as reply:
+            if (reply.header("content-type") or "").startswith("text/html"):
+                # Before its first byte is believed: who pulls may be given it while it comes.
+                raise UpstreamInvalid(f"{self.host} answers with a page in place of {digest}")
             skip = 0
             if received:
                 match = _RANGE.fullmatch(reply.header("content-range") or "")

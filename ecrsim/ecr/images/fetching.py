@@ -50,6 +50,17 @@ def why(
     return failure or rules.NOT_FOUND
 
 
+def layer(call: Call, registry: Registry, repository_name: str, layer_digest: str) -> None:
+    """Ask elsewhere for a layer that is not here. Miss; the error of an upstream that did not give it."""
+    if not is_oci_digest(layer_digest):
+        return
+    wanted = Wanted(registry, repository_name, "layer", layer_digest)
+    ask_first(call, wanted, is_here=False)
+    unfetched = why_not(call, wanted)
+    if unfetched is not None and unfetched.kind != "missing":
+        raise unfetched.error
+
+
 def referrers(call: Call, registry: Registry, repository_name: str, digest: str) -> None:
     """Ask elsewhere for what refers to a digest. Miss; the error of an upstream that has never answered."""
     if not is_oci_digest(digest):

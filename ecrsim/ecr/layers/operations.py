@@ -20,6 +20,7 @@ from ecrsim.core.errors import (
     LayersNotFoundException,
 )
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.images import fetching
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import downloads, rules, service
 from ecrsim.ecr.registries.service import registry_of
@@ -185,6 +186,7 @@ def get_download_url_for_layer(
     repository = get_repository(call, registry, repository_name)
     place = {"layer_digest": layer_digest, "repository_name": repository_name, "registry_id": registry.account}
     if service.stored_size(call, repository, layer_digest) is None:
+        fetching.layer(call, registry, repository_name, layer_digest)
         raise LayersNotFoundException(
             f"The layer with digest '{layer_digest}' does not exist within the repository "
             f"with name '{repository_name}' in the registry with id '{registry.account}'"  # R

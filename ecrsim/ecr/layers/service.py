@@ -8,7 +8,7 @@ The row that makes them a layer is written in a write transaction that sees that
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -217,8 +217,17 @@ def discard_upload(call: Call, upload_id: str) -> None:
         call.runtime.blobs.discard(upload_id)
 
 
-def complete_upload(call: Call, repository: Repository, upload_id: str, layer_digest: str, size: int) -> None:
+def complete_upload(
+    call: Call,
+    repository: Repository,
+    upload_id: str,
+    layer_digest: str,
+    size: int,
+    also: Callable[[], object] | None = None,
+) -> None:
     """Make the bytes of a session, whose digest was checked, a layer of the repository.
+
+    `also` is called in the transaction of that.
 
     The store puts the bytes in place with no transaction open. A collection could delete them before the layer has its
     row: they are then put in place once more (`removals.py`).
@@ -237,6 +246,8 @@ def complete_upload(call: Call, repository: Repository, upload_id: str, layer_di
                 is_layer = leaving == before and layer_digest not in leaving
                 if is_layer:
                     _make_layer(call, repository, upload_id, layer_digest, size)
+                    if also is not None:
+                        also()
             if layer_digest in leaving:
                 removals.await_removal(call.runtime)
     except UploadNotFound:

@@ -2,82 +2,97 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
+from functools import partial
 
 from ecrsim.contract.questions import tag_context
 from ecrsim.core.errors import (
     AccessDeniedException,
+    InvalidParameterException,
     RepositoryNotFoundException,
     ServiceError,
     ServiceUnavailableException,
     UnableToGetUpstreamImageException,
-    UnableToListUpstreamImageReferrersException,
 )
-from ecrsim.core.facts import record
-from ecrsim.core.misses import Fetch, Unfetched, Wanted
+from ecrsim.core.misses import ComingImage, Fetch, Flight, Outcome, Unfetched, Wanted
 from ecrsim.core.runtime import Call, Caller, Runtime
-from ecrsim.core.upstream.failures import (
-    UpstreamBusy,
-    UpstreamDenied,
-    UpstreamError,
-    UpstreamInvalid,
-    UpstreamNotAllowed,
-    UpstreamNotFound,
-)
+from ecrsim.core.upstream.failures import UpstreamError
 from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.images import lookup
-from ecrsim.ecr.images.rules import NOT_FOUND, UNFETCHED
-from ecrsim.ecr.pullthrough import rules, service
+from ecrsim.ecr.images import manifest as manifests
+from ecrsim.ecr.layers import service as layers
+from ecrsim.ecr.pullthrough import failing, rules, service, underway
+from ecrsim.ecr.pullthrough.carrying import Layer, Source
 from ecrsim.ecr.pullthrough.connection import connect
-from ecrsim.ecr.pullthrough.events import CacheSynced
-from ecrsim.ecr.pullthrough.flights import alone_with, flights_of
-from ecrsim.ecr.pullthrough.importing import Importer
+from ecrsim.ecr.pullthrough.flights import alone_with
+from ecrsim.ecr.pullthrough.hall import Hall, hall_of
+from ecrsim.ecr.pullthrough.importing import Import, Importer
+from ecrsim.ecr.pullthrough.inside import InsideEcr
 from ecrsim.ecr.repositories.rules import is_immutable
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.rules import PULL_THROUGH_CACHE
 from ecrsim.ecr.templates.service import template_for
 
-log = logging.getLogger("ecrsim.pullthrough")
 
-
-def look(call: Call, wanted: Wanted) -> Fetch | None:
+def look(call: Call, wanted: Wanted, is_here: bool | None) -> Fetch | None:
     """Fetch what a rule governs, is not here or no longer fresh, and the caller may have imported."""
     if wanted.registry.kind != "private":
         return None
     rule = rules.governing(service.rules_of(call, wanted.registry), wanted.repository_name)
-    if rule is None or not _is_due(call, wanted):
+    if rule is None or not _is_due(call, wanted, is_here):
         return None
     repository = find_repository(call, wanted.registry, wanted.repository_name)
+    if repository is None and wanted.what == "layer":
+        return None
     if not _may_import(call, wanted, repository):
         # Whoever lacks the permission sees what is here, or the same 404 as if there were no rule (documented).
         return None
     runtime, caller = call.runtime, call.caller
-    return lambda: flights_of(runtime).join(wanted, lambda: _fetch(runtime, caller, rule, wanted))
+    return lambda: _begin(runtime, caller, rule, wanted)
 
 
-def _is_due(call: Call, wanted: Wanted) -> bool:
+# --- whether it is due ------------------------------------------------------------------------------------------------
+
+
+def _is_due(call: Call, wanted: Wanted, is_here: bool | None) -> bool:
     """Whether it is not here, or was last looked up too long ago."""
-    repository = find_repository(call, wanted.registry, wanted.repository_name)
-    if repository is None:
+    if is_here is False:
         return True
     if wanted.what == "referrers":
-        checked, fresh = f"referrers:{wanted.reference}", rules.REFERRERS_ARE_FRESH
-    elif ":" in wanted.reference:
-        return lookup.image_by_digest(call, repository, wanted.reference) is None
-    else:
-        image = lookup.image_by_tag(call, repository, wanted.reference)
-        if image is None:
-            return True
-        # An immutable tag is not refreshed (documented), and an archived image is nobody's to restore.
-        filters = repository.image_tag_mutability_exclusion_filters
-        if image.image_status != "ACTIVE" or is_immutable(repository.image_tag_mutability, filters, wanted.reference):
-            return False
-        checked, fresh = wanted.reference, rules.TAG_IS_FRESH
-    last = service.last_check(call, repository.id, checked)
+        return _are_referrers_due(call, wanted)
+    if ":" not in wanted.reference:
+        return _is_tag_due(call, wanted, is_here=bool(is_here))
+    if is_here:
+        return False
+    repository = find_repository(call, wanted.registry, wanted.repository_name)
+    return repository is None or lookup.image_by_digest(call, repository, wanted.reference) is None
+
+
+def _are_referrers_due(call: Call, wanted: Wanted) -> bool:
+    repository = find_repository(call, wanted.registry, wanted.repository_name)
+    last = service.last_check(call, repository.id, f"referrers:{wanted.reference}") if repository else None
     if last is None:
         return True
-    return rules.is_due(call.runtime.clock.now(), last[0], fresh, has_answered=last[1])
+    return rules.is_due(call.runtime.clock.now(), last[0], rules.REFERRERS_ARE_FRESH, has_answered=last[1])
+
+
+def _is_tag_due(call: Call, wanted: Wanted, *, is_here: bool) -> bool:
+    """A tag that was found, and is known to be fresh, costs no query: it is pulled as a local image is."""
+    fresh, now = service.fresh_tags(call), call.runtime.clock.now()
+    place = wanted.registry, wanted.repository_name, wanted.reference
+    if is_here and not rules.is_due(now, fresh.get(place), rules.TAG_IS_FRESH):
+        return False
+    found = service.cached_tag(call, *place)
+    if found is None:
+        return True
+    # An immutable tag is not refreshed (documented), and an archived image is nobody's to restore.
+    filters = found.image_tag_mutability_exclusion_filters
+    if found.image_status != "ACTIVE" or is_immutable(found.image_tag_mutability, filters, wanted.reference):
+        return False
+    if found.has_answered:
+        service.remember_fresh(fresh, place, found.checked_at)
+    return rules.is_due(now, found.checked_at, rules.TAG_IS_FRESH, has_answered=bool(found.has_answered))
 
 
 def _may_import(call: Call, wanted: Wanted, repository: Repository | None) -> bool:
@@ -96,73 +111,181 @@ def _may_import(call: Call, wanted: Wanted, repository: Repository | None) -> bo
     return True
 
 
-def _fetch(runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted) -> Unfetched | None:
-    """Bring it. None when it is here now, if only as it was before."""
-    with alone_with(runtime, wanted.registry, wanted.repository_name):
-        with runtime.call(caller) as call:
-            if not _is_due(call, wanted):
-                return None  # another process was quicker
-            current = _current(call, wanted)
+# --- fetching it ------------------------------------------------------------------------------------------------------
+
+_FETCH: dict[str, Callable[[Hall, Runtime, Caller, rules.Rule, Wanted, Flight], None]]
+
+
+def _begin(runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted) -> Flight:
+    hall = hall_of(runtime)
+    return hall.flights.join(wanted, partial(_fly, hall, runtime, caller, rule, wanted))
+
+
+def _fly(hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight) -> None:
+    """Bring it, and end the flight when it is here or, for who asks for that, when its beginning is."""
+    try:
+        _FETCH[wanted.what](hall, runtime, caller, rule, wanted, flight)
+    except RepositoryNotFoundException:
+        # Its template could not be applied, or it went meanwhile: what is asked for is looked up, and not there.
+        flight.settle()
+    except ServiceUnavailableException:
+        raise
+    except (UpstreamError, ServiceError) as error:
+        failure = failing.unfetched(wanted, error)
+        failing.remember(runtime, caller, rule, wanted, failure)
+        flight.settle(failure)
+
+
+def _settle_with(flight: Flight, wanted: Wanted, part: Flight, outcome: Outcome = None) -> None:
+    """End a flight when a part of the work is over, whose failure was told already."""
+
+    def settle() -> None:
         try:
-            upstream = connect(runtime, wanted.registry, rule)
-            importer = Importer(runtime, caller, wanted.registry, rule, wanted.repository_name, upstream)
-            if wanted.what == "image":
-                importer.image(wanted.reference, current)
-            else:
-                importer.referrers(wanted.reference)
-        except UpstreamError as error:
-            failure = _failure(wanted, error)
-        except RepositoryNotFoundException:
-            return None  # its template could not be applied: what is asked for is looked up, and not there
-        except ServiceUnavailableException:
-            raise
-        except ServiceError as error:
-            failure = Unfetched("unavailable", error)
+            part.result()
+        except (RepositoryNotFoundException, ServiceUnavailableException) as error:
+            flight.settle(error=None if isinstance(error, RepositoryNotFoundException) else error)
+        except (UpstreamError, ServiceError) as error:
+            flight.settle(failing.unfetched(wanted, error))
+        except Exception as error:  # noqa: BLE001 - it is raised where the outcome is asked for
+            flight.settle(error=error)
         else:
-            return None
-        log.warning("%s of %s was not fetched: %s", wanted.reference, wanted.repository_name, failure.error.message)
-        _remember(runtime, caller, rule, wanted, failure)
-        return failure
+            flight.settle(outcome)
+
+    part.when_over(settle)
+
+
+def _fetch_image(
+    hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
+) -> None:
+    begun: Import | None
+    with alone_with(runtime, wanted.registry, wanted.repository_name, wanted.reference):
+        with runtime.call(caller) as call:
+            row = _image_under_way(call, hall, wanted)
+            if row is None and not _is_due(call, wanted, None):
+                flight.settle()  # another was quicker
+                return
+            current = _current(call, wanted)
+        if row is None:
+            upstream = connect(runtime, wanted.registry, rule)
+            begun = Importer(hall, runtime, caller, wanted, rule, upstream).image(wanted.reference, current)
+            if begun is None:
+                flight.settle()
+                return
+            coming = ComingImage(begun.root.digest, begun.media_type, begun.root.content, begun.pulled)
+        else:
+            begun = hall.imports.find(row.import_id)
+            pulled = begun.pulled if begun else _nobody
+            coming = ComingImage(row.image_digest, row.media_type, row.manifest, pulled)
+    if wanted.streams and current is None:
+        # What is newer than an image that is cached comes as a whole: if it fails, the cached one is served.
+        flight.settle(coming)
+    elif begun is not None:
+        _settle_with(flight, wanted, begun.whole)
+    elif row is not None:
+        hall.watch.until(partial(_is_brought, hall, runtime, caller, wanted, row, flight))
+
+
+def _nobody() -> None:
+    """Whoever brings it is another process, and is not told of its pull."""
+
+
+def _image_under_way(call: Call, hall: Hall, wanted: Wanted) -> underway.ImageRow | None:
+    repository = find_repository(call, wanted.registry, wanted.repository_name)
+    row = underway.find_image(call, repository.id, wanted.reference) if repository else None
+    return row if row is not None and hall.custody.is_alive(row.owner) else None
+
+
+def _is_brought(
+    hall: Hall, runtime: Runtime, caller: Caller, wanted: Wanted, row: underway.ImageRow, flight: Flight
+) -> bool:
+    """Whether another process has brought an image, or given up."""
+    if hall.is_closing.is_set():
+        flight.settle()
+        return True
+    with runtime.call(caller) as call:
+        if underway.is_there(call, row.import_id, row.image_digest) and hall.custody.is_alive(row.owner):
+            return False
+        repository = find_repository(call, wanted.registry, wanted.repository_name)
+        is_here = repository is None or lookup.image_by_digest(call, repository, row.image_digest) is not None
+    error = UnableToGetUpstreamImageException("the image was not fetched; see the log of the process that tried")
+    flight.settle(None if is_here else Unfetched("unavailable", error))
+    return True
 
 
 def _current(call: Call, wanted: Wanted) -> str | None:
     """The digest that a tag has here."""
-    repository = find_repository(call, wanted.registry, wanted.repository_name)
-    if repository is None or wanted.what != "image" or ":" in wanted.reference:
+    if ":" in wanted.reference:
         return None
-    image = lookup.image_by_tag(call, repository, wanted.reference)
-    return image.image_digest if image else None
+    found = service.cached_tag(call, wanted.registry, wanted.repository_name, wanted.reference)
+    return found.image_digest if found else None
 
 
-def _failure(wanted: Wanted, error: UpstreamError) -> Unfetched:
-    kinds = {
-        UpstreamNotFound: "missing",
-        UpstreamDenied: "denied",
-        UpstreamBusy: "busy",
-        UpstreamInvalid: "invalid",
-        UpstreamNotAllowed: "unreached",
-    }
-    kind = kinds.get(type(error), "unavailable")
-    made = UnableToGetUpstreamImageException
-    answer: ServiceError = made(str(error))
-    if wanted.what == "referrers":
-        answer = UnableToListUpstreamImageReferrersException(str(error))
-    after = error.retry_after if isinstance(error, UpstreamBusy) else None
-    return Unfetched(kind, answer, after)  # type: ignore[arg-type]
+def _fetch_referrers(
+    hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
+) -> None:
+    place = wanted.registry, wanted.repository_name
+    with alone_with(runtime, *place, f"referrers:{wanted.reference}"):
+        with runtime.call(caller) as call:
+            is_due = _are_referrers_due(call, wanted)
+        if is_due:
+            upstream = connect(runtime, wanted.registry, rule)
+            Importer(hall, runtime, caller, wanted, rule, upstream).referrers(wanted.reference)
+    flight.settle()
 
 
-def _remember(runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, failure: Unfetched) -> None:
-    """The upstream is left alone for a while where there is something to serve meanwhile."""
-    with runtime.call(caller) as call, call.writing():
+def _fetch_layer(
+    hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
+) -> None:
+    """A layer of an image that is on its way, or one that is missing by itself."""
+    digest = wanted.reference
+    with runtime.call(caller) as call:
         repository = find_repository(call, wanted.registry, wanted.repository_name)
-        if repository is None:
+        if repository is None or layers.stored_size(call, repository, digest) is not None:
+            flight.settle()
             return
-        is_tag = wanted.what == "image" and ":" not in wanted.reference
-        asked = wanted.reference if is_tag else f"referrers:{wanted.reference}"
-        if is_tag or wanted.what == "referrers":
-            # That it has nothing is an answer.
-            service.note_check(call, repository.id, asked, has_answered=failure.kind == "missing")
-        if wanted.what == "image":
-            tag, digest = (wanted.reference, None) if is_tag else (None, wanted.reference)
-            told = UNFETCHED.get(failure.kind, NOT_FOUND.code), failure.error.message
-            record(call, CacheSynced(repository, rule, tag, digest, told))
+        layer: Layer | None = hall.layers.find((repository.id, digest))
+        size = None
+        if layer is None:
+            size = _size_of(call, repository, digest)
+    if layer is None:
+        upstream = connect(runtime, wanted.registry, rule)
+        if isinstance(upstream, InsideEcr):
+            with runtime.call(caller) as call, call.writing():
+                upstream.share(call, repository, rule.upstream_name(wanted.repository_name), digest)
+            flight.settle()
+            return
+        source = Source(runtime, caller, wanted.registry, rule, wanted.repository_name, upstream)
+        layer = _missing_layer(hall, source, repository, digest, size)
+    layer.start()
+    if wanted.streams:
+        _settle_with(flight, wanted, layer.begun, layer.coming())
+    else:
+        _settle_with(flight, wanted, layer.whole)
+
+
+def _missing_layer(hall: Hall, source: Source, repository: Repository, digest: str, size: int | None) -> Layer:
+    if size is None:
+        size = source.upstream.blob_size(source.upstream_name, digest)
+    known = size
+    layer: Layer = hall.layers.join((repository.id, digest), lambda: Layer(hall, source, repository, digest, known))
+    return layer
+
+
+def _size_of(call: Call, repository: Repository, digest: str) -> int | None:
+    """As a row has it whose bytes are lost, a row of what comes, or a manifest."""
+    size = layers.layer_size(call, repository, digest)
+    row = underway.find_layer(call, repository.id, digest) if size is None else None
+    if size is not None or row is not None:
+        return size if row is None else row.layer_size
+    for content in underway.manifests_naming(call, repository.id, digest):
+        try:
+            parsed = manifests.read(content, None)
+        except InvalidParameterException:
+            continue
+        for blob in parsed.blobs:
+            if blob.digest == digest:
+                return blob.size
+    return None
+
+
+_FETCH = {"image": _fetch_image, "referrers": _fetch_referrers, "layer": _fetch_layer}

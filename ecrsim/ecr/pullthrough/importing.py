@@ -1,28 +1,34 @@
 """Bringing an image from an upstream into its repository, by the verbs by which a push does.
 
-Each step that writes is a call of its own, and none is open while the network is. What is cut off leaves layers that no
-image names, which are collected, and no half of an image.
+First the manifests come, of an index with all that it lists. Pullers are given them from then on, and the layers as
+they come; the images are there when all of their layers are. Each step that writes is a call of its own, and none is
+open while the network is. What is cut off leaves layers that no image names, which are collected, and no half image.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import orjson
 
-from ecrsim.core.digest import algorithm_of
-from ecrsim.core.errors import InvalidParameterException
+from ecrsim.core import ids
+from ecrsim.core.errors import InvalidParameterException, RepositoryNotFoundException, ServiceError
 from ecrsim.core.facts import record
-from ecrsim.core.registry import Registry
+from ecrsim.core.misses import Flight, Wanted
 from ecrsim.core.runtime import Call, Caller, Runtime
-from ecrsim.core.upstream.failures import UpstreamInvalid, UpstreamNotFound
-from ecrsim.core.upstream.registry import UpstreamManifest, UpstreamRegistry, other_bytes
+from ecrsim.core.upstream.failures import UpstreamError, UpstreamInvalid, UpstreamNotFound
+from ecrsim.core.upstream.registry import UpstreamManifest, UpstreamRegistry
 from ecrsim.ecr.images import lookup, pushing
 from ecrsim.ecr.images import manifest as manifests
+from ecrsim.ecr.images.pulls import record_pull
 from ecrsim.ecr.layers import service as layers
-from ecrsim.ecr.pullthrough import service
+from ecrsim.ecr.pullthrough import failing, service, underway
+from ecrsim.ecr.pullthrough.carrying import Layer, Source
 from ecrsim.ecr.pullthrough.events import CacheSynced
+from ecrsim.ecr.pullthrough.hall import Hall
 from ecrsim.ecr.pullthrough.inside import InsideEcr
 from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.repositories.service import find_repository
@@ -35,140 +41,293 @@ from ecrsim.records.trail import record_call
 _DEEPEST, _WIDEST = 4, 1000
 #: Referrers of one image that are fetched.
 _MOST_REFERRERS = 100
+#: Layers of one import that come at once, besides those that somebody waits for.
+_ABREAST = 4
+
+
+class _Found(NamedTuple):
+    """A manifest of the upstream, and what was read in it."""
+
+    manifest: UpstreamManifest
+    parsed: manifests.Manifest
+
+
+class Import:
+    """The images that one tag or digest stands for, on their way. `whole` is over when they are there."""
+
+    def __init__(
+        self, hall: Hall, source: Source, wanted: Wanted, found: Sequence[_Found], repository: Repository
+    ) -> None:
+        self._hall, self._source, self._wanted, self._repository = hall, source, wanted, repository
+        self._found = found
+        self._tag = None if ":" in wanted.reference else wanted.reference
+        self.import_id = ids.new_uuid()
+        self.whole = Flight()
+        self._was_pulled = False
+        self._lock = threading.Lock()
+        self._waiting: list[Layer] = []
+        self._missing = 0
+
+    @property
+    def root(self) -> UpstreamManifest:
+        return self._found[-1].manifest
+
+    @property
+    def media_type(self) -> str:
+        return self._found[-1].parsed.media_type
+
+    def pulled(self) -> None:
+        """It was given to somebody before it was there."""
+        self._was_pulled = True
+
+    def note(self, call: Call, owner: int) -> None:
+        """In the write transaction in which it begins: from here on, others see it."""
+        for each in self._found:
+            tag = self._tag if each is self._found[-1] else None
+            content = each.manifest.digest, self._repository.id, tag, each.parsed.media_type, each.manifest.content
+            underway.add_image(call, underway.ImageRow(self.import_id, *content, owner))
+            place = {"repositoryName": self._source.repository_name}
+            image_id = {"imageTag": tag} if tag else {"imageDigest": each.manifest.digest}
+            _on_trail(self._source, call, "BatchGetImage", place | {"imageIds": [image_id]})
+
+    def begin(self, missing: Sequence[Layer]) -> None:
+        """Bring what is missing, a few at a time."""
+        self._missing = len(missing)
+        self._waiting = list(missing[_ABREAST:])
+        if not missing:
+            self._finish()
+        for layer in missing:
+            layer.join(self)
+            layer.whole.when_over(lambda layer=layer: self._layer_over(layer))  # type: ignore[misc]
+        for layer in missing[:_ABREAST]:
+            layer.start()
+
+    def _layer_over(self, layer: Layer) -> None:
+        try:
+            layer.whole.result()
+        except Exception as error:  # noqa: BLE001 - what it was decides what becomes of the import
+            self._fail(error)
+            return
+        with self._lock:
+            self._missing -= 1
+            is_last = not self._missing
+            following = self._waiting.pop(0) if self._waiting else None
+        if following is not None:
+            following.start()
+        if is_last:
+            self._finish()
+
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        if self.whole.is_over:
+            return
+        runtime, caller = self._source.runtime, self._source.caller
+        try:
+            with runtime.call(caller) as call, call.writing():
+                underway.drop_import(call, self.import_id)
+            is_told = self._wanted.what == "image" and not isinstance(error, RepositoryNotFoundException)
+            if is_told and not self._hall.is_closing.is_set() and isinstance(error, UpstreamError | ServiceError):
+                failure = failing.unfetched(self._wanted, error)
+                failing.remember(runtime, caller, self._source.rule, self._wanted, failure)
+        finally:
+            self.whole.settle(error=error)
+            for layer in waiting:
+                layer.leave(self, error)
+
+    def _finish(self) -> None:
+        """All layers are there, and with the last of them, as a rule, the images."""
+        source = self._source
+        try:
+            with source.runtime.call(source.caller) as call, call.writing():
+                for each in self._found:
+                    if underway.is_there(call, self.import_id, each.manifest.digest):
+                        self._put(call, each)
+                if lookup.image_by_digest(call, self._repository, self.root.digest) is None:
+                    raise RepositoryNotFoundException("The repository was deleted in the meantime")
+        except Exception as error:  # noqa: BLE001 - it is told to all who wait
+            self._fail(error)
+        else:
+            self.whole.settle()
+
+    def put_what_is_whole(self, call: Call) -> None:
+        for each in self._found:
+            if underway.is_there(call, self.import_id, each.manifest.digest) and self._is_whole(call, each.parsed):
+                try:
+                    with call.connection.begin_nested():
+                        self._put(call, each)
+                except ServiceError:
+                    return  # it is told at the end, and no fault of the layer
+
+    def _is_whole(self, call: Call, parsed: manifests.Manifest) -> bool:
+        of = call, self._repository
+        return all(lookup.image_by_digest(*of, digest) for digest in parsed.references) and all(
+            layers.layer_size(*of, digest) is not None for digest in parsed.required_layers
+        )
+
+    def _put(self, call: Call, found: _Found) -> None:
+        content, is_root = found.manifest, found is self._found[-1]
+        tags = [self._tag] if is_root and self._tag else []
+        underway.drop_image(call, self.import_id, content.digest)
+        pushing.put_image(
+            call,
+            self._repository,
+            content.content,
+            found.parsed.media_type,
+            tags,
+            content.digest,
+            push_rules=pushing.PushRules(repeatable=True, layers_required=False),
+            origin="pull-through",
+        )
+        _put_on_trail(self._source, call, found, tags)
+        if is_root:
+            self._conclude(call)
+
+    def _conclude(self, call: Call) -> None:
+        digest = self.root.digest
+        if self._tag:
+            service.note_check(call, self._repository.id, self._tag, has_answered=True)
+        if self._wanted.what == "image":
+            record(call, CacheSynced(self._repository, self._source.rule, self._tag, digest))
+        image = lookup.image_by_digest(call, self._repository, digest) if self._was_pulled else None
+        if image is not None:
+            record_pull(call, self._source.registry, image)
 
 
 class Importer:
-    """Brings images of one repository of the cache, for one caller, on whose behalf ECR acts."""
+    """Begins imports into one repository of the cache, for one caller, on whose behalf ECR acts."""
 
     def __init__(
         self,
+        hall: Hall,
         runtime: Runtime,
         caller: Caller,
-        registry: Registry,
+        wanted: Wanted,
         rule: Rule,
-        name: str,
         upstream: UpstreamRegistry | InsideEcr,
     ) -> None:
-        self._runtime, self._caller = runtime, caller
-        self._registry, self._rule, self._name = registry, rule, name
-        self._upstream = upstream
-        self._upstream_name = rule.upstream_name(name)
+        self._hall, self._runtime, self._wanted, self._upstream = hall, runtime, wanted, upstream
+        # What is inside is shared by `_share`, and no source of a layer.
+        place = wanted.registry, rule, wanted.repository_name
+        self._source = Source(runtime, caller, *place, upstream)  # type: ignore[arg-type]
+        self._upstream_name = rule.upstream_name(wanted.repository_name)
 
-    def image(self, reference: str, current: str | None) -> None:
-        """The image of a tag or digest. `current`: the digest that the tag has here, which may be that of the upstream.
+    def image(self, reference: str, current: str | None) -> Import | None:
+        """Begin with the image of a tag or digest; None when the upstream has nothing new.
 
-        UpstreamError, ServiceError.
+        `current`: the digest that the tag has here, which may be that of the upstream. UpstreamError, ServiceError.
         """
-        tag = None if ":" in reference else reference
         if current is not None and self._upstream.current_digest(self._upstream_name, reference) == current:
             self._note(reference)
-            return
-        found = self._upstream.manifest(self._upstream_name, reference)
-        if found.digest == current:
+            return None
+        root = self._upstream.manifest(self._upstream_name, reference)
+        if root.digest == current:
             self._note(reference)
-            return
-        self._store(found, [tag] if tag else [], 0)
-        with self._call() as call, call.writing():
-            repository = self._repository(call)
-            if tag:
-                service.note_check(call, repository.id, tag, has_answered=True)
-            record(call, CacheSynced(repository, self._rule, tag, found.digest))
+            return None
+        return self._begin(self._wanted, root)
 
     def referrers(self, digest: str) -> None:
-        """What refers to a digest. UpstreamError, ServiceError."""
-        for descriptor in self._upstream.referrers(self._upstream_name, digest)[:_MOST_REFERRERS]:
+        """What refers to a digest, as a whole. UpstreamError, ServiceError."""
+        descriptors = self._upstream.referrers(self._upstream_name, digest)[:_MOST_REFERRERS]
+        for descriptor in descriptors:
             if not self._has_image(descriptor["digest"]):
                 try:
                     found = self._upstream.manifest(self._upstream_name, descriptor["digest"])
                 except UpstreamNotFound:
                     continue  # deleted since it was listed
-                self._store(found, [], 0)
-        self._note(f"referrers:{digest}")
+                under_way = self._begin(self._wanted._replace(reference=descriptor["digest"]), found)
+                under_way.whole.wait()
+                under_way.whole.result()
+        self._note(f"referrers:{digest}", is_list=True)
 
-    # --- images -------------------------------------------------------------------------------------------------------
+    # --- manifests ----------------------------------------------------------------------------------------------------
 
-    def _store(self, found: UpstreamManifest, tags: Sequence[str], depth: int) -> None:
-        """The manifest, after all that it names: an image is there when it is whole."""
+    def _begin(self, wanted: Wanted, root: UpstreamManifest) -> Import:
+        found = self._read(root, 0)
+        owner = self._hall.custody.number()
+        with self._call() as call, call.writing():
+            if service.find_rule(call, wanted.registry, self._source.rule.ecr_repository_prefix) != self._source.rule:
+                raise RepositoryNotFoundException("The rule was changed or deleted in the meantime")
+            repository = create_repository_for(call, wanted.registry, wanted.repository_name, PULL_THROUGH_CACHE)
+            under_way = Import(self._hall, self._source, wanted, found, repository)
+            under_way.note(call, owner)
+            missing = self._missing(call, repository, found)
+        self._hall.imports.join(under_way.import_id, lambda: under_way)
+        under_way.begin([self._layer(repository, digest, size) for digest, size in missing.items()])
+        return under_way
+
+    def _read(self, manifest: UpstreamManifest, depth: int) -> list[_Found]:
+        """The manifest, after all that it lists and that is not here."""
         try:
-            parsed = manifests.read(found.content, found.media_type)
+            parsed = manifests.read(manifest.content, manifest.media_type)
         except InvalidParameterException as error:
             raise UpstreamInvalid(f"the upstream has no image that ECR takes: {error.message}") from None
+        found: list[_Found] = []
         if parsed.is_index:
             if depth >= _DEEPEST or len(parsed.references) > _WIDEST:
                 raise UpstreamInvalid("the upstream's index lists too many images, or indexes in indexes without end")
+            known: set[str] = set()
             for digest in parsed.references:
-                if not self._has_image(digest):
-                    self._store(self._upstream.manifest(self._upstream_name, digest), [], depth + 1)
-        else:
-            sizes = {blob.digest: blob.size for blob in parsed.blobs}
-            for digest in dict.fromkeys(parsed.required_layers):
-                self._layer(digest, sizes[digest])
-        with self._call() as call, call.writing():
-            repository = self._repository(call)
-            pushed = pushing.put_image(
-                call,
-                repository,
-                found.content,
-                parsed.media_type,
-                tags,
-                found.digest,
-                push_rules=pushing.PushRules(repeatable=True, layers_required=False),
-                origin="pull-through",
-            )
-            self._on_trail(call, found, pushed.media_type, tags)
+                if digest not in known and not self._has_image(digest):
+                    found += self._read(self._upstream.manifest(self._upstream_name, digest), depth + 1)
+                    known |= {each.manifest.digest for each in found}
+        return [*found, _Found(manifest, parsed)]
 
-    def _layer(self, digest: str, size: int) -> None:
-        with self._call() as call:
-            with call.writing():
-                repository = self._repository(call)
-                if layers.promise_layer(call, repository, digest) is not None:
-                    return
+    def _missing(self, call: Call, repository: Repository, found: Sequence[_Found]) -> dict[str, int]:
+        """Digest → size of the layers that have to come; those of this ecrsim itself are shared at once."""
+        missing: dict[str, int] = {}
+        for each in found:
+            sizes = {blob.digest: blob.size for blob in each.parsed.blobs}
+            for digest in each.parsed.required_layers:
+                if digest in missing or layers.promise_layer(call, repository, digest) is not None:
+                    continue
                 if isinstance(self._upstream, InsideEcr):
                     self._upstream.share(call, repository, self._upstream_name, digest)
-                    return
-                upload_id = layers.initiate_upload(call, repository)
-            layers.open_upload(call, upload_id)
-            try:
-                self._receive(self._upstream, upload_id, digest, size)
-                # The store has hashed them aside while they came: nothing is hashed twice.
-                computed, _ = self._runtime.blobs.digest_upload(upload_id, algorithm_of(digest))
-                if computed != digest:
-                    raise other_bytes(self._rule.upstream_registry_url, digest)
-                layers.complete_upload(call, repository, upload_id, digest, size)
-            except BaseException:
-                layers.discard_upload(call, upload_id)
-                raise
+                else:
+                    missing[digest] = sizes[digest]
+        return missing
 
-    def _receive(self, upstream: UpstreamRegistry, upload_id: str, digest: str, size: int) -> None:
-        limit = self._runtime.config.quota_layer_size
-        with self._runtime.blobs.receive(upload_id, 0, limit) as sink:
-            for piece in upstream.blob(self._upstream_name, digest, size, limit, hashed=False):
-                sink.write(piece)
-            sink.close()
+    def _layer(self, repository: Repository, digest: str, size: int) -> Layer:
+        key, of = (repository.id, digest), (self._hall, self._source, repository)
+        layer: Layer = self._hall.layers.join(key, lambda: Layer(*of, digest, size))
+        return layer
 
     # --- the database -------------------------------------------------------------------------------------------------
 
     def _call(self) -> AbstractContextManager[Call]:
-        return self._runtime.call(self._caller)
-
-    def _repository(self, call: Call) -> Repository:
-        return create_repository_for(call, self._registry, self._name, PULL_THROUGH_CACHE)
+        return self._runtime.call(self._source.caller)
 
     def _has_image(self, digest: str) -> bool:
         with self._call() as call:
-            repository = find_repository(call, self._registry, self._name)
+            repository = find_repository(call, self._wanted.registry, self._wanted.repository_name)
             return repository is not None and lookup.image_by_digest(call, repository, digest) is not None
 
-    def _note(self, asked: str) -> None:
-        """The upstream was asked and had nothing new."""
+    def _note(self, asked: str, *, is_list: bool = False) -> None:
+        """The upstream was asked and had nothing new, or nothing more."""
+        place = self._wanted.registry, self._wanted.repository_name
         with self._call() as call, call.writing():
-            service.note_check(call, self._repository(call).id, asked, has_answered=True)
+            repository = create_repository_for(call, *place, PULL_THROUGH_CACHE)
+            service.note_check(call, repository.id, asked, has_answered=True)
+            if is_list:
+                subject: dict[str, object] = {"subjectId": {"imageDigest": self._wanted.reference}}
+                _on_trail(self._source, call, "ListImageReferrers", {"repositoryName": place[1]} | subject)
 
-    def _on_trail(self, call: Call, found: UpstreamManifest, media_type: str, tags: Sequence[str]) -> None:
-        """ECR puts the image itself, on behalf of who pulled (recorded)."""
-        place = {"registryId": self._registry.account, "repositoryName": self._name}
-        tagged = {"imageTag": tags[0]} if tags else {}
-        content = {"imageManifest": found.content.decode(), "imageManifestMediaType": media_type}
-        request = orjson.dumps(place | content | tagged)
-        answer = orjson.dumps({"image": place | {"imageId": {"imageDigest": found.digest, **tagged}} | content})
-        record_call(call, "PutImage", self._registry, self._name, request, answer, None, plane="registry")
+
+def _on_trail(source: Source, call: Call, operation: str, request: dict[str, object]) -> None:
+    """ECR reads the upstream itself, on behalf of who pulled (recorded)."""
+    sent = orjson.dumps({"registryId": source.registry.account} | request)
+    where = source.registry, source.repository_name
+    record_call(call, operation, *where, sent, b"null", None, plane="registry", is_read=True)
+
+
+def _put_on_trail(source: Source, call: Call, found: _Found, tags: Sequence[str]) -> None:
+    """ECR puts the image itself, on behalf of who pulled (recorded)."""
+    place = {"registryId": source.registry.account, "repositoryName": source.repository_name}
+    tagged = {"imageTag": tags[0]} if tags else {}
+    content = {
+        "imageManifest": found.manifest.content.decode(),
+        "imageManifestMediaType": found.parsed.media_type,
+    }
+    request = orjson.dumps(place | content | tagged)
+    answer = orjson.dumps({"image": place | {"imageId": {"imageDigest": found.manifest.digest, **tagged}} | content})
+    record_call(call, "PutImage", source.registry, source.repository_name, request, answer, None, plane="registry")

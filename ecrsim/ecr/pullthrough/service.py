@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, update
@@ -19,12 +19,20 @@ from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import memory
 from ecrsim.ecr.access.directory import forget_decisions
+from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.pullthrough.tables import pull_through_cache_rules, upstream_checks
+from ecrsim.ecr.repositories.tables import NAMED, repositories
 
 _COLUMNS = [pull_through_cache_rules.c[name] for name in Rule._fields]
 _OF = of_registry(pull_through_cache_rules)
 _ALL = Query(select(*_COLUMNS).where(_OF), Rule)
+
+
+#: (registry, repository name, tag) → when the upstream said last what the tag names.
+FreshTags = dict[tuple[Registry, str, str], int]
+#: Tags that are remembered.
+_MOST_FRESH = 10_000
 
 
 class UpstreamCheck(NamedTuple):
@@ -34,6 +42,36 @@ class UpstreamCheck(NamedTuple):
     has_answered: bool
 
 
+class CachedTag(NamedTuple):
+    """A tag that is here, how its repository treats it, and when the upstream was asked for it."""
+
+    image_digest: str
+    image_status: str
+    image_tag_mutability: str
+    image_tag_mutability_exclusion_filters: list[dict[str, str]] | None
+    checked_at: int | None
+    has_answered: bool | None
+
+
+_CACHED = Query(
+    select(
+        images.c.image_digest,
+        images.c.image_status,
+        repositories.c.image_tag_mutability,
+        repositories.c.image_tag_mutability_exclusion_filters,
+        upstream_checks.c.checked_at,
+        upstream_checks.c.has_answered,
+    )
+    .join(image_tags, image_tags.c.image_id == images.c.id)
+    .join(repositories, repositories.c.id == images.c.repository_id)
+    .join(
+        upstream_checks,
+        (upstream_checks.c.repository_id == repositories.c.id) & (upstream_checks.c.asked == image_tags.c.image_tag),
+        isouter=True,
+    )
+    .where(NAMED, image_tags.c.repository_id == repositories.c.id, image_tags.c.image_tag == bindparam("image_tag")),
+    CachedTag,
+)
 _CHECKED = Query(
     select(upstream_checks.c.checked_at, upstream_checks.c.has_answered).where(
         upstream_checks.c.repository_id == bindparam("repository_id"), upstream_checks.c.asked == bindparam("asked")
@@ -42,15 +80,40 @@ _CHECKED = Query(
 )
 
 
+class _Remembered(NamedTuple):
+    """What one generation of rules and policies had: the rules by registry, and when tags were found to be fresh."""
+
+    generation: str | None
+    rules: dict[Registry, list[Rule]]
+    fresh: FreshTags
+
+
+def _remembered(call: Call) -> _Remembered:
+    generation = memory(call).generation
+    known = call.runtime.memory.get("pullthrough")
+    if not isinstance(known, _Remembered) or known.generation != generation:
+        known = call.runtime.memory["pullthrough"] = _Remembered(generation, {}, {})
+    return known
+
+
+def fresh_tags(call: Call) -> FreshTags:
+    return _remembered(call).fresh
+
+
+def remember_fresh(fresh: FreshTags, place: tuple[Registry, str, str], checked_at: int | None) -> None:
+    if checked_at is None:
+        return
+    if len(fresh) >= _MOST_FRESH:
+        fresh.clear()
+    fresh[place] = checked_at
+
+
 def rules_of(call: Call, registry: Registry) -> list[Rule]:
     """All rules of a registry, remembered until one changes: each pull asks for them."""
-    generation = memory(call).generation
-    known: tuple[str | None, dict[Registry, list[Rule]]] | Any = call.runtime.memory.get("pullthrough")
-    if known is None or known[0] != generation:
-        known = call.runtime.memory["pullthrough"] = (generation, {})
-    found: list[Rule] | None = known[1].get(registry)
+    known = _remembered(call).rules
+    found = known.get(registry)
     if found is None:
-        found = known[1][registry] = _ALL.all(call.connection, **registry._asdict())
+        found = known[registry] = _ALL.all(call.connection, **registry._asdict())
     return found
 
 
@@ -118,6 +181,11 @@ def page_of_rules(call: Call, registry: Registry, after: str, limit: int, prefix
 def last_check(call: Call, repository_id: int, asked: str) -> UpstreamCheck | None:
     """None when it was never asked. `asked`: see the table."""
     return _CHECKED.first(call.connection, repository_id=repository_id, asked=asked)
+
+
+def cached_tag(call: Call, registry: Registry, repository_name: str, image_tag: str) -> CachedTag | None:
+    place = {"repository_name": repository_name, "image_tag": image_tag}
+    return _CACHED.first(call.connection, **place, **registry._asdict())
 
 
 def note_check(call: Call, repository_id: int, asked: str, *, has_answered: bool) -> None:

@@ -1,8 +1,8 @@
-"""Tables of the cache: the rules of each registry, and when upstreams were last asked."""
+"""Tables of the cache: the rules of each registry, when upstreams were last asked, and what is on its way from them."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from ecrsim.core.belonging import registry_columns
 from ecrsim.core.columns import metadata
@@ -35,4 +35,30 @@ upstream_checks = Table(
 # Where upstreams are, as `PUT /_ecrsim/upstreams` said last; entries of the settings have no row.
 upstream_entries = Table(
     "upstream_entries", metadata, Column("name", Text, primary_key=True), Column("url", Text, nullable=False)
+)
+
+# Images on their way: what pullers are given while the layers come, and no image before all of them are there. `owner`:
+# the process that brings them (`custody.py`); of one that was killed they are nobody's, and begun anew.
+image_imports = Table(
+    "image_imports",
+    metadata,
+    Column("import_id", String(36), primary_key=True),
+    Column("image_digest", String, primary_key=True),
+    Column("repository_id", ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("image_tag", String(300)),
+    Column("media_type", Text, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("owner", Integer, nullable=False),
+)
+Index("image_imports_by_repository", image_imports.c.repository_id)
+
+# Layers on their way, each into the upload session of which pullers read as it grows.
+layer_imports = Table(
+    "layer_imports",
+    metadata,
+    Column("repository_id", ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("layer_digest", String, primary_key=True),
+    Column("layer_size", BigInteger, nullable=False),
+    Column("upload_id", String(36), nullable=False),
+    Column("owner", Integer, nullable=False),
 )

@@ -143,6 +143,16 @@ class TestWrongBytes:
         with pytest.raises(UpstreamInvalid, match="other bytes"):
             blob(ask(upstream.url))
 
+    def test_a_page_in_place_of_a_blob(self, site, ask):
+        page = (DATA, {"Content-Type": "text/html; charset=utf-8"})
+        with pytest.raises(UpstreamInvalid, match="a page"):
+            next(ask(site(lambda handler: handler.give(200, *page)).url).blob("library/app", LAYER, SIZE, LIMIT))
+
+    def test_the_size_of_a_blob(self, site, ask):
+        upstream = site(Registry(SHELF))
+        assert ask(upstream.url).blob_size("library/app", LAYER) == SIZE
+        assert upstream.asked[0].method == "HEAD"
+
     def test_a_blob_that_is_longer_than_it_should_be(self, site, ask):
         upstream = site(lambda handler: handler.give(200, DATA + b"!"))
         with pytest.raises(UpstreamInvalid, match="more than"):

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from ecrsim import Ecrsim
+from ecrsim.ecr.pullthrough.hall import hall_of
 from ecrsim.testing import Response, call_application
 from tests.core.upstream.servers import Site
 
@@ -33,7 +34,15 @@ class Cache:
         return call_application(self.sim.app, method, f"{self.sim.endpoint_url}{path}", headers, body)
 
     def pull(self, reference: str, repository: str = "cache/library/app", method: str = "GET") -> Response:
-        return self.ask(method, f"/v2/{repository}/manifests/{reference}")
+        """The manifest, once all that came with it is there."""
+        answer = self.ask(method, f"/v2/{repository}/manifests/{reference}")
+        self.settle()
+        return answer
+
+    def settle(self) -> None:
+        """Wait until nothing is on its way."""
+        for under_way in hall_of(self.sim.runtime).imports.all():
+            under_way.whole.wait()
 
     def whole(self, reference: str, repository: str = "cache/library/app") -> dict[str, bytes]:
         """All blobs of an image, as docker pulls it."""

@@ -117,7 +117,13 @@ class TestFirstPull:
         found.pull("v1")
         records = [event["detail"] for event in found.sim.events(type="AWS API Call via CloudTrail")]
         made = [each for each in records if each["userIdentity"].get("invokedBy") == "ecr.amazonaws.com"]
-        assert [each["eventName"] for each in made] == ["CreateRepository", "PutImage"]
+        assert [each["eventName"] for each in made] == [
+            "CreateRepository",
+            "BatchGetImage",
+            *["GetDownloadUrlForLayer"] * len(IMAGE.blobs),
+            "PutImage",
+        ]
+        assert [each["readOnly"] for each in made] == [False, True, *[True] * len(IMAGE.blobs), False]
 
     def test_names_outside_of_the_rule_are_as_ever(self, cache):
         found = cache(shelf(v1=IMAGE))
@@ -289,8 +295,16 @@ class TestFailures:
         wrong = IMAGE._replace(blobs={digest: data[:-1] + b"!" for digest, data in IMAGE.blobs.items()})
         found = cache(shelf(v1=wrong))
         found.rule()
-        assert error_of(found.pull("v1"))[:2] == (502, "UNAVAILABLE")
+        assert found.pull("v1").status == 200  # the manifest is right
         layers = list(IMAGE.blobs)
+        for digest in layers:
+            blob = found.ask("GET", f"/v2/cache/library/app/blobs/{digest}")
+            assert error_of(blob)[:2] == (502, "UNAVAILABLE")
+            place = {"repositoryName": "cache/library/app", "layerDigest": digest}
+            refused = refusal(found.ecr.get_download_url_for_layer, **place)
+            assert refused.code == "UnableToGetUpstreamLayerException"
+        assert found.ecr.describe_images(repositoryName="cache/library/app")["imageDetails"] == []
+        assert found.get(imageTag="v1")["failures"][0]["failureCode"] == "UpstreamUnavailable"
         checked = found.ecr.batch_check_layer_availability(repositoryName="cache/library/app", layerDigests=layers)
         assert {layer["layerAvailability"] for layer in checked["layers"]} == {"UNAVAILABLE"}
         assert list(found.sim.runtime.blobs.uploads()) == []

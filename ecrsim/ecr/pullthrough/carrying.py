@@ -1,0 +1,231 @@
+"""One layer on its way: staged in an upload session that pullers read as it grows, and a layer once it is verified.
+
+No transaction is open while the network is. What is cut off leaves a session, which is discarded, and no layer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import AbstractContextManager
+from typing import Literal, NamedTuple, Protocol
+
+import orjson
+
+from ecrsim.blobs.base import UploadNotFound
+from ecrsim.core.digest import algorithm_of
+from ecrsim.core.errors import RepositoryNotFoundException, UnableToGetUpstreamLayerException
+from ecrsim.core.misses import ComingLayer, Flight
+from ecrsim.core.registry import Registry
+from ecrsim.core.runtime import Call, Caller, Runtime
+from ecrsim.core.upstream.failures import UpstreamUnavailable
+from ecrsim.core.upstream.registry import UpstreamRegistry, other_bytes
+from ecrsim.core.web import FilePart, Pieces
+from ecrsim.ecr.layers import service as layers
+from ecrsim.ecr.pullthrough import underway
+from ecrsim.ecr.pullthrough.hall import Hall
+from ecrsim.ecr.pullthrough.rules import Rule
+from ecrsim.ecr.pullthrough.streaming import LayerStream
+from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.records.trail import record_call
+
+#: Seconds between two looks whether the layer is still wanted: its repository may be deleted, or everything.
+_GLANCE = 1.0
+
+
+class Source(NamedTuple):
+    """Where something comes from, and for whom."""
+
+    runtime: Runtime
+    caller: Caller
+    registry: Registry
+    rule: Rule
+    repository_name: str
+    upstream: UpstreamRegistry
+
+    @property
+    def upstream_name(self) -> str:
+        return self.rule.upstream_name(self.repository_name)
+
+
+class Wanting(Protocol):
+    """An import that waits for layers."""
+
+    def put_what_is_whole(self, call: Call) -> None:
+        """Store the images whose layers are all there now, in the open write transaction."""
+
+
+class Layer:
+    """Brings one layer into one repository, once, for all who want it.
+
+    `begun` is over when its first bytes can be given, `whole` when it is a layer of the repository. Their errors are
+    UpstreamError and ServiceError.
+    """
+
+    def __init__(self, hall: Hall, source: Source, repository: Repository, digest: str, size: int) -> None:
+        self._hall, self._source, self._repository = hall, source, repository
+        self.digest, self.size = digest, size
+        self.begun, self.whole = Flight(), Flight()
+        self._lock = threading.Lock()
+        self._started = False
+        self._wanting: list[Wanting] = []
+        self._upload_id = ""
+        self._verified: bool | None = None
+        # Whoever waits for its beginning is told of its end as well.
+        self.whole.when_over(self._end)
+
+    def start(self) -> None:
+        """Once; starting it again changes nothing."""
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
+        self._hall.carriers.run(self._work)
+
+    def join(self, wanting: Wanting) -> None:
+        """For an import that waits for it."""
+        with self._lock:
+            self._wanting.append(wanting)
+
+    def leave(self, wanting: Wanting, error: BaseException) -> None:
+        """For an import that failed: what nobody else wants is not begun."""
+        with self._lock:
+            self._wanting.remove(wanting)
+            if self._started or self._wanting:
+                return
+            self._started = True
+        self.whole.settle(error=error)
+
+    def _end(self) -> None:
+        try:
+            self.begun.settle(self.whole.result())
+        except Exception as error:  # noqa: BLE001 - it is raised where the outcome is asked for
+            self.begun.settle(error=error)
+
+    # --- who pulls it -------------------------------------------------------------------------------------------------
+
+    def coming(self) -> ComingLayer:
+        return ComingLayer(self.size, self._body)
+
+    def _body(self, first: int, length: int) -> Pieces:
+        blobs = self._source.runtime.blobs
+        try:
+            file = blobs.read_upload(self._upload_id)
+        except UploadNotFound:
+            if not self._verified:
+                raise UnableToGetUpstreamLayerException(f"the upstream did not give {self.digest}") from None
+            return FilePart(blobs.open(self.digest), first, length)
+        return LayerStream(file, first, length, lambda: self._verified, self._source.runtime.stopping.wait)
+
+    # --- bringing it --------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            where = self._where()
+            if where == "here":
+                self._verified = True
+                self.whole.settle()
+            elif where == "elsewhere":
+                self.begun.settle()
+                self._hall.watch.until(self._is_brought)
+            else:
+                self._bring()
+        except Exception as error:  # noqa: BLE001 - it is raised where the outcome is asked for
+            self._verified = False
+            self.whole.settle(error=error)
+
+    def _where(self) -> Literal["here", "elsewhere", "upstream"]:
+        """Whether it came a moment ago, or another process brings it; if not, it is noted that this one does."""
+        runtime, custody = self._source.runtime, self._hall.custody
+        owner = custody.number()
+        with self._call() as call, call.writing():
+            if layers.promise_layer(call, self._repository, self.digest) is not None:
+                return "here"
+            found = underway.find_layer(call, self._repository.id, self.digest)
+            if found is not None and found.owner != owner and custody.is_alive(found.owner):
+                self._upload_id = found.upload_id
+                return "elsewhere"
+            self._upload_id = layers.initiate_upload(call, self._repository)
+            place = self._repository.id, self.digest
+            underway.add_layer(call, underway.LayerRow(*place, self.size, self._upload_id, owner))
+        with runtime.call(self._source.caller) as call:
+            layers.open_upload(call, self._upload_id)
+        return "upstream"
+
+    def _bring(self) -> None:
+        upload_id, blobs = self._upload_id, self._source.runtime.blobs
+        with self._call() as call:
+            try:
+                self._receive()
+                # The store has hashed them aside while they came: nothing is read twice.
+                computed, _ = blobs.digest_upload(upload_id, algorithm_of(self.digest))
+                if computed != self.digest:
+                    raise other_bytes(self._source.rule.upstream_registry_url, self.digest)
+                place = self._repository, upload_id, self.digest, self.size
+                layers.complete_upload(call, *place, lambda: self._settle(call))
+            except BaseException:
+                self._verified = False
+                with call.writing():
+                    underway.drop_layer(call, self._repository.id, self.digest)
+                layers.discard_upload(call, upload_id)
+                raise
+        self._verified = True
+        self.whole.settle()
+
+    def _settle(self, call: Call) -> None:
+        """In the transaction that makes it a layer: what is whole with it is there at the same moment."""
+        underway.drop_layer(call, self._repository.id, self.digest)
+        self._on_trail(call)
+        for wanting in list(self._wanting):
+            wanting.put_what_is_whole(call)
+
+    def _receive(self) -> None:
+        source = self._source
+        limit = source.runtime.config.quota_layer_size
+        looked, received = time.monotonic(), 0
+        with source.runtime.blobs.receive(self._upload_id, 0, limit) as sink:
+            for piece in source.upstream.blob(source.upstream_name, self.digest, self.size, limit, hashed=False):
+                sink.write(piece)
+                received += len(piece)
+                if received < self.size:
+                    # Of what came in one piece it is known in a moment whether it is right.
+                    self.begun.settle()
+                if self._hall.is_closing.is_set():
+                    raise UpstreamUnavailable("ecrsim is stopping")
+                if time.monotonic() - looked > _GLANCE:
+                    self._check_wanted()
+                    looked = time.monotonic()
+            sink.close()
+
+    def _check_wanted(self) -> None:
+        with self._call() as call:
+            found = underway.find_layer(call, self._repository.id, self.digest)
+        if found is None or found.upload_id != self._upload_id:
+            raise RepositoryNotFoundException("The repository was deleted in the meantime")
+
+    def _is_brought(self) -> bool:
+        """Whether another process has brought it, or gone; then this one does."""
+        if self._hall.is_closing.is_set():
+            self.whole.settle(error=UpstreamUnavailable("ecrsim is stopping"))
+            return True
+        with self._call() as call:
+            if layers.stored_size(call, self._repository, self.digest) is not None:
+                self._verified = True
+                self.whole.settle()
+                return True
+            found = underway.find_layer(call, self._repository.id, self.digest)
+        if found is not None and self._hall.custody.is_alive(found.owner):
+            return False
+        self._hall.carriers.run(self._work)
+        return True
+
+    def _call(self) -> AbstractContextManager[Call]:
+        return self._source.runtime.call(self._source.caller)
+
+    def _on_trail(self, call: Call) -> None:
+        """ECR gets the layer itself, on behalf of who pulled (recorded)."""
+        source = self._source
+        place = {"registryId": source.registry.account, "repositoryName": source.repository_name}
+        request = orjson.dumps(place | {"layerDigest": self.digest})
+        where = source.registry, source.repository_name
+        record_call(call, "GetDownloadUrlForLayer", *where, request, b"null", None, plane="registry", is_read=True)
