@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from sqlalchemy import Connection
 
 from ecrsim.core import jobs
@@ -41,17 +43,18 @@ def advance(runtime: Runtime, milliseconds: int) -> list[jobs.Ran]:
         # Not the clock's own time, which goes on while jobs run: each has its own instant all the same.
         setting, now = runtime.clock.setting, runtime.clock.now()
         target = checked(now + milliseconds)
-        if milliseconds > MAX_DAYS * DAY and jobs.next_due(runtime, target) is not None:
+        if milliseconds > MAX_DAYS * DAY and jobs.first_due(runtime, target) is not None:
             raise ClockError(f"the clock is advanced by {MAX_DAYS} days at most at once while jobs wait")
-        if runtime.config.workers > 1 and jobs.next_due(runtime, target) is not None:
+        if runtime.config.workers > 1 and jobs.first_due(runtime, target) is not None:
             # What other workers have noted of pulls belongs to the time before, and jobs look at it.
             runtime.batch.wait_for_others()
-        while (found := jobs.next_due(runtime, target)) is not None:
+        while (found := jobs.first_due(runtime, target)) is not None:
             if runtime.stopping.is_set():
                 raise ServiceUnavailableException("ecrsim is stopping. The clock has not come to where it was turned.")
             now = max(now, found.run_at)
             setting = _turned(runtime, now, setting)
-            ran += jobs.run(runtime, found, now)
+            with runtime.exclusively(found.lane) if found.lane else nullcontext():
+                ran += jobs.run(runtime, found, now)
             if len(ran) % _BREATH == 0:
                 runtime.stopping.wait(_PAUSE)
         _turned(runtime, target, setting)

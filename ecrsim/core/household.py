@@ -13,13 +13,15 @@ from typing import NamedTuple, TypeVar
 
 from ecrsim.config import Config
 from ecrsim.core.errors import ServiceError
-from ecrsim.core.jobs import run_due
+from ecrsim.core.jobs import lanes, run_lane
 from ecrsim.core.runtime import Runtime
 
 log = logging.getLogger("ecrsim.household")
 
 #: Seconds between two looks at what is due.
 _GLANCE = 0.2
+#: Seconds between two turns, in which somebody who waits to run jobs is let in.
+_BREATH = 0.002
 #: Seconds before jobs are tried again where nothing could be written.
 _PAUSE = 5
 
@@ -105,14 +107,17 @@ class Household:
                 self._in_thread(periodic.name, self._repeat, periodic)
         if config.jobs == "worker":
             self._in_thread("jobs", self._run_jobs)
+            self._in_thread("lanes", self._run_lanes)
 
     def stop(self) -> None:
         """Stop what was started, the last first."""
         while self._stops:
             self._stops.pop()()
 
-    def _in_thread(self, name: str, run: Callable[..., None], *arguments: object) -> None:
-        threading.Thread(target=run, args=arguments, name=name, daemon=True).start()
+    def _in_thread(self, name: str, run: Callable[..., object], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=run, args=arguments, name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _repeat(self, periodic: Periodic) -> None:
         runtime = self._runtime
@@ -126,12 +131,29 @@ class Household:
 
     def _run_jobs(self) -> None:
         """What is due is run by one process at a time, whichever sees it first."""
-        runtime = self._runtime
-        while not runtime.stopping.wait(_GLANCE):
+        pause = _GLANCE
+        while not self._runtime.stopping.wait(pause):
+            pause = self._run_lane("")
+
+    def _run_lanes(self) -> None:
+        """The other lanes, each in a thread for as long as something is due in it."""
+        running: dict[str, threading.Thread] = {}
+        while not self._runtime.stopping.wait(_GLANCE):
             try:
-                run_due(runtime, wait=False)
-            except ServiceError as error:
-                log.warning("jobs could not be run: %s", error.message)
-                runtime.stopping.wait(_PAUSE)
-            except Exception:
-                log.exception("jobs could not be run")
+                waiting = lanes(self._runtime)
+            except ServiceError:
+                continue
+            for lane in waiting:
+                if lane not in running or not running[lane].is_alive():
+                    running[lane] = self._in_thread(f"jobs-{lane}", self._run_lane, lane)
+
+    def _run_lane(self, lane: str) -> float:
+        """Seconds until the next look: at once where something was due, so that others have their turn in between."""
+        try:
+            return _BREATH if run_lane(self._runtime, lane, wait=False, gives_way=True) else _GLANCE
+        except ServiceError as error:
+            log.warning("jobs could not be run: %s", error.message)
+            return _PAUSE
+        except Exception:
+            log.exception("jobs could not be run")
+            return _GLANCE

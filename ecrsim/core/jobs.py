@@ -4,11 +4,15 @@ Whoever runs jobs, in whichever process, holds a lock on a file of the data dire
 the lock of a process that was killed, so a job is never run twice at once and none waits for one who is gone. A job is
 marked as done in the last transaction of its own work: what it did is done once, whatever dies in between. A job that
 is put off or forgotten between being found and being run is another row, or none, and so is not run.
+
+What goes on for long without the database, such as sending to another site, is in a lane of its own: the jobs of a lane
+run one after the other, beside those of the other lanes.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -41,6 +45,8 @@ log = logging.getLogger("ecrsim.jobs")
 ATTEMPTS = 5
 #: Done jobs that are kept to be seen.
 KEPT = 1_000
+#: Seconds for which jobs are run that become due meanwhile.
+TURN = 1
 
 jobs = Table(
     "jobs",
@@ -60,11 +66,13 @@ jobs = Table(
     # When it was to run, before it failed and was put off.
     Column("due_at", BigInteger, nullable=False),
     Column("registry_kind", String(7), nullable=False, server_default="private"),
+    # Empty for the one in which most jobs are.
+    Column("lane", String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 #: Written out, since SQLite uses an index of some rows only where it sees that a statement asks for these.
 _IS_PENDING = jobs.c.state == literal_column("'PENDING'")
-partial_index("jobs_by_time", jobs.c.run_at, jobs.c.id, where=_IS_PENDING)
+partial_index("jobs_by_lane", jobs.c.lane, jobs.c.run_at, jobs.c.id, where=_IS_PENDING)
 partial_index("jobs_by_key", jobs.c.kind, jobs.c.key, unique=True, where=_IS_PENDING)
 
 
@@ -84,6 +92,7 @@ class Job(NamedTuple):
     ran_at: int | None
     due_at: int
     registry_kind: str = "private"
+    lane: str = ""
 
     @property
     def registry(self) -> Registry:
@@ -102,12 +111,20 @@ class JobKind(NamedTuple):
 _KINDS: dict[str, JobKind] = {}
 _COUNTS = select(jobs.c.state, func.count().label("number")).group_by(jobs.c.state)
 _NEXT = Query(
-    select(jobs).where(_IS_PENDING, jobs.c.run_at <= bindparam("until")).order_by(jobs.c.run_at, jobs.c.id).limit(1),
+    select(jobs)
+    .where(_IS_PENDING, jobs.c.lane == bindparam("lane"), jobs.c.run_at <= bindparam("until"))
+    .order_by(jobs.c.run_at, jobs.c.id)
+    .limit(1),
     Job,
+)
+# Not DISTINCT, which reads all that wait: each step is a look into the index.
+_NEXT_LANE = Query(
+    select(jobs.c.lane).where(_IS_PENDING, jobs.c.lane > bindparam("lane")).order_by(jobs.c.lane).limit(1), str
 )
 _INSERT = Addition(
     jobs,
-    *("run_at", "due_at", "kind", "key", "registry_id", "region", "registry_kind", "payload", "attempts", "state"),
+    *("run_at", "due_at", "kind", "key", "registry_id", "region", "registry_kind"),
+    *("lane", "payload", "attempts", "state"),
 )
 _CANCEL = Change(delete(jobs).where(jobs.c.kind == bindparam("kind"), jobs.c.key == bindparam("key"), _IS_PENDING))
 _WAITS = Query(select(jobs.c.id).where(jobs.c.id == bindparam("number"), _IS_PENDING), int)
@@ -134,14 +151,24 @@ def job(
 
 
 def enqueue(
-    call: Call, kind: str, run_at: int, registry: Registry, key: str, payload: dict[str, Any] | None = None
+    call: Call,
+    kind: str,
+    run_at: int,
+    registry: Registry,
+    key: str,
+    payload: dict[str, Any] | None = None,
+    *,
+    lane: str = "",
 ) -> None:
-    """A job of this kind and key at `run_at`; one that is pending already is put off or brought forward to then."""
+    """A job of this kind and key at `run_at`; one that is pending already is put off or brought forward to then.
+
+    `lane`: letters, digits and `-`, as a part of a file's name; empty for what is done in a moment.
+    """
     # A new row even if a job of this key is running: that one may have read its state before this request.
     cancel(call, kind, key)
     values = {"run_at": run_at, "due_at": run_at, "attempts": 0, "state": "PENDING"}
     place = {"registry_id": registry.account, "region": registry.region, "registry_kind": registry.kind}
-    _INSERT.run(call.connection, payload=payload or {}, kind=kind, key=key, **values, **place)
+    _INSERT.run(call.connection, payload=payload or {}, kind=kind, key=key, lane=lane, **values, **place)
 
 
 def pending(call: Call, kind: str, key: str) -> int | None:
@@ -197,24 +224,54 @@ class Ran(NamedTuple):
     error: str | None
 
 
-def next_due(runtime: Runtime, until: int) -> Job | None:
-    """The first job that is due by then."""
+def next_due(runtime: Runtime, until: int, lane: str = "") -> Job | None:
+    """The first job of the lane that is due by then."""
     with runtime.database.read() as connection:
-        return _NEXT.first(connection, until=until)
+        return _NEXT.first(connection, lane=lane, until=until)
+
+
+def first_due(runtime: Runtime, until: int) -> Job | None:
+    """The first job of all lanes that is due by then."""
+    with runtime.database.read() as connection:
+        found = [_NEXT.first(connection, lane=lane, until=until) for lane in ("", *_lanes(connection))]
+    return min((each for each in found if each is not None), key=lambda each: (each.run_at, each.id), default=None)
+
+
+def lanes(runtime: Runtime) -> list[str]:
+    """Those in which something waits, besides the one in which most jobs are."""
+    with runtime.database.read() as connection:
+        return _lanes(connection)
+
+
+def _lanes(connection: Connection) -> list[str]:
+    found: list[str] = []
+    while (lane := _NEXT_LANE.first(connection, lane=found[-1] if found else "")) is not None:
+        found.append(lane)
+    return found
 
 
 def run_due(runtime: Runtime, *, wait: bool = True) -> list[Ran]:
-    """Run what is due by now, in order, each in its own call. Nobody else runs jobs meanwhile.
+    """Run what is due by now in all lanes, as `run_lane` does."""
+    return [ran for lane in ("", *lanes(runtime)) for ran in run_lane(runtime, lane, wait=wait)]
 
-    ServiceUnavailableException when not even a failure can be written down.
+
+def run_lane(runtime: Runtime, lane: str, *, wait: bool, turn: float = TURN, gives_way: bool = False) -> list[Ran]:
+    """Run what is due in the lane, in order, each in its own call. Nobody else runs jobs of the lane meanwhile.
+
+    After `turn` seconds what became due since the beginning is left for the next time, with `gives_way` all that is
+    left is: there are always more jobs where enough clients write. ServiceUnavailableException when not even a failure
+    can be written down.
     """
     ran: list[Ran] = []
-    if next_due(runtime, runtime.clock.now()) is None:
+    begun, end = runtime.clock.now(), time.monotonic() + turn
+    if next_due(runtime, begun, lane) is None:
         return ran
-    with runtime.exclusively(wait=wait) as allowed:
-        while allowed and (found := next_due(runtime, runtime.clock.now())) is not None:
+    with runtime.exclusively(lane, wait=wait) as allowed:
+        while allowed:
+            is_over = time.monotonic() > end
+            found = next_due(runtime, begun if is_over else runtime.clock.now(), lane)
             # A long job that is told to stop leaves the rest of its work for the next start.
-            if runtime.stopping.is_set():
+            if found is None or (is_over and gives_way) or runtime.stopping.is_set():
                 break
             ran += run(runtime, found, runtime.clock.now())
     return ran

@@ -105,11 +105,19 @@ def _seal_secrets(connection: Connection) -> None:
         )
 
 
+def _give_jobs_a_lane(connection: Connection) -> None:
+    if "jobs" in inspect(connection).get_table_names():
+        connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN lane VARCHAR DEFAULT '' NOT NULL")
+        connection.exec_driver_sql("DROP INDEX IF EXISTS jobs_by_time")
+        connection.exec_driver_sql("CREATE INDEX jobs_by_lane ON jobs (lane, run_at, id) WHERE state = 'PENDING'")
+
+
 #: Raised by one whenever a table changes. A data directory of another version is migrated or refused.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 MIGRATIONS: dict[int, tuple[Step, ...]] = {
     1: (),
     2: (_give_registries_a_kind,),
     3: (_seal_secrets,),
     4: (_give_templates_a_kind,),
+    5: (_give_jobs_a_lane,),
 }

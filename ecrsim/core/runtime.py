@@ -6,6 +6,7 @@ import contextlib
 import logging
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -153,8 +154,8 @@ class Runtime:
         self.upstreams = Upstreams(_upstream_settings(config), self.stopping.wait)
         #: What capabilities remember for this runtime, by capability; lost at a reset.
         self.memory: dict[str, object] = {}
-        # Held by the thread that runs jobs (`exclusively`).
-        self._running = threading.Lock()
+        # By lane, each held by the thread that runs its jobs (`exclusively`).
+        self._running: dict[str, threading.Lock] = {}
 
     def open(self, started: str = "") -> None:
         """Make or check the data directory. SchemaMismatch, StoreMismatch, ServiceUnavailableException, OSError.
@@ -202,8 +203,10 @@ class Runtime:
 
     def close(self) -> None:
         self.stopping.set()
-        if self._running.acquire(timeout=_PATIENCE):
-            self._running.release()
+        end = time.monotonic() + _PATIENCE
+        for running in list(self._running.values()):
+            if running.acquire(timeout=max(end - time.monotonic(), 0)):
+                running.release()
         self.upstreams.close()
         self.batch.close()
         self.ownership.close()
@@ -212,16 +215,20 @@ class Runtime:
             self._temporary.cleanup()
 
     @contextlib.contextmanager
-    def exclusively(self, *, wait: bool = True) -> Iterator[bool]:
-        """The right to run jobs, for the block. Without `wait`, False when somebody else has it, here or elsewhere."""
-        if not self._running.acquire(blocking=wait):
+    def exclusively(self, lane: str = "", *, wait: bool = True) -> Iterator[bool]:
+        """The right to run the jobs of a lane, for the block.
+
+        Without `wait`, False when somebody else has it, here or elsewhere.
+        """
+        running = self._running.setdefault(lane, threading.Lock())
+        if not running.acquire(blocking=wait):
             yield False
             return
         try:
-            with self.database.exclusive("jobs", wait=wait) as allowed:
+            with self.database.exclusive(f"jobs-{lane}" if lane else "jobs", wait=wait) as allowed:
                 yield allowed
         finally:
-            self._running.release()
+            running.release()
 
     @contextlib.contextmanager
     def call(self, caller: Caller, request_id: str | None = None, origin: str | None = None) -> Iterator[Call]:
@@ -262,7 +269,7 @@ class Runtime:
         """Forget every registry. Keys stay, so that who has logged in stays logged in; bytes go with the next gc.
 
         A job that is running comes to its end first: what it still writes would be about nothing. Advancing the clock
-        ends with it.
+        ends with it. One in a lane of its own is not waited for: in the end it sees that it waits no more.
         """
         turn(self.clock, self.database, configured(self.config.clock, self.clock.unturned()))
         with self.exclusively():

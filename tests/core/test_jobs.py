@@ -267,7 +267,7 @@ def test_finding_the_next_job_looks_at_no_other(runtime, book, now, call):
     """It is asked five times a second, and whatever was done before lies in the same table."""
     query = jobs._NEXT.prepare(call.connection.dialect).sql.replace("?", "'PENDING'", 1)
     plan = call.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", (now, 1, 0)[: query.count("?")]).fetchall()
-    assert [row[3] for row in plan] == ["SEARCH jobs USING INDEX jobs_by_time (run_at<?)"]
+    assert [row[3] for row in plan] == ["SEARCH jobs USING INDEX jobs_by_lane (lane=? AND run_at<?)"]
 
 
 # --- the right to run them --------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from ecrsim.ecr.images.tables import images
 from ecrsim.ecr.layers.tables import layer_faults
 from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
 from ecrsim.ecr.pullthrough.tables import image_imports, layer_imports, upstream_checks, upstream_entries
+from ecrsim.ecr.replication.tables import replication_uploads
 from ecrsim.ecr.scanning.tables import set_findings
 from ecrsim.testing import call_application
 from tests.ecr.lifecycle.policies import policy, rule
@@ -36,7 +37,7 @@ from tests.planes.catalogue import ACCEPTED
 from tests.planes.pushing import ApiPlane, RegistryPlane, push, rows
 from tests.principals import document, user
 from tests.principals import know as know_principals
-from tests.pushing import digest_of
+from tests.pushing import NOWHERE, digest_of
 
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"a layer"
 FILTER = {"filter": "copied", "filterType": "PREFIX_MATCH"}
@@ -117,6 +118,8 @@ def everything(sim: Ecrsim) -> None:
             insert(layer_faults).values(layer_digest=digest_of(b"nowhere"), problem="missing", found_at=0)
         )
         fill_feeds(connection, repository_id)
+        begun = {"registry_id": ACCOUNT, "region": "eu-west-1", "repository_name": "app", "layer_digest": NOWHERE}
+        connection.execute(insert(replication_uploads).values(**begun, location="/upload", updated_at=0))
         # Of an image that is gone: nothing will be done.
         action = {
             "position": 0,

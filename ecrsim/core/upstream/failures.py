@@ -32,4 +32,11 @@ class UpstreamUnavailable(UpstreamError):
 
 
 class UpstreamInvalid(UpstreamError):
-    """It answers, and not as a registry: wrong bytes, HTML, too much, redirects without end."""
+    """It answers, and not as a registry: wrong bytes, HTML, too much, redirects without end.
+
+    `status`: of an answer that was no success, None where it was not that.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status

@@ -279,4 +279,4 @@ class UpstreamRegistry:
         if reply.status in (404, 410):
             raise UpstreamNotFound(f"{self.host} has no {path}")
         if not 200 <= reply.status < 300:
-            raise UpstreamInvalid(f"{self.host} answers {reply.status} for {path}")
+            raise UpstreamInvalid(f"{self.host} answers {reply.status} for {path}", reply.status)

@@ -26,6 +26,7 @@ from ecrsim.ecr.images.tables import image_tags, images
 from ecrsim.ecr.replication import rules
 from ecrsim.ecr.replication.events import BackfillEnded
 from ecrsim.ecr.replication.service import rules_of
+from ecrsim.ecr.replication.sites import lane_of
 from ecrsim.ecr.replication.tables import replication_backfill_results, replication_backfills
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, repositories
 
@@ -226,7 +227,12 @@ def drop_units(call: Call, backfill: Backfill) -> None:
 def begin(call: Call, backfill: Backfill, total: int) -> None:
     """IN_PROGRESS: all that is to be copied is known."""
     _change(call, backfill, status="IN_PROGRESS", total_replication_count=total)
-    enqueue(call, GO_ON, call.now + _step(call), backfill.registry, str(backfill.number))
+    _go_on(call, backfill)
+
+
+def _go_on(call: Call, backfill: Backfill) -> None:
+    lane = lane_of(call.runtime, backfill.destination)
+    enqueue(call, GO_ON, call.now + _step(call), backfill.registry, str(backfill.number), lane=lane)
 
 
 def settle(call: Call, backfill: Backfill, unit: Unit, failure_code: str | None, codes: Sequence[str]) -> None:
@@ -256,7 +262,7 @@ def count(call: Call, backfill: Backfill, failures: Sequence[str | None]) -> Non
     if verdict is not None:
         end(call, now, verdict)
     else:
-        enqueue(call, GO_ON, call.now + _step(call), backfill.registry, str(backfill.number))
+        _go_on(call, backfill)
 
 
 def end(call: Call, backfill: Backfill, verdict: rules.Verdict) -> None:

@@ -13,7 +13,8 @@ from ecrsim.ecr.replication.copying import Outcome, copy
 from ecrsim.ecr.replication.deleting import delete_copy, what_is_back
 from ecrsim.ecr.replication.events import ImageReplicated
 from ecrsim.ecr.replication.rules import Verdict
-from ecrsim.ecr.replication.sending import delete, endpoint_of, send
+from ecrsim.ecr.replication.sending import Stopped, delete, send
+from ecrsim.ecr.replication.sites import endpoint_of
 from ecrsim.ecr.repositories.service import find_repository_by_id
 from ecrsim.ecr.repositories.tables import Repository
 
@@ -55,11 +56,16 @@ def _wanted(
 def _send_image(call: Call, job: Job, destination: Registry) -> None:
     """To another site, with no transaction open. Tags that were set meanwhile are sent by another job."""
     with call.reading():
+        if not is_pending(call, job):
+            return
         image, repository, found = _wanted(call, job, destination)
     outcome = Outcome("ImageNotFound")
     tags: list[str] = []
     if image is not None and repository is not None and found is not None:
-        outcome, tags = send(call, repository, image.image_digest, destination, found.image_tags)
+        try:
+            outcome, tags = send(call, job, repository, image.image_digest, destination, found.image_tags)
+        except Stopped:
+            return
     with call.writing():
         image, repository, now = _wanted(call, job, destination)
         if not finish(call, job) or image is None or repository is None or found is None or now is None:
@@ -83,6 +89,8 @@ def replicate_deletion(call: Call, job: Job) -> None:
                 delete_copy(call, job.registry, name, digest, tags, destination, whole=payload["whole"])
         return
     with call.reading():
+        if not is_pending(call, job):
+            return
         is_back, lost = what_is_back(call, job.registry, name, digest, tags)
     # Of another site only what it was sent goes: it says itself what becomes of an image without tags.
     references = [digest] if payload["whole"] and not is_back else lost
@@ -135,15 +143,21 @@ def continue_backfill(call: Call, job: Job) -> None:
     """The next batch. Told to stop, a backfill ends with the one that was under way (documented)."""
     number = int(job.key)
     with call.reading():
-        backfill = backfills.find(call, number)
+        backfill = backfills.find(call, number) if is_pending(call, job) else None
         is_far = backfill is not None and endpoint_of(call.runtime, backfill.destination) is not None
         units = backfills.next_units(call, backfill, SENT) if backfill is not None and is_far else []
-    sent = [_send_unit(call, backfill, unit) for unit in units] if backfill is not None else []
+    try:
+        sent = [_send_unit(call, job, backfill, unit) for unit in units] if backfill is not None else []
+    except Stopped:
+        return
     with call.writing():
         backfill = backfills.find(call, number)
         if not finish(call, job) or backfill is None or backfill.ended_at is not None:
             return
-        if not is_far:
+        if is_far:
+            for unit, outcome in zip(units, sent, strict=True):
+                _tell_of_unit(call, backfill, unit, outcome)
+        else:
             units = backfills.next_units(call, backfill, BATCH)
             sent = [_copy_unit(call, backfill, unit) for unit in units]
         for unit, outcome in zip(units, sent, strict=True):
@@ -151,23 +165,27 @@ def continue_backfill(call: Call, job: Job) -> None:
         backfills.count(call, backfill, [outcome.failure_code for outcome in sent])
 
 
-def _send_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -> Outcome:
+def _send_unit(call: Call, job: Job, backfill: backfills.Backfill, unit: backfills.Unit) -> Outcome:
     """To another site, with no transaction open."""
     with call.reading():
         repository = find_repository_by_id(call, unit.repository_id)
-        image = image_by_digest(call, repository, unit.image_digest) if repository is not None else None
     if repository is None:
         return Outcome("RepositoryNotFound")
     wanted = [unit.image_tag] if unit.image_tag else []
-    outcome, tags = send(call, repository, unit.image_digest, backfill.destination, wanted)
-    if outcome.failure_code is None and tags != wanted:
-        return Outcome("ImageNotFound")
-    if image is not None:
-        with call.writing():
-            place = backfill.destination, repository.repository_name, unit.image_digest
-            record(call, ImageReplicated(*place, tuple(tags), repository.registry, outcome.failure_code))
-            _note(call, image, backfill.destination, outcome)
-    return outcome
+    outcome, tags = send(call, job, repository, unit.image_digest, backfill.destination, wanted)
+    return Outcome("ImageNotFound") if outcome.failure_code is None and tags != wanted else outcome
+
+
+def _tell_of_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit, outcome: Outcome) -> None:
+    """What came of an image that was sent, if it is still there."""
+    repository = find_repository_by_id(call, unit.repository_id)
+    image = image_by_digest(call, repository, unit.image_digest) if repository is not None else None
+    if repository is None or image is None or outcome.failure_code == "ImageNotFound":
+        return
+    place = backfill.destination, repository.repository_name, unit.image_digest
+    tags = (unit.image_tag,) if unit.image_tag else ()
+    record(call, ImageReplicated(*place, tags, repository.registry, outcome.failure_code))
+    _note(call, image, backfill.destination, outcome)
 
 
 def _copy_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -> Outcome:

@@ -1,10 +1,4 @@
-"""Copies that go to another site: a registry that the setting `region_endpoint` names for a region.
-
-They are pushed by the registry protocol, with no transaction open. Another ecrsim, and ECR, gives a token to the key of
-the source's account, so that it decides by its own policies what that account may push; repositories that are missing
-there are made by its API. Any other registry is asked with the credentials that the file of secrets has under the
-region's name, or without.
-"""
+"""Copies that go to another site (`sites.py`): pushed by the registry protocol, with no transaction open."""
 
 from __future__ import annotations
 
@@ -12,50 +6,81 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ecrsim.core.neighbours import Access, Neighbour, NeighbourError
+from sqlalchemy import and_, bindparam, select
+
+from ecrsim.core.jobs import Job
+from ecrsim.core.query import Query
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime
-from ecrsim.core.upstream.addresses import Addresses, parse_entry
-from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamInvalid, UpstreamNotFound
+from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamInvalid, UpstreamNotFound, UpstreamUnavailable
 from ecrsim.core.upstream.pushing import Pusher, Read
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.lookup import image_by_digest, manifest_of, tags_of
+from ecrsim.ecr.images.tables import image_layers
 from ecrsim.ecr.layers.service import stored_size
-from ecrsim.ecr.pullthrough import credentials
+from ecrsim.ecr.layers.tables import layers
+from ecrsim.ecr.registries.service import account_setting
 from ecrsim.ecr.replication.copying import Outcome, children
-from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.ecr.replication.sites import Site, at_site, make_repository
+from ecrsim.ecr.replication.tables import replications
+from ecrsim.ecr.replication.uploads import KeptUpload
+from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
 
 log = logging.getLogger("ecrsim.replication")
 
+#: Another repository whose copy has the layer there.
+_HOLDER = Query(
+    select(repositories.c.repository_name)
+    .join(layers, layers.c.repository_id == repositories.c.id)
+    .join(
+        image_layers,
+        and_(
+            image_layers.c.repository_id == layers.c.repository_id,
+            image_layers.c.layer_digest == layers.c.layer_digest,
+        ),
+    )
+    .join(replications, replications.c.image_id == image_layers.c.image_id)
+    .where(
+        layers.c.layer_digest == bindparam("layer_digest"),
+        OF_REGISTRY,
+        repositories.c.id != bindparam("repository_id"),
+        replications.c.registry_id == bindparam("there"),
+        replications.c.region == bindparam("there_region"),
+        replications.c.status == bindparam("status"),
+    )
+    .limit(1),
+    str,
+)
+
+
+class Stopped(Exception):
+    """ecrsim is stopping: the rest is sent after the next start."""
+
+
+class Layer(NamedTuple):
+    """A layer of a parcel. `holder`: another repository that has it there, as far as is known here."""
+
+    digest: str
+    size: int
+    holder: str | None
+
 
 class Parcel(NamedTuple):
-    """One image to be sent: its manifest, and digest and size of each layer that is here."""
+    """One image to be sent: its manifest, and the layers that are here."""
 
     image_digest: str
     media_type: str
     manifest: bytes
-    layers: tuple[tuple[str, int], ...]
-
-
-class Site(NamedTuple):
-    """Another site: what pushes to it, and the API that makes repositories there, of those that have one."""
-
-    pusher: Pusher
-    api: Access | None
-
-
-def endpoint_of(runtime: Runtime, destination: Registry) -> str | None:
-    """The URL of the site that has the region; None where this ecrsim has it itself."""
-    entries = dict(entry for entry in map(parse_entry, runtime.config.region_endpoint) if entry)
-    return entries.get(destination.region)
+    layers: tuple[Layer, ...]
 
 
 def send(
-    call: Call, source: Repository, image_digest: str, destination: Registry, tags: Sequence[str]
+    call: Call, job: Job, source: Repository, image_digest: str, destination: Registry, tags: Sequence[str]
 ) -> tuple[Outcome, list[str]]:
     """Send the image with its children and layers, and those of `tags` that it still has.
 
     What came of it, and these tags. No transaction may be open. UpstreamUnavailable and UpstreamBusy: try again later.
+    Stopped.
     """
     with call.reading():
         image = image_by_digest(call, source, image_digest)
@@ -65,22 +90,33 @@ def send(
         if image.image_status != "ACTIVE":
             return Outcome("ImageInaccessible"), []
         family = [*children(call, source, image), image]
-        parcels = [_parcel(call, source, each.image_digest) for each in family]
+        parcels = [_parcel(call, source, each.image_digest, destination) for each in family]
+        # ECR mounts where both registries say so (documented); another registry is asked in any case.
+        mounts = account_setting(call, source.registry, "BLOB_MOUNTING") == "ENABLED"
     wanted = [tag for tag in tags if tag in here]
-    try:
-        site = _open(call.runtime, source.registry, destination)
+    name = source.repository_name
+
+    def deliver(site: Site) -> None:
+        push = _Push(call, job, site, name, destination, mounts=mounts)
         try:
-            _push(call.runtime, site.pusher, source.repository_name, parcels, wanted)
+            push.all(parcels, wanted)
         except UpstreamNotFound:
-            if not _made_repository(site, destination, source.repository_name):
+            if not make_repository(site, source.registry, destination, name):
                 raise
-            _push(call.runtime, site.pusher, source.repository_name, parcels, wanted)
+            push.all(parcels, wanted)
+
+    try:
+        at_site(call.runtime, source.registry, destination, deliver)
     except UpstreamDenied as error:
         return _failed("AccessDenied", error), wanted
     except UpstreamNotFound as error:
         return _failed("RepositoryNotFound", error), wanted
     except UpstreamInvalid as error:
         return _failed("InvalidAnswer", error), wanted
+    except UpstreamUnavailable:
+        if call.runtime.stopping.is_set():
+            raise Stopped from None
+        raise
     return Outcome(), wanted
 
 
@@ -91,10 +127,13 @@ def delete(
 
     A registry that deletes nothing is left as it is. UpstreamUnavailable and UpstreamBusy: try again later.
     """
-    try:
-        site = _open(call.runtime, source, destination)
+
+    def act(site: Site) -> None:
         for reference in references:
             site.pusher.delete(repository_name, reference)
+
+    try:
+        at_site(call.runtime, source, destination, act)
     except (UpstreamDenied, UpstreamNotFound, UpstreamInvalid) as error:
         log.warning("a deletion was not replicated: %s", error)
 
@@ -104,57 +143,54 @@ def _failed(code: str, error: Exception) -> Outcome:
     return Outcome(code)
 
 
-def _parcel(call: Call, source: Repository, image_digest: str) -> Parcel:
+def _parcel(call: Call, source: Repository, image_digest: str, destination: Registry) -> Parcel:
     image = image_by_digest(call, source, image_digest)
     assert image is not None  # noqa: S101 - looked up in the same transaction
     manifest = manifest_of(call, image)
     blobs = manifests.read(manifest, image.image_manifest_media_type).blobs
     sizes = {blob.digest: stored_size(call, source, blob.digest) for blob in blobs}
-    found = tuple((digest, size) for digest, size in sizes.items() if size is not None)
-    return Parcel(image_digest, image.image_manifest_media_type, manifest, found)
+    found = [
+        Layer(digest, size, _holder(call, source, digest, destination))
+        for digest, size in sizes.items()
+        if size is not None
+    ]
+    return Parcel(image_digest, image.image_manifest_media_type, manifest, tuple(found))
 
 
-def _open(runtime: Runtime, source: Registry, destination: Registry) -> Site:
-    base = endpoint_of(runtime, destination) or ""
-    addresses = Addresses({destination.region: base})
-    known = credentials.of_region(runtime, destination.region)
-    plain = runtime.upstreams.registry(destination.region, addresses, known)
-    try:
-        plain.check()
-        return Site(Pusher(plain), None)
-    except UpstreamDenied:
-        if known is not None:
-            raise
-    given = credentials.of_ecr(source, base, destination.region, destination.host)
-    there = runtime.upstreams.registry(destination.region, addresses, given, destination.host)
-    return Site(Pusher(there), Access(destination.region, base, source.account, "ecrsim"))
+def _holder(call: Call, source: Repository, layer_digest: str, destination: Registry) -> str | None:
+    there = {"there": destination.account, "there_region": destination.region, "status": "COMPLETE"}
+    here = {"layer_digest": layer_digest, "repository_id": source.id, **source.registry._asdict()}
+    return _HOLDER.first(call.connection, **here, **there)
 
 
-def _made_repository(site: Site, destination: Registry, repository_name: str) -> bool:
-    """Whether the repository is there now. UpstreamDenied when it may not be made; another account's never is."""
-    if site.api is None or site.api.access_key_id != destination.account:
-        return False
-    neighbour = Neighbour("ecr", site.api)
-    try:
-        neighbour.call("create_repository", repositoryName=repository_name)
-    except NeighbourError as error:
-        if error.code != "RepositoryAlreadyExistsException":
-            raise UpstreamDenied(f"the repository {repository_name} cannot be made there: {error}") from error
-    finally:
-        neighbour.close()
-    return True
+class _Push:
+    """What is done at the site for one copy."""
 
+    def __init__(
+        self, call: Call, job: Job, site: Site, repository_name: str, destination: Registry, *, mounts: bool
+    ) -> None:
+        self._call = call
+        self._job = job
+        self._pusher = site.pusher
+        self._name = repository_name
+        self._destination = destination
+        self._mounts = mounts or site.api is None
 
-def _push(
-    runtime: Runtime, pusher: Pusher, repository_name: str, parcels: Sequence[Parcel], tags: Sequence[str]
-) -> None:
-    for parcel in parcels:
-        for digest, size in parcel.layers:
-            pusher.blob(repository_name, digest, size, _reader(runtime, digest))
-        names = tags if parcel is parcels[-1] else ()
-        arrived = [tag for tag in names if _is_tagged(pusher, repository_name, tag, parcel)]
-        if not arrived:
-            pusher.manifest(repository_name, parcel.image_digest, parcel.manifest, parcel.media_type)
+    def all(self, parcels: Sequence[Parcel], tags: Sequence[str]) -> None:
+        """The children of an index first, under no tag."""
+        for parcel in parcels:
+            for layer in parcel.layers:
+                self._layer(layer)
+            names = tags if parcel is parcels[-1] else ()
+            arrived = [tag for tag in names if _is_tagged(self._pusher, self._name, tag, parcel)]
+            if not arrived:
+                self._pusher.manifest(self._name, parcel.image_digest, parcel.manifest, parcel.media_type)
+
+    def _layer(self, layer: Layer) -> None:
+        session = KeptUpload(self._call, self._job, self._destination, self._name, layer.digest)
+        read = _reader(self._call.runtime, layer.digest)
+        holder = layer.holder if self._mounts else None
+        self._pusher.blob(self._name, layer.digest, layer.size, read, session, mount_from=holder)
 
 
 def _is_tagged(pusher: Pusher, repository_name: str, tag: str, parcel: Parcel) -> bool:
@@ -168,6 +204,8 @@ def _is_tagged(pusher: Pusher, repository_name: str, tag: str, parcel: Parcel) -
 
 def _reader(runtime: Runtime, digest: str) -> Read:
     def read(offset: int, length: int) -> bytes:
+        if runtime.stopping.is_set():
+            raise Stopped
         with runtime.blobs.open(digest) as blob:
             blob.seek(offset)
             return blob.read(length)

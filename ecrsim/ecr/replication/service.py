@@ -16,6 +16,7 @@ from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import image_by_id, tags_of
 from ecrsim.ecr.replication import rules as decisions
+from ecrsim.ecr.replication.sites import lane_of
 from ecrsim.ecr.replication.tables import replication_configurations, replications
 from ecrsim.ecr.repositories.tables import Repository
 
@@ -104,7 +105,8 @@ def begin(call: Call, repository: Repository, image_id: int, image_digest: str, 
         # One that waits already takes the new tags along.
         if pending(call, REPLICATE, key) is None:
             payload = {"image_id": image_id, "repository_id": repository.id, "destination": destination[:2]}
-            enqueue(call, REPLICATE, due(call, image_digest, destination), repository.registry, key, payload)
+            lane = lane_of(call.runtime, destination)
+            enqueue(call, REPLICATE, due(call, image_digest, destination), repository.registry, key, payload, lane=lane)
 
 
 def mark(call: Call, image_id: int, destination: Registry, tags: Iterable[str]) -> None:
@@ -144,4 +146,6 @@ def follow_deletion(call: Call, repository: Repository, image_digest: str, tags:
         }
         what = "" if whole else tags[0]
         key = f"{repository.id}/{image_digest}/{what}/{destination.account}/{destination.region}"
-        enqueue(call, FOLLOW_DELETION, due(call, image_digest, destination), repository.registry, key, payload)
+        lane = lane_of(call.runtime, destination)
+        due_at = due(call, image_digest, destination)
+        enqueue(call, FOLLOW_DELETION, due_at, repository.registry, key, payload, lane=lane)

@@ -70,3 +70,16 @@ replication_backfill_results = Table(
     Column("sub_image_failure_codes", Json),
     sqlite_with_rowid=False,
 )
+
+# Uploads to another site that are under way: where the next chunk of a layer goes.
+replication_uploads = Table(
+    "replication_uploads",
+    metadata,
+    # Of the destination.
+    Column("registry_id", String(12), primary_key=True),
+    Column("region", String, primary_key=True),
+    Column("repository_name", String(256), primary_key=True),
+    Column("layer_digest", String, primary_key=True),
+    Column("location", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)

@@ -5,9 +5,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ecrsim import Ecrsim
+from ecrsim.config import Texts
 from tests.answers import ACCOUNT, REGION
 from tests.ecr.replication.test_rules import EU as EU_REGISTRY
 from tests.ecr.replication.test_rules import rule
+from tests.pushing import create
 
 OTHER_ACCOUNT = "111111111111"
 
@@ -57,6 +60,30 @@ def world(sim, client):
     home = client()
     configure_rules(home, rule(EU_REGISTRY))
     return World(sim, home, client(region="eu-west-1"), client)
+
+
+# --- another site -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def second():
+    """Another ecrsim with a socket."""
+    with Ecrsim() as there:
+        yield there
+
+
+@pytest.fixture
+def there(second):
+    second.reset()
+    return second.client(region="eu-west-1")
+
+
+@pytest.fixture
+def here(world, configure, second, there):
+    """A registry whose copies for eu-west-1 go to the other ecrsim."""
+    configure(region_endpoint=Texts([f"eu-west-1={second.endpoint_url}"]))
+    create(world.home)
+    return world
 
 
 HOME = (ACCOUNT, REGION)
