@@ -20,6 +20,7 @@ from ecrsim.ecr.images.fsck import fsck
 from ecrsim.ecr.images.scrub import Stopped, report, scrub, state
 from ecrsim.ecr.layers import soundness
 from ecrsim.testing import build_image, call_application
+from tests.aging import blob_file
 from tests.pushing import push, push_layer
 
 ONE = build_image(b"a layer of one", config=b'{"image":1}')
@@ -45,9 +46,7 @@ def sim(tmp_path: Path) -> Iterator[Ecrsim]:
 
 
 def file_of(sim: Ecrsim, digest: str) -> Path:
-    path = sim.runtime.blobs.path(digest)
-    assert path is not None
-    return Path(path)
+    return blob_file(sim.runtime.data_dir, digest)
 
 
 def rot(path: Path) -> None:

@@ -13,6 +13,7 @@ from ecrsim import Ecrsim
 from ecrsim.ecr.images.fsck import fsck
 from ecrsim.ecr.images.scrub import report, scrub
 from ecrsim.testing import Response, build_image, call_application
+from tests.aging import blob_file
 from tests.answers import refusal
 from tests.pushing import push
 
@@ -87,9 +88,7 @@ class Registry:
         return call_application(self.sim.app, method, url, self._headers | headers, body)
 
     def damage(self, how: Callable[[Path], None]) -> None:
-        path = self.sim.runtime.blobs.path(DIGEST)
-        assert path is not None
-        how(Path(path))
+        how(blob_file(self.sim.runtime.data_dir, DIGEST))
 
 
 @pytest.fixture
