@@ -21,6 +21,7 @@ from ecrsim.core.peer import canonical
 from ecrsim.core.web import PATIENCE, SMALL, Answer, Feed, FilePart, Headers, Request, RequestRefused, Runs, Steps, Work
 from ecrsim.door.crew import Crew
 from ecrsim.door.incoming import Incoming, follow
+from ecrsim.door.outgoing import Outgoing
 from ecrsim.door.pace import Pace
 from ecrsim.door.relayed import Relayed, relays_from
 from ecrsim.door.stalled import let_go_at
@@ -33,6 +34,8 @@ _HELD_FOR, _HELD = 30.0, 4096
 #: Where a process finds its open files; on systems without it, a blob is opened by its name.
 _FILES = "/proc/self/fd"
 _HAS_FILES = Path(_FILES).is_dir()
+#: Seconds between two looks whether a client has taken what it was given: at first, and at most.
+_GLANCE, _LONG_GLANCE = 0.001, 0.128
 _FAILED = b"An internal error has occurred.\n"
 
 
@@ -79,11 +82,13 @@ class Door:
             log.exception("%s %s failed", request.method, request.path)
             answer = Answer(500, [("Content-Length", str(len(_FAILED)))], _FAILED)
         self._application.answered(request, answer)
-        with contextlib.suppress(ProtocolClosed, ProtocolError):  # the client is gone
-            if incoming is None or incoming.ended:
-                await self._send(protocol, answer)
-            else:
-                await self._send_early(request, protocol, incoming, answer)
+        try:
+            if incoming is None or incoming.ended or not await self._send_early(request, protocol, incoming, answer):
+                await self._send(scope.client, protocol, answer)
+        except (ProtocolClosed, ProtocolError):
+            pass  # the client is gone
+        except Exception:
+            log.exception("the answer to %s %s cannot be sent", request.method, request.path)
 
     def _request(self, scope: Any) -> Request:
         items = scope.headers.items()
@@ -156,8 +161,11 @@ class Door:
         flight.when_over(tell)
         await over
 
-    async def _send_early(self, request: Request, protocol: Any, incoming: Incoming, answer: Answer) -> None:
-        """An answer to a body that is still coming, so that the connection stays in order: the rest is read."""
+    async def _send_early(self, request: Request, protocol: Any, incoming: Incoming, answer: Answer) -> bool:
+        """An answer to a body that is still coming, so that the connection stays in order: the rest is read.
+
+        False when it is still to be sent.
+        """
         left = incoming.left
         if not incoming.begun and request.waits_to_be_asked:
             # The client asks before it sends; that the body is not wanted is an answer.
@@ -172,10 +180,10 @@ class Door:
                 await transport.send_bytes(answer.body)
             # A client that is still sending must not find the connection reset: it would never read the answer.
             await incoming.skip(PATIENCE)
-            return
-        await self._send(protocol, answer)
+            return True
+        return False
 
-    async def _send(self, protocol: Any, answer: Answer) -> None:
+    async def _send(self, client: str, protocol: Any, answer: Answer) -> None:
         status, headers, body = answer
         if isinstance(body, bytes):
             if body:
@@ -185,7 +193,7 @@ class Door:
         elif isinstance(body, FilePart):
             self._send_file(protocol, status, headers, body)
         elif isinstance(body, Feed):
-            await self._send_feed(protocol, status, headers, body)
+            await self._send_feed(client, protocol, answer, body)
         else:
             protocol.response_bytes(status, headers, await self._crews["long"].run(b"".join, body))
             body.close()
@@ -205,19 +213,30 @@ class Door:
         while self._files and (self._files[0][0] < now - _HELD_FOR or len(self._files) > _HELD):
             self._files.popleft()[1].close()
 
-    async def _send_feed(self, protocol: Any, status: int, headers: Headers, feed: Feed) -> None:
-        crew = self._crews["long"]
-        gone = asyncio.ensure_future(self._disconnected(protocol))
-        try:
-            transport = protocol.response_stream(status, headers)
-            while not gone.done() and (piece := await crew.run(feed.look)) is not None:
+    async def _send_feed(self, client: str, protocol: Any, answer: Answer, feed: Feed) -> None:
+        crew, stopping = self._crews["long"], self._application.runtime.stopping
+        with contextlib.ExitStack() as held:
+            held.callback(feed.close)
+            outgoing = await crew.run(Outgoing.to, client, self._config.port)
+            held.callback(outgoing.close)
+            gone = asyncio.ensure_future(self._disconnected(protocol))
+            held.callback(gone.cancel)
+            transport = protocol.response_stream(answer.status, answer.headers)
+            patience = _GLANCE
+            while not gone.done():
+                if not outgoing.has_room and not stopping.is_set():
+                    await asyncio.wait([gone], timeout=patience)
+                    patience = min(2 * patience, _LONG_GLANCE)
+                    continue
+                patience = _GLANCE
+                piece = await crew.run(feed.look)
+                if piece is None:
+                    break
                 if piece:
+                    outgoing.said(len(piece))
                     await transport.send_bytes(piece)
                 else:
                     await asyncio.wait([gone], timeout=feed.pause)
-        finally:
-            gone.cancel()
-            feed.close()
 
     @staticmethod
     async def _disconnected(protocol: Any) -> None:

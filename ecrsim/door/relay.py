@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import ssl
 import threading
@@ -24,6 +23,8 @@ _PIECE = 1 << 18
 _PATIENCE = 5
 #: Seconds for which a connection that has ended is remembered.
 _REMEMBERED = 10
+#: Seconds until the next try to let somebody in, when the system has no file or memory left.
+_BREATH = 0.5
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -47,19 +48,23 @@ class Relay:
         self._connections, self._write_timeout = connections, write_timeout
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
-        self._doors: list[asyncio.Server] = []
+        self._doors: set[asyncio.Task[None]] = set()
         self._relays: set[asyncio.Task[None]] = set()
 
     def open(self, address: str, port: int, context: ssl.SSLContext | None = None) -> None:
-        """Listen; OSError when the address is taken or not there."""
+        """Listen at all that the address is a name of; OSError when one is taken or not there."""
         if not self._thread.is_alive():
             self._thread.start()
-        opening = asyncio.start_server(self._enter, address, port, ssl=context, limit=_PIECE, backlog=1024)
-        door = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
-        for listener in door.sockets:
-            with socket.socket(fileno=os.dup(listener.fileno())) as found:
-                let_go(found, self._write_timeout)
-        self._doors.append(door)
+        with contextlib.ExitStack() as opened:
+            listeners = []
+            for family, _, _, _, place in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM):
+                listener = opened.enter_context(socket.create_server(place, family=family, backlog=1024))
+                listener.setblocking(False)
+                let_go(listener, self._write_timeout)
+                listeners.append(listener)
+            opened.pop_all()
+        for listener in listeners:
+            self._loop.call_soon_threadsafe(self._serve, listener, context)
 
     def close(self) -> None:
         """Once the server behind has stopped: let nobody in, and pass on what it said to those who are."""
@@ -71,17 +76,41 @@ class Relay:
 
     async def _finish(self) -> None:
         for door in self._doors:
-            door.close()
+            door.cancel()
+        if self._doors:
+            await asyncio.wait(self._doors)
         if self._relays:
             await asyncio.wait(self._relays, timeout=_PATIENCE)
 
-    def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._relays) >= self._connections:
-            writer.transport.abort()
+    def _serve(self, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+        self._doors.add(self._loop.create_task(self._let_in(listener, context)))
+
+    async def _let_in(self, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Whoever comes, who counts from then on: `asyncio.start_server` tells of nobody before TLS is agreed upon."""
+        with listener:
+            while True:
+                try:
+                    connection, _ = await self._loop.sock_accept(listener)
+                except OSError as error:
+                    log.warning("nobody can be let in: %s", error)
+                    await asyncio.sleep(_BREATH)
+                    continue
+                if len(self._relays) >= self._connections:
+                    connection.close()
+                    continue
+                relay = self._loop.create_task(self._enter(connection, context))
+                self._relays.add(relay)
+                relay.add_done_callback(self._relays.discard)
+
+    async def _enter(self, connection: socket.socket, context: ssl.SSLContext | None) -> None:
+        reader = asyncio.StreamReader(limit=_PIECE)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=context)
+        except OSError:  # no TLS, or none in a minute
+            connection.close()
             return
-        relay = self._loop.create_task(self._relay(reader, writer))
-        self._relays.add(relay)
-        relay.add_done_callback(self._relays.discard)
+        await self._relay(reader, asyncio.StreamWriter(transport, protocol, reader, self._loop))
 
     async def _connect(self, writer: asyncio.StreamWriter) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the server, which can look up for whom it is."""

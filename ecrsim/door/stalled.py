@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 _FILES = Path("/proc/self/fd")
@@ -24,9 +25,15 @@ def let_go(listener: socket.socket, seconds: int) -> None:
 
 def let_go_at(port: int, seconds: int) -> None:
     """The same for the sockets of this process that listen on a port: a server's own, which it does not show."""
-    if not _FILES.is_dir():
-        return
-    for file in _FILES.iterdir():
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(file.name))) as found:
+    for found in open_sockets():
+        with contextlib.suppress(OSError):
             if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.getsockname()[1] == port:
                 let_go(found, seconds)
+
+
+def open_sockets() -> Iterator[socket.socket]:
+    """Those of this process, each until the next one is asked for. None where the system does not show them."""
+    for file in _FILES.iterdir() if _FILES.is_dir() else ():
+        if file.is_socket():
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(file.name))) as found:
+                yield found

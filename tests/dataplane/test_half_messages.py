@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from ecrsim import Ecrsim
 from ecrsim.core.peer import canonical
 from ecrsim.door.adapter import Door
 from ecrsim.door.relayed import Relayed
+from tests.delivery.receivers import wait_until
 from tests.faults.client import OCI_MANIFEST, Answer, Client, manifest_of
 from tests.faults.serving import Serving
 from tests.pushing import digest_of
@@ -386,6 +388,96 @@ def test_connections_are_bounded(tmp_path_factory: pytest.TempPathFactory):
             connection.close()
             answered += 1
         assert answered == 30
+
+
+@pytest.fixture
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port for HTTPS of a server that lets two in."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("secured")
+    with Serving(folder / "data", "--tls", "--tls-port", str(port), workers=1, connections=2) as serving:
+        yield port
+        assert serving.stop() == 0
+
+
+def test_whoever_has_not_agreed_upon_tls_counts(secured: int):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def status() -> int | None:
+        """None when the door is shut."""
+        client = http.client.HTTPSConnection("127.0.0.1", secured, timeout=20, context=context)
+        try:
+            client.request("GET", "/v2/")
+            return client.getresponse().status
+        except (ConnectionError, ssl.SSLError):
+            return None
+        finally:
+            client.close()
+
+    with contextlib.ExitStack() as held:
+        first, _, third = [
+            held.enter_context(socket.create_connection(("127.0.0.1", secured), timeout=20)) for _ in "123"
+        ]
+        # Two are in and say nothing: the next is turned away.
+        with contextlib.suppress(ConnectionError):
+            assert third.recv(1) == b""
+        assert status() is None
+        first.close()
+        wait_until(lambda: status() == 401)
+
+
+def test_a_stream_of_events_waits_for_its_reader(tmp_path_factory: pytest.TempPathFactory):
+    """The server holds nothing of what is to come for readers that take nothing; nor do they miss any of it."""
+    policy = {"rulePriority": 1, "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}}
+    with Serving(tmp_path_factory.mktemp("streams") / "data", workers=1) as serving, contextlib.ExitStack() as held:
+        there = Place(serving, Client(serving.url, timeout=20))
+        there.client.api("CreateRepository", repositoryName="app")
+        for number in range(1, 601):
+            rules = [policy | {"action": {"type": "expire"}, "description": str(number)}]
+            text = json.dumps({"rules": rules}) + " " * 30_000
+            assert there.client.api("PutLifecyclePolicy", repositoryName="app", lifecyclePolicyText=text).status == 200
+        [worker] = serving.workers()
+        before = resident(worker)
+        asked = head(there, "GET", "/_ecrsim/events/stream?after=0", {})
+        stalled = [held.enter_context(there.connect(buffer=4096)) for _ in range(12)]
+        for connection in stalled:
+            connection.sendall(asked)
+        reader = held.enter_context(there.connect())
+        reader.sendall(asked)
+        read = all_events(reader, 601)
+        assert resident(worker) - before < 96 << 20  # all that there is for the twelve would be more than 200 MiB
+        assert all_events(stalled[0], 601) == read
+        there.client.close()
+        for connection in stalled:
+            connection.close()
+        reader.close()
+        assert serving.stop() == 0
+
+
+def all_events(connection: socket.socket, count: int) -> list[bytes]:
+    """The numbers of as many events as are read until there are `count`."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    assert response.status == 200, response.read()
+    numbers: list[bytes] = []
+    number = b""
+    while len(numbers) < count:
+        line = response.readline()
+        assert line, f"the stream ended after {len(numbers)} events"
+        if line.startswith(b"id: "):
+            number = line
+        elif line.startswith(b"data: "):
+            numbers.append(number)
+    return numbers
+
+
+def resident(process: int) -> int:
+    """Bytes of the process in memory."""
+    with open(f"/proc/{process}/statm", encoding="ascii") as file:  # noqa: PTH123 - it has no size
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 # Whom the relay speaks for
