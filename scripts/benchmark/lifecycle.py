@@ -9,10 +9,8 @@ import http.client
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,13 @@ from typing import Any
 from benchmark.api import fill_images
 from benchmark.figures import BenchError, Comparison, Figure, Goal, Row
 from benchmark.images import ImageSet
-from benchmark.load import Outcome, run_load
+from benchmark.load import run_load
 from benchmark.processes import Server, stopping
 from benchmark.registry import Registry
 from benchmark.run import Run
+from benchmark.runs import middle_of, seconds_of_run, start_for_days, under_a_run, waits
 from benchmark.targets import ECRSIM, ECRSIM_2
-from benchmark.wire import DOCKER_MANIFEST, HOST, Api, get_request, put_request
+from benchmark.wire import DOCKER_MANIFEST, Api, get_request, put_request
 
 PLAN_ROWS = ("lifecycle-plan", "lifecycle-plan-memory")
 RUN_ROWS = ("lifecycle-run", "lifecycle-pull", "lifecycle-push")
@@ -36,7 +35,6 @@ MIB = 1024 * 1024
 PULLING, PUSHING = 16, 4
 #: Seconds of one load, so that three of them are over before a run is; and requests, more than it comes to.
 SECONDS, MANIFESTS = 0.7, 3_000
-POLICY = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}
 #: What is pulled and pushed, and what runs work on: alone, under pulls, under pushes.
 REPOSITORIES = KEPT, ALONE, PULLED, PUSHED = ("bench/kept", "bench/alone", "bench/pulled", "bench/pushed")
 IDLE = "without a run"
@@ -113,7 +111,7 @@ def _run_rows(run: Run) -> list[Row]:
         reasons: dict[str, str] = {}
         for label in LABELS:
             try:
-                servers[label] = _start(run, label)
+                servers[label] = start_for_days(run, label)
                 for name, taken in _beside_a_run(run, servers[label]).items():
                     figures[name] |= {_named(label, what): figure for what, figure in taken.items()}
             except (BenchError, OSError, http.client.HTTPException) as error:
@@ -125,16 +123,6 @@ def _run_rows(run: Run) -> list[Row]:
         for taken in figures.values():
             taken[label] = taken[_named(label, IDLE)] = Figure(None, f"skipped: {reason}")
     return _rows(run, figures)
-
-
-def _start(run: Run, label: str) -> Server:
-    """With tokens that outlive the days that the clock is turned."""
-    target = run.targets[label]
-
-    def environment(port: int) -> dict[str, str]:
-        return {**target.environment(port), "ECRSIM_TOKEN_LIFETIME": str(30 * 24 * 3600)}
-
-    return replace(target, environment=environment).start(run.directory(label), run.two_cores)
 
 
 def _named(label: str, what: str) -> str:
@@ -180,114 +168,25 @@ def _beside_a_run(run: Run, server: Server) -> dict[str, dict[str, Figure]]:
         fill_images(run, images, server.port, repository, range(count))
 
     def pull() -> Figure:
-        return _figure(run_load(server.port, get, PULLING, SECONDS, run.load_beside_two))
+        return waits(run_load(server.port, get, PULLING, SECONDS, run.load_beside_two))
 
     def push() -> Figure:
         taken, puts[:] = puts[:MANIFESTS], puts[MANIFESTS:]
         outcome = run_load(server.port, taken, PUSHING, SECONDS, run.load_beside_two)
         if outcome.answers > len(taken):
             raise BenchError("more was pushed than there was")
-        return _figure(outcome)
+        return waits(outcome)
 
-    idle = {RUN_ROWS[1]: _middle(trials, pull), RUN_ROWS[2]: _middle(trials, push)}
-    alone = _seconds_of_run(server.port, api, ALONE) * 10_000 / (expired // 2)
+    idle = {RUN_ROWS[1]: middle_of(trials, pull), RUN_ROWS[2]: middle_of(trials, push)}
+    alone = seconds_of_run(server.port, api, ALONE) * 10_000 / (expired // 2)
     busy = {
-        RUN_ROWS[1]: _under_a_run(server.port, api, PULLED, partial(_middle, trials, pull)),
-        RUN_ROWS[2]: _under_a_run(server.port, api, PUSHED, partial(_middle, trials, push)),
+        RUN_ROWS[1]: under_a_run(server.port, api, PULLED, partial(middle_of, trials, pull)),
+        RUN_ROWS[2]: under_a_run(server.port, api, PUSHED, partial(middle_of, trials, push)),
     }
     api.close()
     return {RUN_ROWS[0]: {"": Figure(alone)}, **{name: {"": busy[name], IDLE: idle[name]} for name in idle}}
 
 
-def _middle(trials: int, load: Callable[[], Figure]) -> Figure:
-    """The middle one of some loads. The best would be one that has missed the planning, or the longest batches."""
-    taken = sorted((load() for _ in range(trials)), key=lambda figure: figure.value or 0.0)
-    chosen = taken[len(taken) // 2]
-    spread = " ".join(f"{figure.value:.4g}" for figure in taken if figure.value is not None)
-    return replace(chosen, detail={**chosen.detail, "trials, sorted": spread})
-
-
-def _under_a_run(port: int, api: Api, repository: str, load: Callable[[], Figure]) -> Figure:
-    """What the load sees, and in the detail how long the run took with it."""
-    figures: list[Figure] = []
-    took = _seconds_of_run(port, api, repository, lambda: figures.append(load()))
-    return replace(figures[0], detail={**figures[0].detail, "run s": round(took, 2)})
-
-
-def _seconds_of_run(port: int, api: Api, repository: str, meanwhile: Callable[[], None] | None = None) -> float:
-    _set_policy(api, repository)
-    began = time.perf_counter()
-    _turn_a_day(port)
-    if meanwhile is not None:
-        meanwhile()
-        if _count(api, repository) < 2:
-            raise BenchError("the run was over before the load was: it needs more images")
-    _wait_until_done(port)
-    took = time.perf_counter() - began
-    if _count(api, repository) != 1:
-        raise BenchError("the run has left something else than the newest image")
-    return took
-
-
 def _put(registry: Registry, images: ImageSet, number: int) -> bytes:
     headers = {**registry.headers, "Content-Type": DOCKER_MANIFEST}
     return put_request(f"/v2/{KEPT}/manifests/v{number}", headers, images.manifest(number).encode())
-
-
-def _figure(outcome: Outcome) -> Figure:
-    detail = {
-        "/s": round(outcome.rate),
-        "p50 ms": round(outcome.percentile(0.5), 2),
-        "longest ms": round(max(outcome.latencies) * 1000, 1),
-        "answers": outcome.answers,
-        "load busy": round(outcome.busy, 2),
-    }
-    return Figure(outcome.percentile(0.99), detail=detail)
-
-
-# --- calls ------------------------------------------------------------------------------------------------------------
-
-
-def _set_policy(api: Api, repository: str) -> None:
-    rules = [{"rulePriority": 1, "selection": POLICY, "action": {"type": "expire"}}]
-    api.call("PutLifecyclePolicy", repositoryName=repository, lifecyclePolicyText=json.dumps({"rules": rules}))
-
-
-def _count(api: Api, repository: str) -> int:
-    return len(api.call("ListImages", repositoryName=repository, maxResults=100)["imageIds"])
-
-
-def _turn_a_day(port: int) -> None:
-    """And a moment more: whatever is due within a day is due now."""
-    now = datetime.fromisoformat(_admin(port, "GET", "clock")["now"])
-    _admin(port, "PUT", "clock", {"mode": "offset", "now": (now + timedelta(days=1, seconds=1)).isoformat()})
-
-
-def _wait_until_done(port: int, seconds: float = 600) -> None:
-    def is_done() -> bool:
-        now = datetime.fromisoformat(_admin(port, "GET", "clock")["now"])
-        waiting = _admin(port, "GET", "jobs?state=PENDING")["jobs"]
-        return all(datetime.fromisoformat(job["runAt"]) > now for job in waiting)
-
-    _wait(is_done, seconds)
-
-
-def _wait(is_done: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_done():
-        if time.monotonic() > deadline:
-            raise BenchError(f"the run does not end within {seconds:.0f} s")
-        time.sleep(0.05)
-
-
-def _admin(port: int, method: str, path: str, members: Mapping[str, Any] | None = None) -> Any:
-    connection = http.client.HTTPConnection(HOST, port, timeout=120)
-    try:
-        connection.request(method, f"/_ecrsim/{path}", json.dumps(members) if members else None)
-        answer = connection.getresponse()
-        content = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise BenchError(f"{method} {path} answered {answer.status}: {content[:200].decode(errors='replace')}")
-    return json.loads(content)

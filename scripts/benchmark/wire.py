@@ -6,6 +6,7 @@ moto and ministack read the service and region from the scope only. All servers 
 
 import http.client
 import json
+import select
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,8 +56,11 @@ class Api:
     def call(self, operation: str, **members: Any) -> dict[str, Any]:
         """The answer of an operation; `BenchError` unless it is a 200."""
         body = json.dumps(members).encode()
+        headers = {**HEADERS, "X-Amz-Target": f"{TARGET}.{operation}"}
         try:
-            self.connection.request("POST", "/", body, {**HEADERS, "X-Amz-Target": f"{TARGET}.{operation}"})
+            if self.connection.sock is not None and select.select([self.connection.sock], [], [], 0)[0]:
+                self.connection.close()  # idle for so long that the server has ended it
+            self.connection.request("POST", "/", body, headers)
             answer = self.connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
