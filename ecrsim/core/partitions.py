@@ -5,6 +5,7 @@ Held against botocore's own table by a test, which names what is missing when AW
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -29,6 +30,7 @@ PARTITIONS = (
 )
 
 
+@lru_cache(maxsize=1024)
 def partition_of(region: str) -> Partition:
     """The partition that a region is in."""
     return next(each for each in PARTITIONS if region.startswith(each.region_prefix))

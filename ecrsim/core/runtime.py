@@ -71,7 +71,17 @@ class Call:
     moved while neither is open (`release()`).
     """
 
-    __slots__ = ("_connection", "_stack", "caller", "decisions", "lookups", "now", "origin", "request_id", "runtime")
+    __slots__ = (
+        "_connection",
+        "_is_reading",
+        "caller",
+        "decisions",
+        "lookups",
+        "now",
+        "origin",
+        "request_id",
+        "runtime",
+    )
 
     def __init__(self, runtime: Runtime, caller: Caller, request_id: str, origin: str) -> None:
         self.runtime = runtime
@@ -85,20 +95,24 @@ class Call:
         self.origin = origin
         self.now = runtime.clock.now()
         self._connection: Connection | None = None
-        self._stack: contextlib.AbstractContextManager[Connection] | None = None
+        self._is_reading = False
 
     @property
     def connection(self) -> Connection:
         if self._connection is None:
-            self._stack = self.runtime.database.read()
-            self._connection = self._stack.__enter__()
+            self._connection = self.runtime.database.begin()
+            self._is_reading = True
         return self._connection
+
+    @property
+    def has_connection(self) -> bool:
+        return self._connection is not None
 
     def release(self) -> None:
         """End the read transaction, if one is open."""
-        if self._stack is not None:
-            stack, self._stack, self._connection = self._stack, None, None
-            stack.__exit__(None, None, None)
+        if self._is_reading and self._connection is not None:
+            connection, self._is_reading, self._connection = self._connection, False, None
+            self.runtime.database.end(connection)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -112,7 +126,7 @@ class Call:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """A write transaction around the block; inside an open one, part of it."""
-        if self._connection is not None and self._stack is None:
+        if self._connection is not None and not self._is_reading:
             yield
             return
         self.release()
@@ -122,6 +136,25 @@ class Call:
                 yield
             finally:
                 self._connection = None
+
+
+class _Calling:
+    """A call for as long as its block lasts. A class, since each request has one and a generator takes longer."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> Call:
+        return self._call
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._call.release()
+        if isinstance(error, StoreUnwritable):
+            raise ServiceUnavailableException(f"The blob store cannot be used: {error}. Nothing was stored.") from error
+        if isinstance(error, UploadBusy):
+            raise ServiceUnavailableException("Another request is working on this upload. Try again.") from error
 
 
 def _upstream_settings(config: Config) -> Settings:
@@ -230,18 +263,11 @@ class Runtime:
         finally:
             running.release()
 
-    @contextlib.contextmanager
-    def call(self, caller: Caller, request_id: str | None = None, origin: str | None = None) -> Iterator[Call]:
+    def call(
+        self, caller: Caller, request_id: str | None = None, origin: str | None = None
+    ) -> contextlib.AbstractContextManager[Call]:
         """A unit of work. StoreUnwritable and UploadBusy leave it as ServiceUnavailableException, HTTP 503."""
-        call = Call(self, caller, request_id or ids.new_uuid(), origin or f"http://localhost:{self.port}")
-        try:
-            yield call
-        except StoreUnwritable as error:
-            raise ServiceUnavailableException(f"The blob store cannot be used: {error}. Nothing was stored.") from error
-        except UploadBusy as error:
-            raise ServiceUnavailableException("Another request is working on this upload. Try again.") from error
-        finally:
-            call.release()
+        return _Calling(Call(self, caller, request_id or ids.new_uuid(), origin or f"http://localhost:{self.port}"))
 
     @cached_property
     def admin_token(self) -> str:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from functools import cached_property
 from http import HTTPStatus
-from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import parse_qs
 
 from ecrsim.blobs.base import CHUNK, ByteSource, Sink
@@ -22,6 +21,8 @@ Headers = list[tuple[str, str]]
 #: Where work is done under `ecrsim serve`. Short reads: on the loop that all connections share. What waits for a lock
 #: or a commit: on the thread of writers. What hashes and moves bytes, and what computes long: on threads of their own.
 Runs = Literal["loop", "writer", "bytes", "long"]
+
+_T = TypeVar("_T")
 
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -180,6 +181,20 @@ class Body:
             self.ended = True
 
 
+class once(Generic[_T]):  # noqa: N801 - as `functools.cached_property`, which takes a lock before Python 3.12
+    """A property that is computed once."""
+
+    def __init__(self, compute: Callable[[Any], _T]) -> None:
+        self._compute = compute
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, _owner: type) -> _T:
+        found = instance.__dict__[self._name] = self._compute(instance)
+        return found
+
+
 class Request:
     """A request: its line, its headers by lower-case name (repeated ones joined by commas), and where it came from.
 
@@ -263,7 +278,7 @@ class Request:
         """By its name in lower case: `content-range`."""
         return self.headers.get(name)
 
-    @cached_property
+    @once
     def arrival(self) -> Arrival:
         """Who sent the request, how, and to which name."""
         forwarded = Forwarded(
@@ -284,13 +299,13 @@ class Request:
     def content_type(self) -> str | None:
         return self.headers.get("content-type") or None
 
-    @cached_property
+    @once
     def content_length(self) -> int | None:
         """None when the body is chunked or there is none."""
         text = self.headers.get("content-length")
         return whole_or_more(text) if text else None
 
-    @cached_property
+    @once
     def is_chunked(self) -> bool:
         return "chunked" in (self.headers.get("transfer-encoding") or "").lower()
 
@@ -303,7 +318,7 @@ class Request:
         """The client sends its body when it was asked for it, by 100 (Continue)."""
         return (self.header("expect") or "").lower() == "100-continue"
 
-    @cached_property
+    @once
     def body(self) -> Body:
         length = None if self.is_chunked else self.content_length or 0
         return Body(io.BytesIO() if self._source is None else self._source, length)
@@ -313,7 +328,7 @@ class Request:
         self._source, self.body_size = io.BytesIO(content), len(content)
         self.body = Body(self._source, len(content))
 
-    @cached_property
+    @once
     def query(self) -> dict[str, list[str]]:
         return parse_qs(self.query_text, keep_blank_values=True) if self.query_text else {}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select
@@ -60,24 +60,35 @@ def record(call: Call, action: str, resource: str, registry: Registry, *, is_all
     call.decisions.append((registry, action, resource, is_allowed, reason))
 
 
-@contextlib.contextmanager
-def on_record(call: Call, action: str) -> Iterator[None]:
+def on_record(call: Call, action: str) -> contextlib.AbstractContextManager[None]:
     """Put the decisions of the block on record, with the error that it ended with.
 
     A call that fails before anything was decided is on record as well, as `action` on `*`.
     """
-    error: str | None = None
-    try:
-        yield
-    except (Miss, MustWait):
-        call.decisions.clear()  # they are made again
-        raise
-    except Exception as failure:
-        error = getattr(failure, "code", "ServerException")
-        if not call.decisions:
-            record(call, action, "*", call.caller.registry, is_allowed=False, reason="refused before it was decided")
-        raise
-    finally:
+    return _OnRecord(call, action)
+
+
+class _OnRecord:
+    """A class, since a generator takes as long again as a small answer's other bookkeeping."""
+
+    __slots__ = ("_action", "_call")
+
+    def __init__(self, call: Call, action: str) -> None:
+        self._call, self._action = call, action
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
+        call = self._call
+        if isinstance(failure, Miss | MustWait):
+            call.decisions.clear()  # they are made again
+        error: str | None = None
+        if isinstance(failure, Exception):
+            error = getattr(failure, "code", "ServerException")
+            if not call.decisions:
+                why = "refused before it was decided"
+                record(call, self._action, "*", call.caller.registry, is_allowed=False, reason=why)
         limit = call.runtime.config.audit_limit
         if limit and call.decisions:
             caller = call.caller
@@ -85,12 +96,16 @@ def on_record(call: Call, action: str) -> Iterator[None]:
             end = (call.request_id, caller.source_ip, error)
             for number, (registry, *decision) in enumerate(call.decisions):
                 row = (*begin, registry.account, registry.region, *decision, *end, registry.kind)
-                call.runtime.batch.note(_write, (call.request_id, number), (limit, tuple(map(_cut, row))))
+                call.runtime.batch.note(_write, (call.request_id, number), (limit, _short(row)))
 
 
-def _cut(value: Any) -> Any:
+def _short(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Rows are counted, not weighed: none may be long. Paths and access keys come from outside."""
-    return value if not isinstance(value, str) or len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
+    if any(type(value) is str and len(value) > _LONGEST for value in row):
+        return tuple(
+            f"{value[: _LONGEST - 1]}…" if type(value) is str and len(value) > _LONGEST else value for value in row
+        )
+    return row
 
 
 def write_entries(runtime: Runtime) -> None:

@@ -263,3 +263,23 @@ class TestFaults:
         folder.mkdir()
         with pytest.raises(ServiceUnavailableException, match="unable to open database"):
             Database(f"sqlite:///{folder}").open()
+
+
+def test_its_version_is_another_one_after_each_commit_of_anybody(database, path):
+    assert database.version() is None  # of a thread that may wait
+    database.never_wait_in(threading.get_ident())
+    seen = [database.version()]
+    assert names(database) == []
+    assert database.version() == seen[0]
+    other = Database(f"sqlite:///{path}")
+    other.open()
+    for each in (database, other):
+        # A thread that may wait writes.
+        writer = threading.Thread(target=add, args=(each, f"of {len(seen)}"))
+        writer.start()
+        writer.join()
+        seen.append(database.version())
+    other.close()
+    assert len(set(seen)) == 3
+    assert database.version() == seen[-1]
+    assert names(database) == ["of 1", "of 2"]

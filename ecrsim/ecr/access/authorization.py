@@ -78,10 +78,12 @@ class CallerIdentity(NamedTuple):
 class Memory:
     """What one runtime remembers of a generation."""
 
-    __slots__ = ("decisions", "documents", "generation", "has_keys", "identities")
+    __slots__ = ("decisions", "documents", "generation", "has_keys", "identities", "version")
 
     def __init__(self, generation: str | None, *, has_keys: bool) -> None:
         self.generation = generation
+        #: Of the database in which the generation was seen last, if it was looked at.
+        self.version: int | None = None
         self.has_keys = has_keys
         self.identities: dict[tuple[str, str], CallerIdentity] = {}
         self.documents: dict[tuple[PolicyKind, str], PolicyDocument] = {}
@@ -93,10 +95,15 @@ def memory(call: Call) -> Memory:
     known: Memory | None = call.lookups.get("access")
     if known is not None:
         return known
-    current = directory.generation(call.connection)
+    # Before the database is read: what a call sees that has begun to read may be older than this.
+    version = None if call.has_connection else call.runtime.database.version()
     found = call.runtime.memory.get("access")
-    if not isinstance(found, Memory) or found.generation != current:
-        found = call.runtime.memory["access"] = Memory(current, has_keys=directory.has_keys(call.connection))
+    if not isinstance(found, Memory) or version is None or found.version != version:
+        current = directory.generation(call.connection)
+        if not isinstance(found, Memory) or found.generation != current:
+            found = call.runtime.memory["access"] = Memory(current, has_keys=directory.has_keys(call.connection))
+        if version is not None:
+            found.version = version
     call.lookups["access"] = found
     return found
 

@@ -89,7 +89,7 @@ def put_image(
         if is_restored:
             activate(call, repository, image_id, origin)
     changed = [tag for tag, move in moves.items() if move is not rules.TagMove.SAME]
-    quotas.check_tags(call, repository, image_id, changed)
+    quotas.check_tags(call, repository, None if image is None else image_id, changed)
     for tag in changed:
         if moves[tag] is rules.TagMove.MOVE:
             untag(call, repository, tag)
@@ -186,14 +186,10 @@ def _insert(
     )
     rows.INSERT_MANIFEST.run(call.connection, image_id=image_id, manifest=manifest)
     types = {blob.digest: blob.media_type for blob in reversed(parsed.blobs)}
-    for digest, media_type in types.items():
-        rows.INSERT_LAYER.run(
-            call.connection,
-            image_id=image_id,
-            layer_digest=digest,
-            repository_id=repository.id,
-            media_type=media_type or None,
-        )
+    rows.INSERT_LAYER.many(
+        call.connection,
+        [(image_id, digest, repository.id, media_type or None) for digest, media_type in types.items()],
+    )
     if parsed.references:
         call.connection.execute(
             insert(image_references),

@@ -37,12 +37,16 @@ def check_images(call: Call, repository: Repository) -> None:
         )
 
 
-def check_tags(call: Call, repository: Repository, image_id: int, added: Sequence[str]) -> None:
-    """Whether the image may have these tags more. LimitExceededException, which names the first that is too much."""
+def check_tags(call: Call, repository: Repository, image_id: int | None, added: Sequence[str]) -> None:
+    """Whether the image, None for a new one, may have these tags more.
+
+    LimitExceededException, which names the first that is too much.
+    """
     if not added:
         return
     limit = call.runtime.config.quota_tags_per_image
-    room = max(limit - _COUNT_TAGS.one(call.connection, image_id=image_id), 0)
+    present = 0 if image_id is None else _COUNT_TAGS.one(call.connection, image_id=image_id)
+    room = max(limit - present, 0)
     if len(added) > room:
         raise LimitExceededException(
             f"Adding tag '{added[room]}' to an image in the repository with name '{repository.repository_name}' "

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import Integer, bindparam, delete, func, insert, select, type_coerce
 
 from ecrsim.core.belonging import values_of
 from ecrsim.core.errors import (
@@ -210,18 +210,19 @@ class Listed(NamedTuple):
     created_at: int
     image_tag_mutability: str
     image_tag_mutability_exclusion_filters: str | None
-    scan_on_push: bool
+    #: 0 or 1, as the database has it.
+    scan_on_push: int
     encryption_type: str
     kms_key: str | None
 
 
+#: Columns as the driver gives them: to convert each took a quarter of a page.
+_AS_KEPT: Mapping[str, Any] = {
+    "image_tag_mutability_exclusion_filters": as_text(repositories.c.image_tag_mutability_exclusion_filters),
+    "scan_on_push": type_coerce(repositories.c.scan_on_push, Integer).label("scan_on_push"),
+}
 _PAGE = Query(
-    select(
-        *(
-            as_text(repositories.c[name]) if name.endswith("filters") else repositories.c[name]
-            for name in Listed._fields
-        )
-    )
+    select(*(_AS_KEPT.get(name, repositories.c[name]) for name in Listed._fields))
     .where(OF_REGISTRY, repositories.c.repository_name > bindparam("after"))
     .order_by(repositories.c.repository_name)
     .limit(bindparam("limit")),

@@ -1,6 +1,7 @@
 """Who may do what, on both planes: every operation and route asks, and the answer is AWS's sentence."""
 
 import json
+import threading
 
 import pytest
 from botocore.exceptions import ClientError
@@ -477,9 +478,12 @@ class TestOtherAccounts:
 class TestMemory:
     """What is remembered of one request does not outlive a change."""
 
-    def test_two_processes_over_one_data_directory(self, tmp_path):
+    @pytest.mark.parametrize("hurries", [False, True], ids=["a thread that may wait", "the loop"])
+    def test_two_processes_over_one_data_directory(self, tmp_path, hurries):
         settings = {"socket": False, "data_dir": str(tmp_path)}
         with Ecrsim(**settings) as one, Ecrsim(**settings) as two:
+            if hurries:
+                two.runtime.database.never_wait_in(threading.get_ident())
             root = one.client("ecr")
             root.create_repository(repositoryName="app")
             know(one, {"users": [user("dev", document(LOGIN, statement("ecr:ListImages")))]})
@@ -498,6 +502,7 @@ class TestMemory:
             there.list_images(repositoryName="app")
             know(one, {"users": [user("dev")]})
             assert refusal(there.list_images, repositoryName="app").message == denied(DEV, "ListImages", "app")
+            two.runtime.database.never_wait_in(0)  # to be closed
 
     def test_a_repository_that_is_made_anew_has_no_rights_left(self, sim, app):
         client = dev(sim)
