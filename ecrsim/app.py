@@ -1,7 +1,7 @@
 """The application: who answers what.
 
     POST /            → controlplane, the JSON API
-    /v2/…             → dataplane, the registry
+    /v2/… /token/     → dataplane, the registries
     /_download/…      → dataplane, layers by signed URL
     everything else   → Flask: /_ecrsim/ and the page for a browser
 
@@ -25,6 +25,7 @@ from ecrsim.core.jobs import run_due
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Feed, Headers, Request, RequestRefused, Steps, Work, follow
 from ecrsim.dataplane.downloads import download
+from ecrsim.dataplane.public import TOKEN_PATHS
 from ecrsim.dataplane.routes import DataPlane
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.layers.downloads import PREFIX
@@ -63,6 +64,8 @@ class Application:
             work = self._shared(request, endpoint.look(runtime, request))
         elif path.startswith("/v2/") or path == "/v2":
             work = self._registry.look(request)
+        elif path in TOKEN_PATHS:
+            work = self._registry.look_for_token(request)
         elif path.startswith(PREFIX):
             work = Work("loop", 0, partial(download, runtime, request))
         else:
@@ -83,7 +86,7 @@ class Application:
         why = origins.refusal(origin, site, request.host, (config.host, config.registry_host), allowed)
         if why is None:
             return None
-        if request.path.startswith("/v2/") or request.path == "/v2":
+        if request.path.startswith("/v2/") or request.path in ("/v2", *TOKEN_PATHS):
             return self._registry.turn_away(request, why)
         if request.path == "/" and sts.is_sts(request):
             return sts.refused(why)
@@ -106,7 +109,7 @@ class Application:
             return sts.refuse(error)
         if path == "/" and request.method == "POST":
             return endpoint.refuse(error)
-        if path.startswith("/v2/") or path == "/v2":
+        if path.startswith("/v2/") or path in ("/v2", *TOKEN_PATHS):
             return self._registry.refuse(request, error)
         text = error.message.encode()
         return Answer(error.status, [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))], text)

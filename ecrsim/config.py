@@ -9,15 +9,15 @@ An empty variable is one that is not set, as it is where a compose file passes o
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from ecrsim import bounds
 from ecrsim.spelling import hint, strange
-from ecrsim.values import ConfigError, Texts, default_data_dir, is_account, is_clock, parse, require, variable, whole_of
+from ecrsim.values import ConfigError, Texts, default_data_dir, is_account, parse, variable, whole_of
 
 __all__ = [
     "Config",
@@ -33,25 +33,13 @@ __all__ = [
 
 MIB = 1024 * 1024
 
-#: `registry.test`, `registry.test:8080`, `[::1]:5100`, and the words of the setting `registry_host`.
-_AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-_ORIGIN = re.compile(rf"\*|https?://{_AUTHORITY.pattern}")
 #: Settings that are places on the disk, in which a leading `~` is the user's home.
 _PATHS = (
     *("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets", "target_dir"),
     *("upstream_ca", "secrets"),
 )
-#: `registry-1.docker.io=http://127.0.0.1:5001`: a host, perhaps with a port, and the URL below which `/v2/` is.
-_UPSTREAM = re.compile(rf"{_AUTHORITY.pattern}=https?://{_AUTHORITY.pattern}(?:/[A-Za-z0-9._~/-]*)?")
 #: Settings that have a variable without a prefix as well.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
-
-
-#: Settings that are seconds end so; the most of them is a century, beyond which no clock can show their end.
-_SPANS = ("_interval", "_delay", "_lifetime", "_grace")
-_LONGEST = 100 * 366 * 24 * 3600
-#: The most of any other number.
-_MOST = 1 << 50
 
 
 def _knob(default: Any, help: str, *, choices: tuple[str, ...] = (), flag: bool = True) -> Any:
@@ -150,6 +138,11 @@ class Config:
     blob_mounting: bool = _knob(False, "accounts begin with BLOB_MOUNTING enabled; ECR's default is disabled")
     strict_ecr: bool = _knob(False, "answer on /v2/ as ECR does even where the OCI specification says otherwise")
     blob_redirect: bool = _knob(False, "answer a blob GET with 307 to a signed URL, as ECR does, instead of the bytes")
+    public_limits: bool = _knob(
+        False,
+        "hold requests to ECR Public to its limits, on ecrsim's clock: without credentials one pull a second and "
+        "500 GB a month, else ten pulls a second",
+    )
     record_every_pull: bool = _knob(False, "move lastRecordedPullTime at each pull; ECR moves it once in 24 hours")
 
     # Other registries, as upstreams
@@ -196,6 +189,14 @@ class Config:
     quota_layer_parts: int = _knob(4_200, "parts per layer upload", flag=False)
     quota_layer_size: int = _knob(52_000 * MIB, "bytes per layer", flag=False)
     quota_layer_part_min: int = _knob(5 * MIB, "bytes of a layer part, the last excepted", flag=False)
+    quota_public_repositories: int = _knob(10_000, "repositories per registry of ECR Public", flag=False)
+    quota_public_layer_parts: int = _knob(1_000, "parts per layer upload to ECR Public", flag=False)
+    quota_public_layer_size: int = _knob(10_000 * MIB, "bytes per layer of ECR Public", flag=False)
+    quota_public_data: int = _knob(
+        500 * 1000**3,
+        "bytes a month that an address may pull from ECR Public without credentials, with public_limits",
+        flag=False,
+    )
     quota_resource_tags: int = _knob(50, "resource tags per repository", flag=False)
     quota_templates: int = _knob(1_000, "creation templates per registry; ECR's number is not known", flag=False)
     quota_scans: int = _knob(100_000, "basic scans per registry in 24 hours", flag=False)
@@ -233,50 +234,7 @@ class Config:
     )
 
     def __post_init__(self) -> None:
-        for knob in fields(self):
-            kind = _TYPES[knob.type]
-            # A bool is an int for Python, and not for who sets a port.
-            require(type(getattr(self, knob.name)) is kind, knob.name, f"of type {kind.__name__}")
-        require(is_account(self.account), "account", "12 digits")
-        require(re.fullmatch(r"[a-z]{2,}(-[a-z0-9]+)+", self.region), "region", "a region's name, such as us-east-1")
-        require(0 <= self.port <= 65535, "port", "a port number, 0 to 65535")
-        require(0 <= self.tls_port <= 65535, "tls_port", "a port number, 0 to 65535")
-        require(self.workers >= 1, "workers", "1 or more")
-        for name in ("threads", "connections", "header_timeout", "body_grace", "body_rate", "write_timeout"):
-            require(getattr(self, name) >= 1, name, "1 or more")
-        require(is_clock(self.clock), "clock", "real, frozen or frozen@TIME, such as frozen@2026-01-31T12:00:00Z")
-        for name in ("lifecycle_interval", "rescan_interval"):
-            require(getattr(self, name) >= 1, name, "1 or more")
-        require(bool(self.tls_cert) == bool(self.tls_key), "tls_cert", "given together with tls_key")
-        require(
-            not self.database_url or re.fullmatch(r"sqlite:///[^:?].*", self.database_url),
-            "database_url",
-            "sqlite:///PATH (other databases are not built yet)",
-        )
-        require(self.host, "host", "an address or a name of this machine")
-        require("://" not in self.blob_store, "blob_store", "a directory (other stores are not built yet)")
-        require(
-            _AUTHORITY.fullmatch(self.registry_host),
-            "registry_host",
-            "localhost, domain, aws or a host[:port], without a scheme or a path",
-        )
-        require(
-            all(_ORIGIN.fullmatch(each.strip()) for each in self.cors_origins.split(",") if each.strip()),
-            "cors_origins",
-            "origins such as http://localhost:3000, with commas between them, or *",
-        )
-        endpoint = self.secretsmanager_endpoint
-        require(not endpoint or re.match(r"https?://[^/]", endpoint), "secretsmanager_endpoint", "a URL")
-        for name, word in (("upstream", "NAME"), ("region_endpoint", "REGION")):
-            for entry in getattr(self, name):
-                require(_UPSTREAM.fullmatch(entry), name, f"{word}=URL with the URL of a registry, not {entry}")
-        for knob in fields(self):
-            value, choices = getattr(self, knob.name), knob.metadata["choices"]
-            require(not choices or value in choices, knob.name, " or ".join(choices))
-            if type(value) is int:
-                require(value >= 0, knob.name, "0 or more")
-                most = _LONGEST if knob.name.endswith(_SPANS) else _MOST
-                require(value <= most, knob.name, f"{most} or less")
+        bounds.check(self)
 
     @property
     def preview_seconds(self) -> int:
@@ -309,10 +267,6 @@ class Config:
         """Where SQLite keeps the database when this is the data directory."""
         given = self.database_url.removeprefix("sqlite:///").partition("?")[0]
         return Path(given) if given else data_dir / "ecrsim.db"
-
-
-#: By their names in the class above: annotations are texts there.
-_TYPES: Mapping[Any, type] = {"bool": bool, "int": int, "str": str, "Texts": Texts}
 
 
 def load(

@@ -18,7 +18,7 @@ from typing import Any, cast, get_type_hints
 from ecrsim.cli import make_parser
 from ecrsim.config import Config, variable
 from ecrsim.contract.models import SERVICES
-from ecrsim.core import errors
+from ecrsim.core import errors, public_errors
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.coverage import markdown, total
@@ -106,10 +106,12 @@ _HOME, _ELSEWHERE = Registry("000000000000", "us-east-1"), Registry("11111111111
 def sentences() -> str:
     """The error classes whose sentence is marked as inferred where it is written."""
     rows = []
-    for name, body in re.findall(r"^class (\w+)\(ServiceError\):\n(.*?)(?=^\S|\Z)", _source("core/errors.py"), _BLOCK):
+    known = vars(errors) | vars(public_errors)
+    source = "".join(_source(f"core/{name}.py") for name in ("errors", "cache_errors", "public_errors"))
+    for name, body in re.findall(r"^class (\w+)\(ServiceError\):\n(.*?)(?=^\S|\Z)", source, _BLOCK):
         template = re.search(r"^    template = .*?# (\w+)$", body, _BLOCK)
         if template and template[1] == "I":
-            rows.append(f"| `{name}` | {getattr(errors, name).template.replace('{{', '{').replace('}}', '}')} |")
+            rows.append(f"| `{name}` | {known[name].template.replace('{{', '{').replace('}}', '}')} |")
     return "\n".join(["| error | sentence |", "| --- | --- |", *rows])
 
 

@@ -13,6 +13,7 @@ from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.access.tables import repository_policies
 from ecrsim.ecr.images.tables import image_layers, image_manifests, image_references, image_tags, images
 from ecrsim.ecr.lifecycle.tables import lifecycle_policies
+from ecrsim.ecr.registries.aliases import primary_alias
 from ecrsim.ecr.repositories.service import repository_uri
 from ecrsim.ecr.repositories.tables import repositories, repository_tags
 
@@ -57,9 +58,10 @@ def repository(runtime: Runtime, number: int) -> Row | None:
             (title, connection.execute(select(text).where(text.table.c.repository_id == number)).scalar())
             for title, text in texts
         ]
-    registry = Registry(row.registry_id, row.region, row.kind)
+        registry = Registry(row.registry_id, row.region, row.kind)
+        alias = primary_alias(connection, registry) if registry.kind == "public" else ""
     facts = [
-        ("URI", repository_uri(runtime, registry, row.repository_name)),
+        ("URI", repository_uri(runtime, registry, row.repository_name, alias)),
         ("ARN", registry.arn(row.repository_name)),
         ("created", iso(row.created_at)),
         ("tags of images", _mutability(row)),

@@ -8,12 +8,15 @@ operation, are errors at import, so that neither can be shipped.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from ecrsim.contract.models import SERVICES, Operation, service
+from ecrsim.contract.models import SERVICES, Operation, service, snake
 from ecrsim.contract.questions import Asks, ask_once
+from ecrsim.contract.shape import shown
 from ecrsim.core.errors import UnknownOperationException
+from ecrsim.core.runtime import Call
 from ecrsim.core.web import Runs
 
 #: A function of an operation: the call, then the input's members in snake case; the result is shaped by the output.
@@ -25,6 +28,10 @@ Transaction = Literal["read", "write", "own"]
 
 #: Where it runs under `ecrsim serve` (`core/web.py: Runs`) unless it says otherwise.
 _RUNS: Mapping[Transaction, Runs] = {"read": "loop", "write": "writer", "own": "bytes"}
+
+#: What the service makes of the arguments before anybody is asked whether they are allowed: it may refuse the request,
+#: or say otherwise what it is about, as ECR Public does with aliases of registries.
+Enters = Callable[[Call, Operation, dict[str, Any]], dict[str, Any]]
 
 _F = TypeVar("_F", bound=Function)
 
@@ -43,6 +50,7 @@ class Declaration(NamedTuple):
     asks: Asks
     #: (shape name, pattern): what the service itself checks and the model lacks (`contract/parse.py`).
     service_checks: tuple[tuple[str, str], ...]
+    enters: Enters | None = None
 
 
 _declared: dict[Operation, Declaration] = {}
@@ -58,12 +66,13 @@ def operation(
     action: str | None = None,
     asks: Asks = ask_once,
     service_checks: Mapping[str, str] | None = None,
+    enters: Enters | None = None,
 ) -> Callable[[_F], _F]:
     """Declare a function as an operation: `@operation("PutImage", transaction="write")`.
 
     `on_trail`: every "write" is on the trail unless it says otherwise; nothing else can be, as the record shares the
     write transaction of the change. `runs`: where it does, for one that computes long, or moves no bytes.
-    `action`, `asks` and `service_checks` as in `Declaration`.
+    `action`, `asks`, `service_checks` and `enters` as in `Declaration`.
     LookupError at import when the model has no such operation or it has a function already, ValueError for a trail
     without a write transaction.
     """
@@ -72,10 +81,7 @@ def operation(
         raise ValueError(f"{service} {name} is on the trail without a write transaction")
 
     def register(function: _F) -> _F:
-        if modelled in _declared:
-            there = _declared[modelled].function
-            raise LookupError(f"{service} {name} is declared twice: {_where(there)}, {_where(function)}")
-        _declared[modelled] = Declaration(
+        declared = Declaration(
             operation=modelled,
             function=function,
             transaction=transaction,
@@ -84,10 +90,45 @@ def operation(
             action=action or name,
             asks=asks,
             service_checks=tuple((service_checks or {}).items()),
+            enters=enters,
         )
+        _declare(declared)
         return function
 
     return register
+
+
+def _declare(declared: Declaration) -> None:
+    modelled = declared.operation
+    if modelled in _declared:
+        there = _declared[modelled].function
+        raise LookupError(
+            f"{modelled.service} {modelled.name} is declared twice: {_where(there)}, {_where(declared.function)}"
+        )
+    _declared[modelled] = declared
+
+
+def share(name: str, service_name: str, *, enters: Enters | None = None) -> None:
+    """Let the function of ECR's operation answer another service's of that name as well, declared as it is.
+
+    It is given the members that the other service has, and what it returns is shown as far as the other shows it.
+    LookupError when ECR's is not declared, and as `operation`.
+    """
+    there, modelled = declared_as("ecr", name), _modelled(service_name, name)
+    function = _limited(there.function, modelled)
+    _declare(there._replace(operation=modelled, function=function, enters=enters))
+
+
+def _limited(function: Function, modelled: Operation) -> Function:
+    @functools.wraps(function)
+    def limited(call: Call, **arguments: Any) -> Any:
+        return shown(modelled.output, function(call, **arguments))
+
+    signature = inspect.signature(function)
+    known = {"call", *map(snake, modelled.input.members)}
+    kept = [each for each in signature.parameters.values() if each.name in known]
+    limited.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+    return limited
 
 
 def _where(function: Function) -> str:
@@ -109,6 +150,14 @@ def declaration_of(modelled: Operation) -> Declaration | None:
 def registered(service_name: str, name: str) -> Declaration | None:
     """The declaration of an operation by name, None when it is not built. LookupError for a name outside the model."""
     return _declared.get(_modelled(service_name, name))
+
+
+def declared_as(service_name: str, name: str) -> Declaration:
+    """As `registered`, of one that must be built: LookupError when it is not."""
+    found = registered(service_name, name)
+    if found is None:
+        raise LookupError(f"{service_name} {name} is not declared")
+    return found
 
 
 def missing(service_name: str) -> list[str]:

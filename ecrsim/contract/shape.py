@@ -53,6 +53,20 @@ def shape(operation: Operation, result: Any) -> bytes:
     return orjson.dumps(convert(result))
 
 
+def shown(shape: Shape, value: Any) -> Any:
+    """Of a result that was made for a larger shape: the members that this one has, all the way down."""
+    if type(value) is dict:
+        members = {**shape.members, **{snake(wire): member for wire, member in shape.members.items()}}
+        return {name: shown(members[name], given) for name, given in value.items() if name in members}
+    entry = shape.member
+    if entry is None:
+        return value
+    if type(value) is Entries:
+        render = value.render
+        return Entries(value.rows, lambda row: shown(entry, render(row)), (*value.scope, shape))
+    return [shown(entry, item) for item in value] if isinstance(value, list) else value
+
+
 def error_body(error: ServiceError) -> bytes:
     """The response body of an error: its name, its sentence, and the members of its shape."""
     return orjson.dumps({"__type": error.code, "message": error.message, **error.members})

@@ -122,7 +122,7 @@ def _attempt(
         call.lookups["fetched"] = fetched
         declared = declaration_of(operation)
         with audit.on_record(call, f"{operation.service}:{declared.action if declared else operation.name}"):
-            call.caller = authenticate(call, request, content, operation.service)
+            call.caller = authenticate(call, request, content, operation.service)._replace(service=operation.service)
             if declared is None:
                 raise NotImplementedException(operation=operation.name)
             return _result(call, declared, content, request.header("user-agent"))
@@ -131,6 +131,8 @@ def _attempt(
 def _result(call: Call, declared: Declaration, content: bytes, user_agent: str | None) -> bytes:
     operation = declared.operation
     arguments = parse(operation, content, declared.service_checks)
+    if declared.enters is not None:
+        arguments = declared.enters(call, operation, arguments)
     plain = plain_question(call.caller, operation.service, declared.action, arguments)
     asked = declared.asks(plain, arguments)
     for question in asked:

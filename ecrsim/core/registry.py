@@ -41,13 +41,18 @@ class Registry(NamedTuple):
         return f"{self.service}.amazonaws.com"
 
     def action(self, name: str) -> str:
-        """The IAM action of that name: `ecr:PutImage`, `ecr-public:PutImage`."""
-        return f"{self.service}:{name}"
+        """The IAM action of that name: `ecr:PutImage`, `ecr-public:PutImage`; another service's is named whole."""
+        return name if ":" in name else f"{self.service}:{name}"
 
     def arn(self, repository_name: str) -> str:
         """`arn:aws:ecr:<region>:<account>:repository/<name>`; a public one has no region (documented)."""
         region = "" if self.kind == "public" else self.region
         return f"arn:{partition(self.region)}:{self.service}:{region}:{self.account}:repository/{repository_name}"
+
+    @property
+    def own_arn(self) -> str:
+        """`arn:aws:ecr-public::<account>:registry/<account>` (inferred from the ARNs of repositories)."""
+        return f"{self.arn('').removesuffix('repository/')}registry/{self.account}"
 
     @property
     def host(self) -> str:

@@ -54,10 +54,12 @@ class Caller(NamedTuple):
     is_secure: bool = False
     #: api or registry, for the audit.
     plane: str = "api"
+    #: ecr or ecr-public: which of the two was asked.
+    service: str = "ecr"
 
     @property
     def registry(self) -> Registry:
-        return Registry(self.account, self.region)
+        return Registry.of_service(self.service, self.account, self.region)
 
 
 def root_caller(account: str, region: str, access_key: str = "") -> Caller:

@@ -1,6 +1,7 @@
 """Who calls /v2/, and which registry is meant.
 
-Basic credentials only, as ECR: user AWS, password from GetAuthorizationToken. The registry is that of the host name,
+Basic credentials only, as ECR: user AWS, password from GetAuthorizationToken; ECR Public (`public.py`) takes tokens.
+The registry is that of the host name,
 else of the path's prefix `<account>/<region>/`, else of the parameter `ns`, in which containerd and BuildKit tell a
 mirror whose name it stands for, else the one the token was given for.
 """
@@ -14,6 +15,7 @@ from ecrsim.core.durations import SECOND
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Caller, Runtime
 from ecrsim.core.web import Request
+from ecrsim.dataplane import public
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.ecr.access.service import check_token
 from ecrsim.ecr.access.tokens import Token, TokenRefusal
@@ -39,20 +41,24 @@ class Tokens:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._checked: dict[str, Token] = {}
+        # Apart, since some of these are nobody's.
+        self._public: dict[str, Token] = {}
 
     def check(self, request: Request) -> Token:
-        """The token of a request. Unauthorized, or RegistryError with ECR's text."""
-        header = request.header("authorization")
+        """The token of a request to a private registry. Unauthorized, or RegistryError with ECR's text."""
+        header = given = request.header("authorization")
         now = self._runtime.clock.now()
+        if header and header[:7].lower() == "bearer ":
+            if not public.serves_both(self._runtime, request):
+                raise Unauthorized
+            # The challenge has led clients to /token/.
+            given = f"Basic {header[7:]}"
         token = self._checked.get(header) if header else None
         if token is not None and now // SECOND < token.expiration:
             return token
-        found = check_token(self._runtime, header, now)
-        if isinstance(found, Token):
-            if header and len(header) <= _LONGEST_REMEMBERED:
-                if len(self._checked) >= _CHECKED_LIMIT:
-                    self._checked.clear()
-                self._checked[header] = found
+        found = check_token(self._runtime, given, now)
+        if isinstance(found, Token) and not found.is_anonymous:
+            self._remember(header, found)
             return found
         if found is TokenRefusal.EXPIRED:
             raise RegistryError(
@@ -62,13 +68,35 @@ class Tokens:
             raise RegistryError(400, "UNKNOWN", "Bad Request")  # R status, seen by docker login
         raise Unauthorized
 
+    def check_public(self, request: Request) -> Token:
+        """The token of a request to ECR Public, perhaps an anonymous one. Unauthorized, RegistryError."""
+        header, now = request.header("authorization"), self._runtime.clock.now()
+        token = self._public.get(header) if header else None
+        if token is None or now // SECOND >= token.expiration:
+            token = public.check(self._runtime, header, now)
+            if token is None:
+                raise Unauthorized
+            self._remember(header, token, self._public)
+        return token
+
+    def _remember(self, header: str | None, token: Token, where: dict[str, Token] | None = None) -> None:
+        known = self._checked if where is None else where
+        if header and len(header) <= _LONGEST_REMEMBERED:
+            if len(known) >= _CHECKED_LIMIT:
+                known.clear()
+            known[header] = token
+
 
 class Scope(NamedTuple):
-    """`namespace`: the parameter `ns` where it names the registry, which URLs in answers have to repeat; else empty."""
+    """`namespace`: the parameter `ns` where it names the registry, which URLs in answers have to repeat; else empty.
+
+    `alias`: by which a public registry was named.
+    """
 
     registry: Registry
     repository_name: str
     namespace: str = ""
+    alias: str = ""
 
 
 def scope_of(request: Request, token: Token, path_name: str) -> Scope:
@@ -91,9 +119,10 @@ def caller_of(request: Request, token: Token, registry: Registry) -> Caller:
     return Caller(
         token.account,
         registry.region,
-        token.principal,
+        token.principal or "anonymous",
         token.access_key,
         request.source_ip,
         request.is_secure,
         "registry",
+        registry.service,
     )

@@ -11,13 +11,14 @@ from typing import BinaryIO
 from ecrsim.blobs.base import BlobNotFound
 from ecrsim.core.errors import LayerInaccessibleException
 from ecrsim.core.misses import ComingLayer, Unfetched, Wanted, ask_first
-from ecrsim.core.numbers import whole_or_more
+from ecrsim.core.numbers import whole, whole_or_more
 from ecrsim.core.web import Answer, FilePart, Headers, Pieces
 from ecrsim.dataplane.errors import RegistryError, blob_unknown, not_fetched
 from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.ecr_public import limits
 
 log = logging.getLogger("ecrsim.blobs")
 
@@ -60,6 +61,8 @@ def get_blob(asked: RepositoryRequest) -> Answer:
     size = _size(asked, repository, digest)
     if size is None:
         return _coming(asked, digest)
+    if repository.kind == "public":
+        limits.check_data(asked.call)
     asked.call.release()
     runtime = asked.call.runtime
     if runtime.config.blob_redirect:
@@ -70,7 +73,10 @@ def get_blob(asked: RepositoryRequest) -> Answer:
         file = runtime.blobs.open(digest)
     except (BlobNotFound, OSError):
         raise _unknown(asked, digest) from None
-    return serve_blob(file, digest, size, asked.request.header("range"), _match(asked))
+    answer = serve_blob(file, digest, size, asked.request.header("range"), _match(asked))
+    if repository.kind == "public":
+        limits.count_data(asked.call, whole(dict(answer.headers).get("Content-Length", "0")) or 0)
+    return answer
 
 
 def _coming(asked: RepositoryRequest, digest: str) -> Answer:
@@ -89,7 +95,7 @@ def _match(asked: RepositoryRequest) -> str | None:
 
 
 def _unknown(asked: RepositoryRequest, digest: str) -> RegistryError:
-    return blob_unknown(digest, asked.repository_name, asked.registry.account)
+    return blob_unknown(digest, asked.repository_name, asked.registry_name)
 
 
 def _headers(digest: str, size: int) -> Headers:

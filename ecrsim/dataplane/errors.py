@@ -7,6 +7,7 @@ import orjson
 from ecrsim.core import errors
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.misses import Unfetched
+from ecrsim.core.public_errors import ThrottlingException
 from ecrsim.core.web import Answer, Headers
 from ecrsim.ecr.images.manifest import NotAnImage
 
@@ -35,6 +36,7 @@ _TABLE: dict[type[ServiceError], tuple[int, str]] = {
     errors.LayerInaccessibleException: (404, "UNKNOWN"),  # I
     errors.AccessDeniedException: (403, "DENIED"),
     errors.LimitExceededException: (403, "DENIED"),
+    ThrottlingException: (429, "TOOMANYREQUESTS"),
     errors.ServiceUnavailableException: (503, "UNAVAILABLE"),  # ecrsim's own
 }
 

@@ -16,6 +16,7 @@ from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images import lookup, pushing, rules
 from ecrsim.ecr.images.deletion import delete_by_id, delete_tag
 from ecrsim.ecr.images.pulls import record_pull
+from ecrsim.ecr_public import limits
 from ecrsim.records.trail import record_call
 
 #: ECR's limit of a manifest, and the size that the specification asks registries to take.
@@ -36,6 +37,8 @@ def get_manifest(asked: RepositoryRequest) -> Answer:
     is_get = asked.request.method == "GET"
     if pulled is not None:
         image, manifest = pulled
+        if is_get and asked.registry.kind == "public":
+            _count_pull(asked, len(manifest))
         if is_get:
             record_pull(asked.call, asked.registry, image)
         return _given(asked, image.image_digest, image.image_manifest_media_type, manifest)
@@ -58,6 +61,15 @@ def _given(asked: RepositoryRequest, image_digest: str, media_type: str, manifes
     if asked.profile.digest_on_get or asked.request.method != "GET":
         headers.append(("Docker-Content-Digest", image_digest))
     return Answer(200, headers, manifest)
+
+
+def _count_pull(asked: RepositoryRequest, size: int) -> None:
+    """ThrottlingException. An image that an index lists is a part of the index's pull."""
+    call, reference = asked.call, asked.reference
+    if ":" not in reference or not lookup.indexes_listing(call, asked.repository(), reference):
+        limits.check_pull(call)
+    limits.check_data(call)
+    limits.count_data(call, size)
 
 
 def _reference(asked: RepositoryRequest) -> str:

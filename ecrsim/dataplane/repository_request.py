@@ -12,15 +12,22 @@ from ecrsim.core.errors import RepositoryNotFoundException
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.core.web import Request
+from ecrsim.dataplane import public
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.profile import Profile
 from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.service import repository_to_push
+from ecrsim.ecr_public import limits
+from ecrsim.records import audit
 
 #: Anchored and without nested repetition that could match one text in two ways.
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+
+
+#: What a policy cannot deny in a public registry (documented).
+_PULLS = frozenset({"BatchGetImage", "GetDownloadUrlForLayer", "ListImages"})
 
 
 class RepositoryRequest(NamedTuple):
@@ -36,6 +43,8 @@ class RepositoryRequest(NamedTuple):
     reference: str
     #: The parameter `ns` where it decided on the registry; empty where something else did.
     namespace: str = ""
+    #: By which a public registry was named.
+    alias: str = ""
 
     def url(self, tail: str, query: Mapping[str, object] | None = None) -> str:
         """A path-only URL under this repository: immune to proxies that change the host."""
@@ -47,12 +56,31 @@ class RepositoryRequest(NamedTuple):
         return f"{path}?{urlencode(given, quote_via=quote, safe='')}" if given else path
 
     def allow(self, action: str) -> None:
-        authorize(self.call, action, self.registry, self.repository_name or "*")
+        """AccessDeniedException, and RegistryError for who has no credentials. Everybody may pull what is public."""
+        registry, name = self.registry, self.repository_name or "*"
+        if registry.kind != "public":
+            authorize(self.call, action, registry, name)
+            return
+        limits.check_rate(self.call, action)
+        if action in _PULLS:
+            resource = registry.resource(name)
+            audit.record(
+                self.call, registry.action(action), resource, registry, is_allowed=True, reason=audit.NEEDS_NOTHING
+            )
+        elif not self.call.caller.account:
+            raise public.not_authorized(self.request)
+        else:
+            authorize(self.call, action, registry, name)
+
+    @property
+    def registry_name(self) -> str:
+        """As sentences name the registry: the alias as it was typed stands for the id (recorded)."""
+        return self.alias or self.registry.account
 
     def repository(self) -> Repository:
         found = find_repository(self.call, self.registry, self.repository_name)
         if found is None:
-            raise RepositoryNotFoundException(repository_name=self.repository_name, registry_id=self.registry.account)
+            raise RepositoryNotFoundException(repository_name=self.repository_name, registry_id=self.registry_name)
         return found
 
     def repository_to_push(self) -> Repository:
@@ -60,6 +88,8 @@ class RepositoryRequest(NamedTuple):
 
         To be asked inside the transaction of what is pushed, so that a push that is refused leaves no repository.
         """
+        if self.registry.kind == "public":
+            return self.repository()
         return repository_to_push(self.call, self.registry, self.repository_name)
 
     def digest(self) -> str:

@@ -15,13 +15,14 @@ from typing import NamedTuple, cast
 from ecrsim.core import ids
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.misses import Fetched, persistently
-from ecrsim.core.registry import Registry
+from ecrsim.core.registry import PUBLIC_REGION, Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request, RequestRefused, Runs, Steps, Work
-from ecrsim.dataplane import blobs, errors, listings, manifests, uploads
+from ecrsim.dataplane import blobs, errors, listings, manifests, public, uploads
 from ecrsim.dataplane.auth import Scope, Tokens, Unauthorized, caller_of, scope_of
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.profile import profile_of
+from ecrsim.dataplane.public import PublicName, public_name, registry_and_name
 from ecrsim.dataplane.repository_request import RepositoryRequest, check_name
 from ecrsim.ecr.access.tokens import Token
 from ecrsim.records import audit
@@ -50,6 +51,8 @@ class Found(NamedTuple):
     route: Route
     path_name: str
     reference: str
+    #: How the request names ECR Public, None where it means a private registry.
+    public: PublicName | None
 
 
 def _ping(asked: RepositoryRequest) -> Answer:
@@ -128,7 +131,8 @@ class DataPlane:
 
     def _error(self, request: Request, error: Exception) -> Answer:
         if isinstance(error, Unauthorized):
-            answer = self._challenge(request)
+            bearer = public.wants_bearer(self._runtime, request)
+            answer = errors.render(public.not_authorized(request)) if bearer else self._challenge(request)
         elif isinstance(error, RegistryError):
             answer = errors.render(error)
         elif isinstance(error, ServiceError):
@@ -151,13 +155,24 @@ class DataPlane:
         )
 
     def _find(self, request: Request) -> Found:
-        token = self._tokens.check(request)
+        name = public_name(self._runtime, request)
+        token = self._tokens.check(request) if name is None else self._tokens.check_public(request)
         methods, path_name, reference = _match(request.path)
         route = methods.get(request.method)
         if route is None:
             allowed = ", ".join(methods)
             raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.", [("Allow", allowed)])
-        return Found(token, methods, route, path_name, reference)
+        return Found(token, methods, route, path_name, reference, name)
+
+    def look_for_token(self, request: Request) -> Work:
+        """GET /token/, to which ECR Public's challenge leads."""
+        return Work("loop", 0, partial(self._token, request))
+
+    def _token(self, request: Request) -> Answer:
+        try:
+            return _finished(request, public.token_for(self._runtime, request))
+        except Exception as error:  # noqa: BLE001 - every one has an answer
+            return self._error(request, error)
 
     def _perform(self, request: Request, found: Found) -> Answer | Steps:
         if found.route.runs == "bytes":
@@ -184,19 +199,30 @@ class DataPlane:
     @contextlib.contextmanager
     def _resolve(self, request: Request, found: Found) -> Iterator[RepositoryRequest]:
         """What the request is about, in a call whose caller may do what the route needs."""
-        token, methods, route, path_name, reference = found
+        token, methods, route, path_name, reference, name_of_public = found
         scope = Scope(Registry(token.account, token.region), "")
-        if path_name or methods is CATALOG:
+        if name_of_public is not None:
+            scope = self._public_scope(name_of_public, methods, path_name)
+        elif path_name or methods is CATALOG:
             scope = scope_of(request, token, path_name)
-        registry, name, namespace = scope
+        registry, name, namespace, alias = scope
         if path_name:
             check_name(name)
         with self._runtime.call(caller_of(request, token, registry), ids.new_uuid(), request.origin) as call:
-            asked = RepositoryRequest(call, request, self._profile, registry, path_name, name, reference, namespace)
+            place = registry, path_name, name, reference, namespace, alias
+            asked = RepositoryRequest(call, request, self._profile, *place)
             with audit.on_record(call, f"{request.method} {request.path}"):
                 for action in route.actions:
                     asked.allow(action)
                 yield asked
+
+    def _public_scope(self, name: PublicName, methods: dict[str, Route], path_name: str) -> Scope:
+        if methods is PING:
+            return Scope(Registry("", PUBLIC_REGION, "public"), "", name.namespace)
+        if methods is CATALOG:
+            raise RegistryError(404, "NOT_FOUND", "404 page not found")
+        registry, repository_name, alias = registry_and_name(self._runtime, name, path_name)
+        return Scope(registry, repository_name, name.namespace, alias)
 
 
 def _finished(request: Request, answer: Answer) -> Answer:

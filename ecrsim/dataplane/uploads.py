@@ -22,7 +22,6 @@ from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, RequestRefused, Steps
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.repository_request import RepositoryRequest
-from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import service
 from ecrsim.ecr.registries.service import account_setting
@@ -78,7 +77,7 @@ def _mount(asked: RepositoryRequest, repository: Repository, digest: str) -> boo
     if source_name is not None:
         name = source_name.removeprefix(asked.path_name.removesuffix(asked.repository_name))
         # Before anything is looked up: who may not read there learns nothing of what is there.
-        authorize(call, "GetDownloadUrlForLayer", registry, name)
+        asked._replace(repository_name=name).allow("GetDownloadUrlForLayer")
         source = find_repository(call, registry, name)
         sources = [] if source is None else [source]
     elif asked.profile.mount_anything:
@@ -102,7 +101,7 @@ def _mount(asked: RepositoryRequest, repository: Repository, digest: str) -> boo
 
 def _may_read(asked: RepositoryRequest, source: Repository) -> bool:
     try:
-        authorize(asked.call, "GetDownloadUrlForLayer", asked.registry, source.repository_name)
+        asked._replace(repository_name=source.repository_name).allow("GetDownloadUrlForLayer")
     except AccessDeniedException:
         return False
     return True
@@ -147,7 +146,7 @@ def _append(asked: RepositoryRequest, repository: Repository, upload_id: str) ->
     """Let the body be written to the session. Returns the bytes that are there now."""
     blobs = asked.call.runtime.blobs
     first, length = _content_range(asked)
-    limit = asked.call.runtime.config.quota_layer_size
+    limit = service.most_bytes(asked.call, repository)
     asked.call.release()
     try:
         with blobs.receive(upload_id, offset=first, limit=limit, length=length) as sink:

@@ -20,7 +20,9 @@ from ecrsim.iam.grammar import PolicyDocument, PolicyKind, Principals, Statement
 from ecrsim.iam.wildcards import matches
 
 #: Account-level: the policy of a repository or registry cannot grant them (documented).
-IDENTITY_ONLY = frozenset({"ecr:getauthorizationtoken", "ecr-public:getauthorizationtoken"})
+IDENTITY_ONLY = frozenset(
+    {"ecr:getauthorizationtoken", "ecr-public:getauthorizationtoken", "sts:getservicebearertoken"}
+)
 
 
 #: What root of a registry's own account may do whatever the registry's policy says: it could never be mended otherwise.

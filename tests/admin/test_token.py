@@ -28,6 +28,8 @@ WITHIN = [
     ("POST", "/_ecrsim/targets/settle", {}),
     ("POST", "/_ecrsim/explain",
      {"principal": "arn:aws:iam::000000000000:root", "action": "ecr:ListImages", "resource": "*"}),
+    ("GET", "/_ecrsim/public-aliases", None),
+    ("PUT", "/_ecrsim/public-aliases", {"name": "acme"}),
     ("POST", "/_ecrsim/reset", None),
 ]  # fmt: skip
 BEYOND = [
@@ -90,6 +92,7 @@ def test_every_route_is_one_of_these(sims):
         for path in (
             "/",
             "/images/<text>",
+            "/logo/<registry>/<logo_id>.png",
             "/repositories/<text>",
             "/_ecrsim/health",
             "/_ecrsim/events/stream",

@@ -11,6 +11,7 @@ from ecrsim.contract.models import SERVICES, service
 from ecrsim.contract.operations import registered
 from ecrsim.coverage import markdown
 from ecrsim.ecr import load_capabilities
+from ecrsim.ecr_public.operations import SHARED
 from tests.architecture.source import ROOT, Source, sources
 
 
@@ -35,6 +36,7 @@ def everything_declared() -> list[tuple[Source, str, str, str]]:
 
 def test_what_is_declared_is_loaded():
     names = {(service_name, name) for _, service_name, name, _ in everything_declared()}
+    names |= {("ecr-public", name) for name in SHARED}
     assert names == {(each, name) for each in SERVICES for name in service(each).operations if registered(each, name)}
 
 

@@ -39,6 +39,8 @@ def test_the_help_names_every_command(run):
         "wait",
         "reset",
         "events",
+        "public",
+        "public alias",
     ],
 )
 def test_every_command_has_help(command, run):

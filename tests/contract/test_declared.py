@@ -9,7 +9,7 @@ import pytest
 
 from ecrsim.contract.models import SERVICES, service, snake
 from ecrsim.contract.operations import declaration_of, missing
-from ecrsim.core import errors
+from ecrsim.core import errors, public_errors
 from ecrsim.core.errors import ServiceError
 from tests.contract.modelled import OPERATIONS, operation_id
 
@@ -45,9 +45,10 @@ def _load_everything():
 _load_everything()
 BUILT = [operation for operation in OPERATIONS if declaration_of(operation) is not None]
 every_built_operation = pytest.mark.parametrize("operation", BUILT, ids=operation_id)
+KNOWN = vars(errors) | vars(public_errors)
 ERROR_CLASSES = [
     value
-    for value in vars(errors).values()
+    for value in KNOWN.values()
     if isinstance(value, type) and issubclass(value, ServiceError) and value is not ServiceError
 ]
 
@@ -91,7 +92,7 @@ def raised_in(function):
             continue
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         name = raised.attr if isinstance(raised, ast.Attribute) else getattr(raised, "id", "")
-        found = getattr(errors, name, None)
+        found = KNOWN.get(name)
         if isinstance(found, type) and issubclass(found, ServiceError):
             yield found.__name__
 

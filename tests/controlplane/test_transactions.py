@@ -36,8 +36,8 @@ REGISTRY_STATEMENT = (
     '{"Version": "2012-10-17", "Statement": [{"Sid": "a", "Effect": "Allow", '
     f'"Principal": {{"AWS": "arn:aws:iam::{ACCOUNT}:root"}}, "Action": "ecr:ReplicateImage", "Resource": "*"}}]}}'
 )
-#: Each "read", with a body that it answers.
-BODIES = {
+#: Each "read" of ECR, with a body that it answers.
+PRIVATE_BODIES = {
     "BatchGetImage": {**APP, "imageIds": [{"imageTag": "v1"}, {"imageDigest": IMAGE.digest}]},
     "DescribeImageReplicationStatus": {**APP, "imageId": {"imageTag": "v1"}},
     "DescribeImages": APP,
@@ -62,6 +62,21 @@ BODIES = {
     "ListReplicationBackfills": {},
     "ListTagsForResource": {"resourceArn": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/app"},
 }
+#: The same of ECR Public.
+PUBLIC_BODIES = {
+    "DescribeImageTags": APP,
+    "DescribeImages": APP,
+    "DescribeRegistries": {},
+    "DescribeRepositories": {},
+    "GetAuthorizationToken": {},
+    "GetRegistryCatalogData": {},
+    "GetRepositoryCatalogData": APP,
+    "GetRepositoryPolicy": APP,
+    "ListTagsForResource": {"resourceArn": f"arn:aws:ecr-public::{ACCOUNT}:repository/app"},
+}
+BODIES = {("ecr", name): body for name, body in PRIVATE_BODIES.items()} | {
+    ("ecr-public", name): body for name, body in PUBLIC_BODIES.items()
+}
 
 
 @pytest.fixture
@@ -82,6 +97,10 @@ def filled(sim, ecr, monkeypatch):
     ecr.start_replication_backfill(destination=rules[0]["destinations"][0])
     ecr.create_repository_creation_template(prefix="team", appliedFor=["REPLICATION"])
     ecr.start_image_scan(repositoryName="app", imageId={"imageTag": "v1"})
+    public = sim.client("ecr-public")
+    public.create_repository(repositoryName="app", catalogData={"description": "It does things."})
+    push(public, "app", IMAGE, "v1")
+    public.set_repository_policy(repositoryName="app", policyText=STATEMENT.replace("ecr:", "ecr-public:"))
     for name in ("token", "download"):
         sim.runtime.secret(name)
     sim.runtime.batch.flush()
@@ -114,12 +133,12 @@ def refusing(filled, monkeypatch):
 
 
 def test_every_read_is_in_the_table():
-    assert {operation.name for operation in READS} == BODIES.keys()
+    assert {(operation.service, operation.name) for operation in READS} == BODIES.keys()
 
 
-@pytest.mark.parametrize("name", BODIES)
-def test_a_read_runs_on_a_database_that_refuses_writes(refusing, name):
-    answer = post(refusing, name, BODIES[name])
+@pytest.mark.parametrize(("service_name", "name"), BODIES)
+def test_a_read_runs_on_a_database_that_refuses_writes(refusing, service_name, name):
+    answer = post(refusing, name, BODIES[service_name, name], service=service_name)
     assert answer.status == 200, answer.body
 
 

@@ -28,9 +28,11 @@ from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, l
 from ecrsim.ecr.pullthrough.tables import image_imports, layer_imports, upstream_checks, upstream_entries
 from ecrsim.ecr.replication.tables import replication_uploads
 from ecrsim.ecr.scanning.tables import set_findings
+from ecrsim.ecr_public.tables import public_meters
 from ecrsim.testing import call_application
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.ecr.scanning.scanned import CONTINUOUS, OPENSSL, know, old_openssl
+from tests.ecr_public.conftest import png_of
 from tests.faults.client import ACCOUNT, Client, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
 from tests.planes.catalogue import ACCEPTED
@@ -38,6 +40,7 @@ from tests.planes.pushing import ApiPlane, RegistryPlane, push, rows
 from tests.principals import document, user
 from tests.principals import know as know_principals
 from tests.pushing import NOWHERE, digest_of
+from tests.pushing import push as push_by_api
 
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"a layer"
 FILTER = {"filter": "copied", "filterType": "PREFIX_MATCH"}
@@ -78,6 +81,7 @@ def fill(sim: Ecrsim) -> None:
     client.put_registry_policy(policyText=json.dumps(document({**anyone, "Resource": "*"})))
     jwk = {"kty": "RSA", "kid": "one", "n": base64.urlsafe_b64encode(b"\xff" * 256).decode().rstrip("="), "e": "AQAB"}
     everything(sim)
+    fill_public(sim)
     know_principals(
         sim, {"users": [user("dev")], "identity_providers": [{"issuer": "https://i.example", "keys": {"keys": [jwk]}}]}
     )
@@ -94,6 +98,17 @@ def fill_scans(sim: Ecrsim) -> None:
     with sim.runtime.database.write() as connection:
         image_id = connection.execute(select(images.c.id).where(images.c.image_digest == image.digest)).scalar_one()
         connection.execute(insert(set_findings).values(image_id=image_id, scan_type="ENHANCED", findings=[]))
+
+
+def fill_public(sim: Ecrsim) -> None:
+    """A public repository with all that the gallery shows of it."""
+    public = sim.client("ecr-public")
+    public.create_repository(repositoryName="app", catalogData={"logoImageBlob": png_of(60, 60)})
+    public.put_registry_catalog_data(displayName="Us")
+    push_by_api(public, "app", None, "v1")
+    pulls = {"subject": "127.0.0.1", "action": "pull", "next_at": 0, "month": "2026-01", "bytes": 1}
+    with sim.runtime.database.write() as connection:
+        connection.execute(insert(public_meters).values(**pulls))
 
 
 def everything(sim: Ecrsim) -> None:

@@ -176,12 +176,12 @@ def policies_of(
         identity.documents,
         identity.boundary,
         identity.session,
-        _document(known, PolicyKind.REPOSITORY, repository_policy),
-        _document(known, PolicyKind.REGISTRY, registry_policy),
+        _document(known, PolicyKind.REPOSITORY, repository_policy, registry.service),
+        _document(known, PolicyKind.REGISTRY, registry_policy, registry.service),
     )
 
 
-def _document(known: Memory, kind: PolicyKind, text: str | None) -> PolicyDocument | None:
+def _document(known: Memory, kind: PolicyKind, text: str | None, service: str) -> PolicyDocument | None:
     if text is None:
         return None
     found = known.documents.get((kind, text))
@@ -189,7 +189,7 @@ def _document(known: Memory, kind: PolicyKind, text: str | None) -> PolicyDocume
         if len(known.documents) >= _MAX_DOCUMENTS:
             known.documents.clear()
         # As an object, whose white space does not count: ECR rewrites a policy to more than one may send.
-        found = known.documents[kind, text] = read(parse(text), kind, kind.value)
+        found = known.documents[kind, text] = read(parse(text), kind, kind.value, service=service)
     return found
 
 
@@ -272,7 +272,7 @@ def _context(
     if repository_name is not None:
         tags = _RESOURCE_TAGS.all(call.connection, repository_name=repository_name, **registry._asdict())
         for key, value in tags:
-            values[f"aws:resourcetag/{key.lower()}"] = values[f"ecr:resourcetag/{key.lower()}"] = [value]
+            values[f"aws:resourcetag/{key.lower()}"] = values[f"{registry.service}:resourcetag/{key.lower()}"] = [value]
     return {**values, **more}
 
 
@@ -286,9 +286,9 @@ def would_lock_out(call: Call, document: PolicyDocument, registry: Registry, rep
     """True when the caller could not set the repository's policy again, once `document` is it."""
     known = memory(call)
     identity = identity_of(call, known, call.caller)
-    policies = policies_of(call, known, identity, registry, repository_name, "ecr:SetRepositoryPolicy")
-    context = _context(call, call.caller, identity, registry, repository_name, {})
     resource, action = registry.arn(repository_name), registry.action("SetRepositoryPolicy")
+    policies = policies_of(call, known, identity, registry, repository_name, action)
+    context = _context(call, call.caller, identity, registry, repository_name, {})
     request = AccessRequest(identity.principal, action, resource, registry.account, context)
     return locks_out(document, request, policies)
 

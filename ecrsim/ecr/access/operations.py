@@ -50,7 +50,7 @@ def set_repository_policy(
     """Refused when it would keep the caller from setting it again, unless forced. Answered as it is kept: rewritten."""
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
-    document = check_repository_policy(policy_text)
+    document = check_repository_policy(policy_text, registry.service)
     if not force and would_lock_out(call, document, registry, repository_name):
         raise InvalidParameterException(member="PolicyText", constraint="Invalid repository policy provided")  # I
     text = put_repository_policy(call, repository, policy_text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.query import upsert
-from ecrsim.core.registry import partition
+from ecrsim.core.registry import PUBLIC_REGION, partition
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.access import tokens
 from ecrsim.ecr.access.canonical import canonical, pretty
@@ -24,14 +24,20 @@ def issue_token(call: Call) -> tuple[str, int]:
     return tokens.issue(runtime.secret("token"), token), expires_at
 
 
+def issue_anonymous_token(runtime: Runtime) -> str:
+    """A token that is nobody's, for pulls from public registries."""
+    expiration = runtime.clock.now() // SECOND + runtime.config.token_lifetime
+    return tokens.issue(runtime.secret("token"), tokens.Token("", PUBLIC_REGION, "", expiration))
+
+
 def check_token(runtime: Runtime, authorization: str | None, now: int) -> tokens.Token | tokens.TokenRefusal:
     return tokens.verify(runtime.secret("token"), authorization, now)
 
 
-def check_repository_policy(policy_text: str) -> PolicyDocument:
-    """Read the policy of a repository. InvalidParameterException when it is none."""
+def check_repository_policy(policy_text: str, service: str = "ecr") -> PolicyDocument:
+    """Read the policy of a repository of ECR or of ECR Public. InvalidParameterException when it is none."""
     try:
-        return read(policy_text, PolicyKind.REPOSITORY, PolicyKind.REPOSITORY.value)
+        return read(policy_text, PolicyKind.REPOSITORY, PolicyKind.REPOSITORY.value, service=service)
     except MalformedPolicy:
         raise InvalidParameterException(
             member="PolicyText", constraint="Invalid repository policy provided"

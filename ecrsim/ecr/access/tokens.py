@@ -29,6 +29,11 @@ class Token(NamedTuple):
     #: The key that it was asked for with: a session's own limits go with the token.
     access_key: str = ""
 
+    @property
+    def is_anonymous(self) -> bool:
+        """Given to somebody without credentials: it may pull from public registries, and is good for nothing else."""
+        return not self.principal
+
 
 class TokenRefusal(Enum):
     """Why credentials are not accepted."""

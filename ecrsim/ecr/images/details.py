@@ -63,4 +63,4 @@ def describe(call: Call, repository: Repository, rows: list[ImageDetail]) -> Ent
         }
 
     entries = [(row, tuple(tags.get(row.id, ())), more.get(row.id)) for row in rows]
-    return Entries(entries, entry, ("DescribeImages", account, name))
+    return Entries(entries, entry, ("DescribeImages", repository.kind, account, name))

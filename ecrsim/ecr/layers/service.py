@@ -185,13 +185,24 @@ def received(call: Call, repository: Repository, upload_id: str) -> int:
 
 def check_part(call: Call, repository: Repository, upload: Upload, size: int) -> None:
     """Whether the upload may have one part more, and be `size` bytes long with it. LimitExceededException."""
-    config = call.runtime.config
-    if upload.part_count >= config.quota_layer_parts or size > config.quota_layer_size:
+    if upload.part_count >= most_parts(call, repository) or size > most_bytes(call, repository):
         raise LimitExceededException(
             f"The upload with id '{upload.upload_id}' in the repository with name '{repository.repository_name}' in "
             f"registry with id '{repository.registry_id}' exceeds the maximum number of layer parts or the maximum "
             "layer size"  # I
         )
+
+
+def most_parts(call: Call, repository: Repository) -> int:
+    """Parts of a layer upload."""
+    config = call.runtime.config
+    return config.quota_public_layer_parts if repository.kind == "public" else config.quota_layer_parts
+
+
+def most_bytes(call: Call, repository: Repository) -> int:
+    """Bytes of a layer."""
+    config = call.runtime.config
+    return config.quota_public_layer_size if repository.kind == "public" else config.quota_layer_size
 
 
 def record_part(call: Call, upload_id: str, length: int) -> None:

@@ -17,9 +17,13 @@ _SETTING = Query(
 )
 
 
-def registry_of(call: Call, registry_id: str | None = None, service: str = "ecr") -> Registry:
-    """The registry named by `registryId`, in the region of the request; the caller's own when none is named."""
-    return Registry.of_service(service, registry_id or call.caller.account, call.caller.region)
+def registry_of(call: Call, registry_id: str | None = None) -> Registry:
+    """The registry named by `registryId`, in the region of the request; the caller's own when none is named.
+
+    Of the service that was asked: ECR's, or ECR Public's.
+    """
+    registry = call.caller.registry
+    return registry._replace(account=registry_id) if registry_id else registry
 
 
 def account_setting(call: Call, registry: Registry, name: str) -> str:

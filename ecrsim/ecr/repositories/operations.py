@@ -78,7 +78,7 @@ def describe_repositories(
 
 
 def _describe_page(call: Call, registry: Registry, rows: list[service.Listed]) -> Entries:
-    arn, uri = registry.arn(""), service.repository_uri(call.runtime, registry, "")
+    arn, uri = registry.arn(""), service.uri_prefix(call, registry)
 
     def describe(row: Any) -> dict[str, Any]:
         filters = row.image_tag_mutability_exclusion_filters

@@ -21,6 +21,7 @@ from ecrsim.core.ids import stable_uuid
 from ecrsim.core.query import Query, as_text, upsert
 from ecrsim.core.registry import Registry, partition
 from ecrsim.core.runtime import Call, Runtime
+from ecrsim.ecr.registries.aliases import primary_alias
 from ecrsim.ecr.repositories import rules
 from ecrsim.ecr.repositories.events import RepositoryDeleted
 from ecrsim.ecr.repositories.tables import NAMED, OF_REGISTRY, Repository, repositories, repository_tags
@@ -88,7 +89,8 @@ def create_repository(
 def _check_quota(call: Call, registry: Registry) -> None:
     query = select(func.count()).select_from(repositories).where(OF_REGISTRY)
     count = call.connection.execute(query, registry._asdict()).scalar_one()
-    if count >= call.runtime.config.quota_repositories:
+    config = call.runtime.config
+    if count >= (config.quota_public_repositories if registry.kind == "public" else config.quota_repositories):
         raise LimitExceededException(
             f"The maximum number of repositories in the registry with id '{registry.account}' has been reached"  # I
         )
@@ -143,40 +145,40 @@ def tag_repository(call: Call, repository: Repository, tags: Sequence[Mapping[st
         upsert(call.connection, repository_tags, place, {"value": tag["Value"]})
 
 
-def repository_uri(runtime: Runtime, registry: Registry, repository_name: str) -> str:
-    return f"{registry_authority(runtime, registry)}{_scope_prefix(runtime, registry)}/{repository_name}"
+def repository_uri(runtime: Runtime, registry: Registry, repository_name: str, alias: str = "") -> str:
+    """`alias`: of a public registry, whose repositories are named by it (`registries/aliases.py: primary_alias`)."""
+    return f"{registry_uri(runtime, registry, alias)}/{repository_name}"
+
+
+def registry_uri(runtime: Runtime, registry: Registry, alias: str = "") -> str:
+    """What stands before the names of its repositories: `localhost:5100`, `public.ecr.aws/<alias>`."""
+    return f"{registry_authority(runtime, registry)}{_scope_prefix(runtime, registry, alias)}"
 
 
 def registry_authority(runtime: Runtime, registry: Registry) -> str:
     """host[:port] of the registry, by the setting `registry_host`."""
-    if registry.kind == "public":
-        return f"{registry.host}/{public_alias(registry)}"
     style = runtime.config.registry_host
     if style == "localhost":
         return f"localhost:{runtime.port}"
     if style == "domain":
-        return f"{registry.account}.dkr.ecr.{registry.region}.localhost:{runtime.port}"
+        scope = "public" if registry.kind == "public" else f"{registry.account}.dkr"
+        region = "" if registry.kind == "public" else f".{registry.region}"
+        return f"{scope}.ecr{region}.localhost:{runtime.port}"
     if style == "aws":
         port = runtime.tls_port if runtime.config.wants_tls else runtime.port
         return registry.host + ("" if port == 443 else f":{port}")
     return style
 
 
-def _scope_prefix(runtime: Runtime, registry: Registry) -> str:
+def _scope_prefix(runtime: Runtime, registry: Registry, alias: str) -> str:
     """A name without account and region needs them in the path, unless they are the default ones."""
     config = runtime.config
-    if (
-        registry.kind == "public"
-        or config.registry_host in ("domain", "aws")
-        or registry[:2] == (config.account, config.region)
-    ):
+    has_name = config.registry_host in ("domain", "aws")
+    if registry.kind == "public":
+        return f"/{alias}" if has_name else f"/public/{alias}"
+    if has_name or registry[:2] == (config.account, config.region):
         return ""
     return f"/{registry.account}/{registry.region}"
-
-
-def public_alias(registry: Registry) -> str:
-    """The default alias of a public registry: a letter and seven letters or digits, the same each time (inferred)."""
-    return f"p{stable_uuid('alias', registry.account).replace('-', '')[:7]}"
 
 
 def proxy_endpoint(runtime: Runtime, registry: Registry) -> str:
@@ -189,17 +191,28 @@ def proxy_endpoint(runtime: Runtime, registry: Registry) -> str:
 
 def describe(call: Call, repository: Repository) -> dict[str, Any]:
     """The repository as answers show it."""
-    return {
-        "repositoryArn": repository.registry.arn(repository.repository_name),
+    registry = repository.registry
+    shown = {
+        "repositoryArn": registry.arn(repository.repository_name),
         "registryId": repository.registry_id,
         "repositoryName": repository.repository_name,
-        "repositoryUri": repository_uri(call.runtime, repository.registry, repository.repository_name),
+        "repositoryUri": uri_prefix(call, registry) + repository.repository_name,
         "createdAt": repository.created_at,
+    }
+    if registry.kind == "public":
+        return shown
+    return shown | {
         "imageTagMutability": repository.image_tag_mutability,
         "imageTagMutabilityExclusionFilters": repository.image_tag_mutability_exclusion_filters,
         "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
         "encryptionConfiguration": {"encryptionType": repository.encryption_type, "kmsKey": repository.kms_key},
     }
+
+
+def uri_prefix(call: Call, registry: Registry) -> str:
+    """What stands before the name in each `repositoryUri` of the registry."""
+    alias = primary_alias(call.connection, registry) if registry.kind == "public" else ""
+    return repository_uri(call.runtime, registry, "", alias)
 
 
 class Listed(NamedTuple):

@@ -1,0 +1,81 @@
+"""What the values of settings may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from ecrsim.values import Texts, is_account, is_clock, require
+
+#: `registry.test`, `registry.test:8080`, `[::1]:5100`, and the words of the setting `registry_host`.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_ORIGIN = re.compile(rf"\*|https?://{_AUTHORITY.pattern}")
+#: `registry-1.docker.io=http://127.0.0.1:5001`: a host, perhaps with a port, and the URL below which `/v2/` is.
+_UPSTREAM = re.compile(rf"{_AUTHORITY.pattern}=https?://{_AUTHORITY.pattern}(?:/[A-Za-z0-9._~/-]*)?")
+#: Settings that are seconds end so; the most of them is a century, beyond which no clock can show their end.
+_SPANS = ("_interval", "_delay", "_lifetime", "_grace")
+_LONGEST = 100 * 366 * 24 * 3600
+#: The most of any other number.
+_MOST = 1 << 50
+#: The types of settings, by the names that annotations have for them.
+_TYPES: Mapping[Any, type] = {"bool": bool, "int": int, "str": str, "Texts": Texts}
+#: Settings of which there is no none.
+_ONE_AT_LEAST = (
+    *("workers", "threads", "connections", "header_timeout", "body_grace", "body_rate", "write_timeout"),
+    *("lifecycle_interval", "rescan_interval"),
+)
+
+
+def check(config: Any) -> None:
+    """ConfigError for the first setting of `Config` that cannot be."""
+    for knob in fields(config):
+        kind = _TYPES[knob.type]
+        # A bool is an int for Python, and not for who sets a port.
+        require(type(getattr(config, knob.name)) is kind, knob.name, f"of type {kind.__name__}")
+    require(is_account(config.account), "account", "12 digits")
+    require(re.fullmatch(r"[a-z]{2,}(-[a-z0-9]+)+", config.region), "region", "a region's name, such as us-east-1")
+    for name in ("port", "tls_port"):
+        require(0 <= getattr(config, name) <= 65535, name, "a port number, 0 to 65535")
+    for name in _ONE_AT_LEAST:
+        require(getattr(config, name) >= 1, name, "1 or more")
+    require(is_clock(config.clock), "clock", "real, frozen or frozen@TIME, such as frozen@2026-01-31T12:00:00Z")
+    _check_places(config)
+    _check_names(config)
+    for knob in fields(config):
+        value, choices = getattr(config, knob.name), knob.metadata["choices"]
+        require(not choices or value in choices, knob.name, " or ".join(choices))
+        if type(value) is int:
+            require(value >= 0, knob.name, "0 or more")
+            most = _LONGEST if knob.name.endswith(_SPANS) else _MOST
+            require(value <= most, knob.name, f"{most} or less")
+
+
+def _check_places(config: Any) -> None:
+    require(bool(config.tls_cert) == bool(config.tls_key), "tls_cert", "given together with tls_key")
+    require(
+        not config.database_url or re.fullmatch(r"sqlite:///[^:?].*", config.database_url),
+        "database_url",
+        "sqlite:///PATH (other databases are not built yet)",
+    )
+    require(config.host, "host", "an address or a name of this machine")
+    require("://" not in config.blob_store, "blob_store", "a directory (other stores are not built yet)")
+
+
+def _check_names(config: Any) -> None:
+    require(
+        _AUTHORITY.fullmatch(config.registry_host),
+        "registry_host",
+        "localhost, domain, aws or a host[:port], without a scheme or a path",
+    )
+    require(
+        all(_ORIGIN.fullmatch(each.strip()) for each in config.cors_origins.split(",") if each.strip()),
+        "cors_origins",
+        "origins such as http://localhost:3000, with commas between them, or *",
+    )
+    endpoint = config.secretsmanager_endpoint
+    require(not endpoint or re.match(r"https?://[^/]", endpoint), "secretsmanager_endpoint", "a URL")
+    for name, word in (("upstream", "NAME"), ("region_endpoint", "REGION")):
+        for entry in getattr(config, name):
+            require(_UPSTREAM.fullmatch(entry), name, f"{word}=URL with the URL of a registry, not {entry}")

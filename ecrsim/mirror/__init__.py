@@ -1,0 +1,1 @@
+"""The commands of ECR Public: aliases, and bringing images from elsewhere."""
