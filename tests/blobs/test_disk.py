@@ -144,6 +144,7 @@ def test_directories_that_were_removed_are_made_again_by_the_check(tmp_path: Pat
     (tmp_path / "store" / "uploads").rmdir()
     store.check()
     store.create_upload("upload")
+    assert store.upload_size("upload") == 0
 
 
 # The real thing

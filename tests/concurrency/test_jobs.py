@@ -163,15 +163,13 @@ def test_clients_that_died_leave_their_places(serving: Serving):
         connection.recv(10)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline:
+    deadline, status = time.monotonic() + 40, b""
+    while status != b"HTTP/1.1 200":
+        assert time.monotonic() < deadline, "the places of the dead are taken for ever"
         connection = open_stream(serving)
         status = connection.recv(12)
         connection.close()
-        if status == b"HTTP/1.1 200":
-            return
         threading.Event().wait(0.2)
-    raise AssertionError("the places of the dead are taken for ever")
 
 
 def test_streams_end_when_the_server_is_told_to_stop(serving: Serving):

@@ -20,7 +20,7 @@ def forged(key, request=REQUEST):
     return base64.urlsafe_b64encode(json.dumps([zlib.crc32(orjson.dumps(request)), key]).encode()).decode()
 
 
-def refuse(token, first, request=REQUEST):
+def assert_refused(token, first, request=REQUEST):
     with pytest.raises(InvalidParameterException) as caught:
         paging.decode(request, token, first)
     assert caught.value.message == (
@@ -49,7 +49,7 @@ def test_a_token_can_stand_in_a_url():
 def test_a_token_of_another_request_is_refused(place):
     other = [*REQUEST]
     other[place] = "another"
-    refuse(paging.encode(tuple(other), [1]), [0])
+    assert_refused(paging.encode(tuple(other), [1]), [0])
 
 
 GOOD = paging.encode(REQUEST, [5])
@@ -79,7 +79,7 @@ GOOD = paging.encode(REQUEST, [5])
     ],
 )
 def test_a_broken_token_is_refused(token):
-    refuse(token, [0])
+    assert_refused(token, [0])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_broken_token_is_refused(token):
     ],
 )
 def test_a_forged_key_is_refused(key, first):
-    refuse(forged(key), first)
+    assert_refused(forged(key), first)
 
 
 def test_the_forger_knows_the_form():
@@ -115,4 +115,4 @@ def test_the_forger_knows_the_form():
     st.one_of(st.text(max_size=60), st.binary(max_size=60).map(lambda data: base64.urlsafe_b64encode(data).decode()))
 )
 def test_no_text_at_all_does_more_than_being_refused(token):
-    refuse(token, [0])
+    assert_refused(token, [0])

@@ -15,7 +15,7 @@ from tests.dataplane import (
     rows_templates,
     rows_uploads,
 )
-from tests.dataplane.wire import Row, World, run, settings_of, shared_sim
+from tests.dataplane.wire import Row, World, assert_row, settings_of, shared_sim
 
 TABLE = {
     "uploads": rows_uploads,
@@ -33,7 +33,7 @@ ROWS = [pytest.param(entry, id=f"{part}: {entry.id}") for part, module in TABLE.
 
 @pytest.mark.parametrize("entry", ROWS)
 def test_row(entry: Row):
-    run(entry, World(shared_sim(settings_of(entry))))
+    assert_row(entry, World(shared_sim(settings_of(entry))))
 
 
 def test_every_row_has_an_id_of_its_own():

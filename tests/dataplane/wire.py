@@ -205,7 +205,7 @@ def settings_of(entry: Row) -> Settings:
     return tuple(sorted(entry.settings.items()))
 
 
-def run(entry: Row, world: World) -> None:
+def assert_row(entry: Row, world: World) -> None:
     """Make what is given, then hold exchange after exchange against what it must be."""
     entry.given(world)
     for number, exchange in enumerate(entry.exchanges, 1):

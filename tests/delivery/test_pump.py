@@ -103,7 +103,8 @@ class TestDelivery:
         wait_until(lambda: sink.rested)
         push(runtime, "1")
         pump.wake()
-        wait_until(lambda: sink.tags == ["1"])
+        wait_until(lambda: sink.tags)
+        assert sink.tags == ["1"]
 
     def test_a_new_target_begins_now_or_at_the_beginning(self, runtime, start, tmp_path):
         push(runtime, "1", "2")
@@ -112,7 +113,9 @@ class TestDelivery:
         )
         start()
         push(runtime, "3")
-        wait_until(lambda: tags_in(tmp_path / "now") == ["3"] and tags_in(tmp_path / "all") == ["1", "2", "3"])
+        wait_until(lambda: "3" in tags_in(tmp_path / "now") and "3" in tags_in(tmp_path / "all"))
+        assert tags_in(tmp_path / "now") == ["3"]
+        assert tags_in(tmp_path / "all") == ["1", "2", "3"]
 
     def test_an_event_that_two_rules_choose_comes_once(self, runtime, start, tmp_path):
         rules = [
@@ -328,7 +331,7 @@ class TestStopping:
         assert (state_of(runtime, "hook")["sequence"], sink.closed) == (2, 1)
 
     def test_one_that_never_started_can_be_stopped(self, runtime):
-        Pump(runtime).stop()
+        assert Pump(runtime).stop() is None
 
 
 class TestRestart:
@@ -540,7 +543,8 @@ class TestForgetting:
         runtime.config = with_values(runtime.config, events_limit=10)
         push(runtime, *map(str, range(50)))
         start()
-        wait_until(lambda: oldest_and_newest(runtime) == (41, 50))
+        wait_until(lambda: oldest_and_newest(runtime)[0] >= 41)
+        assert oldest_and_newest(runtime) == (41, 50)
 
     def test_but_what_a_target_has_yet_to_get_is_kept(self, runtime, start, monkeypatch, tmp_path):
         monkeypatch.setattr(pumping, "POLL", 0.01)
@@ -559,7 +563,8 @@ class TestForgetting:
         pump.wake()
         assert oldest_and_newest(runtime) == (1, 50)
         alive.set()
-        wait_until(lambda: oldest_and_newest(runtime) == (41, 50))
+        wait_until(lambda: oldest_and_newest(runtime)[0] >= 41)
+        assert oldest_and_newest(runtime) == (41, 50)
 
 
 def oldest_and_newest(runtime):

@@ -24,7 +24,7 @@ def each(*languages):
     return pytest.mark.parametrize("block", blocks(*languages), ids=str)
 
 
-def run(*command, cwd):
+def assert_runs(*command, cwd):
     done = subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -40,9 +40,9 @@ def test_python_of_these_pages_runs(block, tmp_path):
     name = "test_block.py" if "def test_" in block.text else "block.py"
     (tmp_path / name).write_text(block.text)
     if name == "block.py":
-        run(name, cwd=tmp_path)
+        assert_runs(name, cwd=tmp_path)
     else:
-        run("-m", "pytest", "-p", "no:cacheprovider", "-rs", name, cwd=tmp_path)
+        assert_runs("-m", "pytest", "-p", "no:cacheprovider", "-rs", name, cwd=tmp_path)
 
 
 def test_python_of_the_readme_runs_against_a_server(tmp_path):
@@ -51,7 +51,7 @@ def test_python_of_the_readme_runs_against_a_server(tmp_path):
     with Ecrsim() as sim:
         sim.client().create_repository(repositoryName="app")
         (tmp_path / "readme.py").write_text(block.text.replace("http://localhost:5100", sim.endpoint_url))
-        run("readme.py", cwd=tmp_path)
+        assert_runs("readme.py", cwd=tmp_path)
 
 
 @each("toml")
@@ -59,14 +59,14 @@ def test_toml_is_toml_and_settings_are_settings(block, tmp_path):
     document = tomllib.loads(block.text)
     if not {"registry", "host", "server", "users", "roles", "targets"} & document.keys():
         (tmp_path / "settings.toml").write_text(block.text)
-        load(environ={}, file=str(tmp_path / "settings.toml"))
+        assert isinstance(load(environ={}, file=str(tmp_path / "settings.toml")), Config)
 
 
 @each("json")
 def test_json_is_json(block):
     document = json.loads(block.text)
     if any("selection" in rule for rule in document.get("rules", [])):
-        policy.read(block.text)
+        assert policy.read(block.text).rules
 
 
 @each("yaml")
@@ -74,7 +74,7 @@ def test_yaml_is_yaml_with_settings_that_can_be(block):
     document = yaml.safe_load(block.text)
     for service in document.get("services", document.get("jobs", {})).values():
         given = {name: str(value) for name, value in service.get("environment", {}).items()}
-        load(environ=given)
+        assert isinstance(load(environ=given), Config)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

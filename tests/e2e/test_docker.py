@@ -70,6 +70,7 @@ def test_pull_by_digest(docker_logged_in, server, create_repository, tmp_path):
     [detail] = described(server, uri.partition("/")[2])
     docker_logged_in("image", "rm", "--force", f"{uri}:v1")
     docker_logged_in("pull", f"{uri}@{detail['imageDigest']}")
+    assert docker_logged_in("image", "inspect", f"{uri}@{detail['imageDigest']}")
 
 
 def test_push_again_uploads_nothing(docker_logged_in, server, create_repository, tmp_path):

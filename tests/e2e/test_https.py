@@ -132,7 +132,7 @@ def test_docker_pushes_over_https(tls, docker, tmp_path):
     docker("build", f"--tag={registry}/secure/app:docker", str(context))
     docker("push", f"{registry}/secure/app:docker")
     docker("image", "rm", "--force", f"{registry}/secure/app:docker")
-    docker("pull", f"{registry}/secure/app:docker")
+    assert "Digest: sha256:" in docker("pull", f"{registry}/secure/app:docker")
     docker("image", "rm", "--force", f"{registry}/secure/app:docker")
 
 

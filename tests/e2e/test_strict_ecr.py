@@ -180,5 +180,5 @@ def test_docker_pushes_to_the_strict_server(registries, docker, tmp_path):
     docker("build", f"--tag={image}", str(images.write_context(tmp_path / "context", "strictly")))
     docker("push", image)
     docker("image", "rm", "--force", image)
-    docker("pull", image)
+    assert "Digest: sha256:" in docker("pull", image)
     docker("image", "rm", "--force", image)

@@ -32,7 +32,7 @@ def template(server):
     server.client().delete_repository_creation_template(prefix="team")
 
 
-def check_made(server, name, digest):
+def assert_made(server, name, digest):
     ecr = server.client()
     (repository,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
@@ -48,7 +48,7 @@ def test_crane_pushes_to_a_repository_that_is_missing(crane, server, template, t
     image = images.build_image("made for crane")
     layout = images.write_layout(tmp_path / "layout", image)
     crane("push", str(layout), f"{server.registry}/{template}/crane:v1")
-    check_made(server, f"{template}/crane", image.digest)
+    assert_made(server, f"{template}/crane", image.digest)
     assert "does not exist in the registry" in crane.refuses("push", str(layout), f"{server.registry}/elsewhere:v1")
 
 
@@ -57,7 +57,7 @@ def test_docker_pushes_to_a_repository_that_is_missing(docker_logged_in, server,
     docker_logged_in("build", f"--tag={uri}", str(images.write_context(tmp_path / "context", "made for docker")))
     docker_logged_in("push", uri)
     (detail,) = server.client().describe_images(repositoryName=f"{template}/docker")["imageDetails"]
-    check_made(server, f"{template}/docker", detail["imageDigest"])
+    assert_made(server, f"{template}/docker", detail["imageDigest"])
 
 
 def test_the_command_line_keeps_templates(aws, tmp_path):

@@ -103,7 +103,7 @@ class Registry:
             assert time.monotonic() < deadline, self.admin("GET", "jobs?limit=1000")
             pause.wait(0.05)
 
-    def check(self, rounds: int) -> None:
+    def assert_all_ran(self, rounds: int) -> None:
         """As many runs of each policy as there were days; each image that is gone was expired once, by one event."""
         jobs = self.admin("GET", "jobs?limit=1000")["jobs"]
         states = collections.Counter((job["payload"]["repository_name"], job["state"]) for job in jobs)
@@ -164,7 +164,7 @@ def test_a_worker_that_runs_jobs_is_killed(serving: Serving, instants: random.Ra
             threading.Event().wait(0.05 + instants.random() / 4)
             os.kill(lock_holder(serving), signal.SIGKILL)
         registry.wait_for(number * len(REPOSITORIES))
-    registry.check(ROUNDS)
+    registry.assert_all_ran(ROUNDS)
     registry.close()
 
 
@@ -181,7 +181,7 @@ def test_the_server_is_killed_and_started_again(tmp_path: Path, instants: random
         serving = Serving(tmp_path / "data", **(SETTINGS | {"clock": ""}))
         registry.connect(serving.url)
         registry.wait_for(number * len(REPOSITORIES))
-    registry.check(ROUNDS)
+    registry.assert_all_ran(ROUNDS)
     assert registry.admin("GET", "clock")["now"] == f"2026-01-{ROUNDS + 1:02}T00:00:00.000Z"
     registry.close()
     assert serving.stop() == 0

@@ -80,7 +80,7 @@ def rule(
     return Rule(id, source, given, act, answers, shows, settings, account)
 
 
-def run(planes: Planes, entry: Rule) -> None:
+def assert_rule(planes: Planes, entry: Rule) -> None:
     """Both planes answer as the row says; what is refused changes nothing, what both take makes equal databases."""
     api, registry = planes.apart(entry.account, **entry.settings)
     answers = entry.answers

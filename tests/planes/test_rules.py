@@ -11,7 +11,7 @@ from tests.planes import rows_images, rows_layers, rows_manifests, rows_tags
 from tests.planes.conftest import Planes
 from tests.planes.pushing import client, rows
 from tests.planes.rows_layers import LAYER
-from tests.planes.table import Rule, ask, run
+from tests.planes.table import Rule, ask, assert_rule
 from tests.pushing import digest_of
 
 TABLE = {"tags": rows_tags, "manifests": rows_manifests, "images": rows_images, "layers": rows_layers}
@@ -20,7 +20,7 @@ ROWS = [pytest.param(entry, id=f"{part}: {entry.id}") for part, module in TABLE.
 
 @pytest.mark.parametrize("entry", ROWS)
 def test_rule(planes: Planes, entry: Rule):
-    run(planes, entry)
+    assert_rule(planes, entry)
 
 
 def test_every_row_has_an_id_of_its_own():

@@ -159,7 +159,8 @@ class TestRepositoryPolicy:
 
     @pytest.mark.documented
     def test_a_resource_may_be_there(self, app):
-        put(app, document(statement("ecr:BatchGetImage", Principal="*")))
+        answer = put(app, document(statement("ecr:BatchGetImage", Principal="*")))
+        assert "Resource" in json.loads(answer["policyText"])["Statement"][0]
 
     def test_it_goes_with_its_repository_and_the_next_of_the_name_has_none(self, app):
         put(app)
@@ -199,7 +200,7 @@ class TestLockOut:
     def test_one_that_does_not_concern_the_caller_s_own_rights(self, sim, app):
         put(app, self.OTHERS)
         know(sim, {"users": [user("dev", document(statement("ecr:*")))]})
-        put(client_of(sim, "dev"), self.OTHERS)
+        assert put(client_of(sim, "dev"), self.OTHERS)["repositoryName"] == "app"
 
     def test_who_has_the_right_by_the_policy_alone_would_lose_it(self, sim, app):
         know(sim, {"users": [user("dev")]})

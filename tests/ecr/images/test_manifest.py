@@ -36,7 +36,7 @@ def of(document, media_type=None, **options) -> Manifest:
     return read(json.dumps(document).encode(), media_type, **options)
 
 
-def refuse(content, media_type=None, **options):
+def assert_refused(content, media_type=None, **options):
     content = content if isinstance(content, bytes) else json.dumps(content).encode()
     with pytest.raises(InvalidParameterException) as caught:
         read(content, media_type, **options)
@@ -165,12 +165,12 @@ class TestMediaType:
         assert of(IMAGE, OCI_MANIFEST).media_type == OCI_MANIFEST
 
     def test_told_and_said_must_agree(self):
-        refuse(IMAGE, DOCKER_MANIFEST)
-        refuse(INDEX, OCI_MANIFEST)
+        assert_refused(IMAGE, DOCKER_MANIFEST)
+        assert_refused(INDEX, OCI_MANIFEST)
 
     @pytest.mark.parametrize("media_type", [None, "", "text/html", "application/vnd.oci.image.layer.v1.tar"])
     def test_it_must_be_known(self, media_type):
-        refuse({name: value for name, value in IMAGE.items() if name != "mediaType"}, media_type)
+        assert_refused({name: value for name, value in IMAGE.items() if name != "mediaType"}, media_type)
 
     @pytest.mark.parametrize(
         "media_type",
@@ -183,11 +183,11 @@ class TestMediaType:
         ],
     )
     def test_others_are_refused_wherever_they_stand(self, media_type):
-        refuse({**IMAGE, "mediaType": media_type})
-        refuse({name: value for name, value in IMAGE.items() if name != "mediaType"}, media_type)
+        assert_refused({**IMAGE, "mediaType": media_type})
+        assert_refused({name: value for name, value in IMAGE.items() if name != "mediaType"}, media_type)
 
     def test_docker_s_schema_1_is_refused(self):
-        refuse({"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": [], "history": []})
+        assert_refused({"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": [], "history": []})
 
     @pytest.mark.parametrize("media_type", ["application/json", "application/octet-stream", "text/plain"])
     def test_a_type_that_says_nothing_leaves_it_to_the_body(self, media_type):
@@ -251,7 +251,7 @@ def without(member, document=IMAGE):
     ],
 )
 def test_what_is_refused(content):
-    refuse(content)
+    assert_refused(content)
 
 
 def test_the_greatest_size_that_a_column_holds_is_accepted():

@@ -9,7 +9,7 @@ from ecrsim.ecr.registries import rules
 def test_every_default_is_a_value_that_is_accepted():
     for name in rules.SETTINGS:
         for blob_mounting in (False, True):
-            rules.check_value(name, rules.default_setting(name, blob_mounting))
+            assert rules.check_value(name, rules.default_setting(name, blob_mounting)) is None
 
 
 @pytest.mark.parametrize("check", [rules.check_name, lambda name: rules.check_value(name, "V2")])

@@ -81,13 +81,13 @@ TAKEN = {
 @pytest.mark.parametrize(("given", "text"), REFUSED.values(), ids=REFUSED)
 def test_rules_that_are_refused(given, text):
     with pytest.raises(InvalidParameterException, match=text):
-        rules.check(given, HOME)
+        assert rules.check(given, HOME) is None
 
 
 @pytest.mark.documented
 @pytest.mark.parametrize("given", TAKEN.values(), ids=TAKEN)
 def test_rules_that_are_taken(given):
-    rules.check(given, HOME)
+    assert rules.check(given, HOME) is None
 
 
 @pytest.mark.documented
