@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 from ecrsim import __version__
 from ecrsim.admin.access import access_routes
 from ecrsim.admin.advisories import advisory_routes
+from ecrsim.admin.bills import bill_routes
 from ecrsim.admin.delivery import delivery_routes
 from ecrsim.admin.events import event_routes
 from ecrsim.admin.guard import HEALTH, guard, hidden, refusal
@@ -72,6 +73,7 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
     routes = (
         access_routes,
         advisory_routes,
+        bill_routes,
         delivery_routes,
         event_routes,
         lifecycle_routes,

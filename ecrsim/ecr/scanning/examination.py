@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ecrsim.ecr.scanning.findings import Finding
 
@@ -31,6 +31,8 @@ class Asked(NamedTuple):
     layers: Sequence[LayerAsked]
     config: str | None
     scan_types: Sequence[str]
+    #: All that is in it is wanted as well, as `Bill.to_json` writes it.
+    wants_bill: bool = False
 
 
 class LayerRead(NamedTuple):
@@ -56,3 +58,4 @@ class Examined(NamedTuple):
     #: Of the advisories; seconds since 1970.
     updated_at: float = 0
     revision: str = ""
+    bill: dict[str, Any] | None = None

@@ -137,13 +137,13 @@ def receive(stream: IO[bytes]) -> Any:
 
 def asked_to_json(asked: Asked) -> Any:
     layers = [[*each[:3], _sent(each.content), each.failure] for each in asked.layers]
-    return [asked.directory, layers, asked.config, list(asked.scan_types)]
+    return [asked.directory, layers, asked.config, list(asked.scan_types), asked.wants_bill]
 
 
 def asked_from_json(value: Any) -> Asked:
-    directory, layers, config, scan_types = value
+    directory, layers, config, scan_types, wants_bill = value
     found = [LayerAsked(*each)._replace(content=_back(each[3])) for each in layers]
-    return Asked(directory, found, config, scan_types)
+    return Asked(directory, found, config, scan_types, wants_bill)
 
 
 def examined_to_json(examined: Examined) -> Any:

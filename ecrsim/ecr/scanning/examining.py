@@ -100,7 +100,8 @@ def examine(asked: Asked, memory: Memory) -> Examined:
         bill = bill_of(layers)
     except BrokenLayer as error:
         return Examined(read, f"The layers cannot be laid on top of each other: {error}")
-    return _judged(asked, memory, bill)._replace(read=read)
+    examined = _judged(asked, memory, bill) if asked.scan_types else Examined(())
+    return examined._replace(read=read, bill=bill.to_json() if asked.wants_bill else None)
 
 
 def _judged(asked: Asked, memory: Memory, bill: Bill) -> Examined:

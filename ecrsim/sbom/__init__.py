@@ -1,0 +1,1 @@
+"""What is in an image, as documents that other tools read."""
