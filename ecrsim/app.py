@@ -52,7 +52,7 @@ class Application:
         self._cors = cors.origins_of(runtime.config.cors_origins)
 
     def look(self, request: Request) -> Work:
-        """Who answers a request, where it is worked on, and how. Nothing is done yet."""
+        """The work of a request: who answers it, and in which thread. Nothing is done yet."""
         runtime, path = self.runtime, request.path
         if (refused := self._refused(request)) is not None:
             work = Work("loop", 0, partial(_same, refused))
@@ -76,7 +76,7 @@ class Application:
         return Work("writer" if work.runs == "loop" else work.runs, work.takes, partial(self._settled, work.perform))
 
     def _refused(self, request: Request) -> Answer | None:
-        """What a page of another origin is told; None for all others. Flask's pages ask for themselves."""
+        """The refusal of a page of another origin; None for all other requests. Flask's pages ask for themselves."""
         config = self.runtime.config
         origin, site = request.header("origin"), request.header("sec-fetch-site")
         if origin is None and site is None:
@@ -154,7 +154,7 @@ class Application:
             log.warning("jobs could not be run: %s", error.message)
 
     def _page(self, request: Request) -> Answer:
-        """What Flask answers, in one piece; a feed as it is."""
+        """Flask's answer, in one piece; a feed stays a feed."""
         content = request.read(self.runtime.config.max_body)
         if content is None:
             limit = self.runtime.config.max_body

@@ -79,7 +79,7 @@ def _ports(config: Config) -> Iterator[Finding]:
 
 
 def _health(url: str) -> Finding | None:
-    """Who answers there; None when nobody does."""
+    """The finding about the server that answers there; None when nobody does."""
     port = urlsplit(url).port
     taken = f"port {port} is taken by something that is not ecrsim"
     # No proxy: the answer of somebody else's machine says nothing about this one.
@@ -163,7 +163,7 @@ def _openable(config: Config, directory: Path) -> Finding:
 
 
 def _layers(config: Config) -> Iterator[Finding]:
-    """What the scrub found."""
+    """The findings of the scrub."""
     with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
         runtime.open()
         found = report(runtime)
@@ -191,7 +191,7 @@ def _nearest(path: Path) -> Path:
 
 
 def _is_there(path: Path) -> bool:
-    """What may not be looked at is not there for ecrsim either."""
+    """Whether the path exists; a path that may not be looked at counts as absent, as for ecrsim itself."""
     try:
         path.stat()
     except OSError:
@@ -219,7 +219,7 @@ def _host_of(authority: str) -> str:
 
 
 def _addresses(name: str) -> list[str]:
-    """What a name leads to on this machine; nothing when it does not resolve."""
+    """The addresses of a name on this machine; none when it does not resolve."""
     try:
         return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
     except OSError:
@@ -270,7 +270,7 @@ def _docker_registry_config() -> dict[str, Any] | None:
 
 
 def _is_insecure(registry: dict[str, Any], authority: str) -> bool:
-    """As the daemon decides: an entry of that name, else whether an address of the host is in an insecure network."""
+    """Whether the daemon takes the host for insecure: by an entry of its name, else by a network of its address."""
     entry = (registry.get("IndexConfigs") or {}).get(authority)
     if entry is not None:
         return not entry.get("Secure", True)

@@ -188,7 +188,7 @@ class Ecrsim:
         pattern: dict[str, Any] | None = None,
         after: int = 0,
     ) -> list[dict[str, Any]]:
-        """What has happened, oldest first, as EventBridge would deliver it: `events(type="ECR Image Action")`.
+        """The events so far, oldest first, as EventBridge would deliver them: `events(type="ECR Image Action")`.
 
         `type` is a detail-type, `pattern` an event pattern (PatternError, a ValueError, when it is none); `after`: only
         those after that number of the outbox.

@@ -28,7 +28,7 @@ class StorageError(CommandFailed):
 
 @contextmanager
 def stored(config: Config) -> Iterator[Runtime]:
-    """What the settings name, not opened yet; whatever goes wrong in the block is a StorageError."""
+    """A runtime over the stored data, not opened yet. Errors of database and store become StorageError."""
     load_capabilities()
     try:
         if not config.database_file.exists():

@@ -50,7 +50,7 @@ def _to_bytes(body: Any) -> bytes:
 
 
 class _Raw(io.BytesIO):
-    """What botocore reads a response from."""
+    """The raw response that botocore reads from."""
 
     def stream(self, amount: int = 1 << 16, **_: Any) -> Iterable[bytes]:
         while piece := self.read(amount):

@@ -1,4 +1,4 @@
-"""What admin routes are given, read and checked once for all of them, and JSON answers."""
+"""Arguments of admin routes, read and checked in one place, and JSON answers."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class _Stream:
         self._silent: int | None = None
 
     def look(self) -> bytes | None:
-        """What has come since the last look; None when ecrsim stops."""
+        """The events since the last look, as lines of the stream; None when ecrsim stops."""
         if self._silent is None:
             self._silent = 0
             # A number without data is no event, but it is where a client goes on that has to come again.

@@ -1,4 +1,4 @@
-"""What the pages show of repositories and images: rows of the database, by their numbers."""
+"""Repositories and images as the pages show them: rows of the database, by their numbers."""
 
 from __future__ import annotations
 

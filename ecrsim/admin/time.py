@@ -25,7 +25,7 @@ def time_routes(runtime: Runtime) -> Blueprint:
 
     @routes.get("/clock")
     def get_clock() -> Response:
-        """What the clock shows, and how it goes: `{"now": …, "mode": …, "offsetSeconds": …}`."""
+        """The clock as the admin surface shows it: `{"now": …, "mode": …, "offsetSeconds": …}`."""
         return jsonify(_clock(runtime.clock))
 
     @routes.put("/clock")

@@ -1,4 +1,4 @@
-"""What every blob store does: the protocol, its errors, and the names that it accepts.
+"""The protocol of every blob store, its errors, and the names that it accepts.
 
 A blob is immutable and named by the digest of its bytes (`sha256:<64 hex>`, `sha512:<128 hex>`: the algorithms that the
 OCI image specification registers). It enters through an upload session: create, append as often as needed, digest,
@@ -106,7 +106,7 @@ class StoreUnwritable(BlobStoreError):
 
 
 class ByteSource(Protocol):
-    """What bytes are read from: a WSGI input, an open file, a BytesIO."""
+    """A source of bytes: a WSGI input, an open file, a BytesIO."""
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; empty at the end."""
@@ -305,7 +305,7 @@ def upload_id_to_create(upload_id: str) -> str:
 
 
 class Tally:
-    """What a sink has taken, under the rules of `BlobStore.receive`: `size` is where its session ended before."""
+    """A count of a sink's bytes, under the rules of `BlobStore.receive`: `size` is where its session ended before."""
 
     def __init__(self, size: int, limit: int | None, length: int | None) -> None:
         if limit is not None and size + (length or 0) > limit:

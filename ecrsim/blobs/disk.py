@@ -172,7 +172,7 @@ class Disk:
             self._flush_names(target.parent)
 
     def link(self, path: Path, target: Path) -> bool:
-        """As `install`, but the file keeps its old name as well. False where the file system gives no second one.
+        """Put a file in its place and keep its old name as well. False where the file system gives no second name.
 
         What was at `target` is replaced at once: nobody finds it missing in between.
         """

@@ -1,4 +1,4 @@
-"""Who a store on a file system belongs to: a small file in its root, made once, beside the bytes.
+"""The owner of a store on a file system: a small file in its root, made once, beside the bytes.
 
     <root>/store.json      {"id": …, "database": …, "root": …, "since": …}
 
@@ -25,7 +25,7 @@ class StoreMismatch(BlobStoreError):
 
 
 class StoreIdentity(NamedTuple):
-    """What `store.json` says.
+    """The content of `store.json`.
 
     `since`: when the store came to this database with bytes in it that it does not name, in epoch seconds; else 0.
     """

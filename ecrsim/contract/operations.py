@@ -153,7 +153,7 @@ def registered(service_name: str, name: str) -> Declaration | None:
 
 
 def declared_as(service_name: str, name: str) -> Declaration:
-    """As `registered`, of one that must be built: LookupError when it is not."""
+    """The registered operation; LookupError when it is not built."""
     found = registered(service_name, name)
     if found is None:
         raise LookupError(f"{service_name} {name} is not declared")

@@ -41,5 +41,5 @@ LINEAR = {
 
 @functools.cache
 def evaluated(pattern: str) -> re.Pattern[str]:
-    """What a pattern of the model is evaluated with; to be used with `fullmatch`."""
+    """The compiled pattern of the model; to be used with `fullmatch`."""
     return re.compile(LINEAR.get(pattern, pattern), re.ASCII)

@@ -1,4 +1,4 @@
-"""What a request asks to be allowed: an IAM action on a repository, or on `*` where the request names none.
+"""The IAM questions of a request: an action on a repository, or on `*` where the request names none.
 
 An operation that asks more, or otherwise, declares a function of its own (`asks`). Source: the service authorization
 reference; for ListImageReferrers the model's text.
@@ -29,7 +29,7 @@ Asks = Callable[[Question, Arguments], list[Question]]
 
 
 def ask_once(plain: Question, _: Arguments) -> list[Question]:
-    """What most operations do."""
+    """The question of most operations: their own action on the repository that `repositoryName` gives."""
     return [plain]
 
 

@@ -12,7 +12,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def document(action: str, result: Mapping[str, Any], request_id: str) -> bytes:
-    """What an action answers; `result` by element."""
+    """The XML answer of an action; `result` maps elements to values."""
     return (
         f'<{action}Response xmlns="{_NAMESPACE}"><{action}Result>{_elements(result)}</{action}Result>'
         f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
@@ -20,7 +20,7 @@ def document(action: str, result: Mapping[str, Any], request_id: str) -> bytes:
 
 
 def _text(value: object) -> str:
-    """As XML has it; a control character, which XML cannot have, is a question mark."""
+    """Escape a text for XML; a control character, which XML cannot have, becomes a question mark."""
     return escape(_NO_XML.sub("?", str(value)))
 
 
@@ -32,7 +32,7 @@ def _elements(values: Mapping[str, Any]) -> str:
 
 
 def error(code: str, message: str, request_id: str) -> bytes:
-    """What a refusal answers."""
+    """The XML answer of an error."""
     return (
         f'<ErrorResponse xmlns="{_NAMESPACE}"><Error><Type>Sender</Type><Code>{code}</Code>'
         f"<Message>{_text(message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"

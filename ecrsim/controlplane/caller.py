@@ -1,4 +1,4 @@
-"""Who signed an API request: the access key names the principal, the scope of the signature the region.
+"""The caller of an API request: the access key names the principal, the scope of the signature the region.
 
 A signature is checked whenever the secret is known. In the open mode other keys are root's of the account that their
 twelve digits name, else of the default account; in the strict mode they are refused.

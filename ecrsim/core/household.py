@@ -1,4 +1,4 @@
-"""What a running ecrsim does besides answering: when it starts, when it is reset, time and again, and when it stops.
+"""The work of a running ecrsim besides answering: at its start, at a reset, time and again, and at its end.
 
 A capability says so in its `household.py`; whoever runs an ecrsim (`serve`, `Ecrsim`, the admin surface) asks here and
 knows none of them.
@@ -130,7 +130,7 @@ class Household:
                 log.exception("%s failed", periodic.name)
 
     def _run_jobs(self) -> None:
-        """What is due is run by one process at a time, whichever sees it first."""
+        """Run the work that is due; one process does it at a time, whichever sees it first."""
         pause = _GLANCE
         while not self._runtime.stopping.wait(pause):
             pause = self._run_lane("")

@@ -1,4 +1,4 @@
-"""Who calls /v2/, and which registry is meant.
+"""The caller of a request to /v2/, and the registry that it means.
 
 Basic credentials only, as ECR: user AWS, password from GetAuthorizationToken; ECR Public (`public.py`) takes tokens.
 The registry is that of the host name,

@@ -80,7 +80,7 @@ def get_blob(asked: RepositoryRequest) -> Answer:
 
 
 def _coming(asked: RepositoryRequest, digest: str) -> Answer:
-    """What is not here, as it comes from elsewhere."""
+    """The answer of an upstream for a blob that is not here."""
     wanted = Wanted(asked.registry, asked.repository_name, "layer", digest, streams=True)
     fetched = ask_first(asked.call, wanted, is_here=False)
     if isinstance(fetched, ComingLayer):

@@ -68,7 +68,7 @@ _UNFETCHED = {
 
 
 def not_fetched(unfetched: Unfetched) -> RegistryError:
-    """What a puller is told when there is nothing here, and the upstream gave nothing."""
+    """The error of a pull that found nothing here or upstream."""
     if unfetched.kind == "missing":
         return manifest_unknown()
     headers = [] if unfetched.retry_after is None else [("Retry-After", str(max(1, round(unfetched.retry_after))))]

@@ -1,4 +1,4 @@
-"""What a request to /v2/<name>/… is about: the call, the registry, the repository."""
+"""A request to /v2/<name>/…: its call, its registry, its repository."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class RepositoryRequest(NamedTuple):
         return found
 
     def repository_to_push(self) -> Repository:
-        """As `repository`, made on the spot where a creation template says CREATE_ON_PUSH.
+        """The repository, made on the spot where a creation template says CREATE_ON_PUSH.
 
         To be asked inside the transaction of what is pushed, so that a push that is refused leaves no repository.
         """

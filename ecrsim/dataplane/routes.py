@@ -44,7 +44,7 @@ class Route(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a path and a method stand for, and with which token."""
+    """The route of a path and a method, and the token of the request."""
 
     token: Token
     methods: dict[str, Route]
@@ -198,7 +198,7 @@ class DataPlane:
 
     @contextlib.contextmanager
     def _resolve(self, request: Request, found: Found) -> Iterator[RepositoryRequest]:
-        """What the request is about, in a call whose caller may do what the route needs."""
+        """The request with its registry and repository, in a call whose caller may do what the route needs."""
         token, methods, route, path_name, reference, name_of_public = found
         scope = Scope(Registry(token.account, token.region), "")
         if name_of_public is not None:

@@ -133,7 +133,7 @@ def _cut(text: str | None) -> str | None:
 
 
 def user_identity(trail: Mapping[str, Any], account: str) -> Record:
-    """Who called, as CloudTrail writes it, from the ARN in `trail`.
+    """The caller in CloudTrail's form (`userIdentity`), from the ARN in `trail`.
 
     `principalId` is the identity that STS gives for the same caller. A session tells when it began if the trail has
     `session_created_at` (epoch milliseconds). Who has no ARN is anonymous.
@@ -196,7 +196,7 @@ _COUNT_TYPES = {
 
 
 def _service_event(event: Event, name: str) -> Record:
-    """What a run of a lifecycle policy, or a preview of one, chose; there is no caller and no request."""
+    """The record of a run or a preview of a lifecycle policy; it has no caller and no request."""
     repository = event.repository_name or ""
     resource = {
         "accountId": event.registry_id,

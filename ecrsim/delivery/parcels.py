@@ -1,4 +1,4 @@
-"""What is delivered, and what whoever delivers it is to be able to do."""
+"""Parcels, each an event for one target, and the protocol of the sinks that deliver them."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _depth(value: Any) -> int:
 
 
 class _Field(NamedTuple):
-    """What a field may be. `may_be_absent`: one of its values is {"exists": false}."""
+    """The values that a field may have. `may_be_absent`: one of them is {"exists": false}."""
 
     tests: tuple[Test, ...]
     may_be_absent: bool

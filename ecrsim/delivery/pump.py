@@ -341,7 +341,7 @@ class _Courier:
         self._ending.wait(pause_after(self._attempts))
 
     def _save_quietly(self) -> None:
-        """What cannot be written now is written later; until then events may come twice."""
+        """Write the cursor. A failure is repeated later; until then events may come twice."""
         try:
             if not self._is_saved:
                 self._save()

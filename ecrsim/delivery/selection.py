@@ -53,7 +53,7 @@ class Selection:
 def select_events(
     database: Database, selection: Selection, after: int, limit: int | None = None
 ) -> tuple[list[SelectedEvent], int]:
-    """What was selected of the events after the number `after`, oldest first, and the number to go on after."""
+    """The selected events after the number `after`, oldest first, and the number to go on after."""
     found: list[SelectedEvent] = []
     while True:
         with database.read() as connection:

@@ -112,7 +112,7 @@ class FileSink:
 
 
 def _lead(descriptor: int) -> bytes:
-    """What has to come before a new line. Undelivered when the file is none of JSON lines."""
+    """The bytes to write before a new line. Undelivered when the file is none of JSON lines."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
         return b""

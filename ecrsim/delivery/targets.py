@@ -81,7 +81,7 @@ class TargetsDocument(NamedTuple):
     rules: tuple[EventRule, ...]
 
     def patterns(self, name: str) -> tuple[dict[str, Any], ...] | None:
-        """What chooses for a target; None when no rule names it, and it gets every event."""
+        """The patterns of the rules that name the target; None when no rule does, so that it gets every event."""
         found = tuple(rule.pattern for rule in self.rules if name in rule.targets)
         return found or None
 

@@ -31,7 +31,7 @@ ROOT_KEEPS = frozenset({"ecr:getregistrypolicy", "ecr:putregistrypolicy", "ecr:d
 
 
 class Principal(NamedTuple):
-    """Who asks.
+    """The principal of a request.
 
     `arn` is a session's for roles; `role_arn` then is the role's own, with its path. A service that asks for itself,
     and a web identity that is about to become a role, have no account (the empty text) and the name that policies use.
@@ -49,7 +49,7 @@ class Principal(NamedTuple):
 
 
 class AccessRequest(NamedTuple):
-    """What is asked.
+    """One question of access.
 
     `action`: `ecr:PutImage`. `resource`: an ARN, or `*` for an action that has none. `account`: whose the resource is.
     `context`: condition keys in lower case → values.
@@ -63,7 +63,7 @@ class AccessRequest(NamedTuple):
 
 
 class Policies(NamedTuple):
-    """What may decide: the identity's documents, what limits them, and the resource's.
+    """The policies that may decide: the identity's, those that limit them, and the resource's.
 
     `identity` is None for root and for principals without an account, who need none. `trust`, the policy of a role that
     is to be assumed, must allow: no identity can take a role that does not trust it (documented).
@@ -86,7 +86,7 @@ class Policies(NamedTuple):
 
 
 class Reason(Enum):
-    """What decided."""
+    """The reason of a decision."""
 
     ROOT = "root may do everything in its own account"
     ALLOWED = "a statement allows it"

@@ -55,7 +55,7 @@ class Explanation(NamedTuple):
     changes: tuple[PolicyChange, ...] | None
 
     def as_json(self) -> dict[str, Any]:
-        """What the admin surface answers. `message` is AWS's sentence for a denial."""
+        """The answer of the admin surface. `message` is AWS's sentence for a denial."""
         decision = self.decision
         return {
             "allowed": decision.allowed,

@@ -22,7 +22,7 @@ MAX_RAW_TEXT = 10 * MAX_TEXT
 
 
 class PolicyKind(Enum):
-    """What a document is attached to, as denials and explanations name it."""
+    """The kind of a policy by what it is attached to, as denials and explanations name it."""
 
     IDENTITY = "identity-based policy"
     BOUNDARY = "permissions boundary"
@@ -136,7 +136,7 @@ def read(policy: str | Mapping[str, Any], kind: PolicyKind, name: str, *, servic
 
 
 def parse(text: str) -> Any:
-    """What a JSON text says. MalformedPolicy when it is no JSON, or names a key of an object twice."""
+    """The value of a JSON text. MalformedPolicy when it is no JSON, or names a key of an object twice."""
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
     except MalformedPolicy:

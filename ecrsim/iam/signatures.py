@@ -84,7 +84,7 @@ _HOST_NOT_SIGNED = SignatureRefusal(
 
 
 class Parts(NamedTuple):
-    """What a signature can cover.
+    """The parts of a request that a signature can cover.
 
     `path` and `query` are as on the request line, still encoded. `headers` has lower-case names, `content-type` and
     `content-length` among them, and values as WSGI gives them: the bytes of the wire as Latin-1, several of a name
@@ -99,7 +99,7 @@ class Parts(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """Who a request claims to be from, and by what signature.
+    """The claims of a signed request: its access key, its scope and its signature.
 
     `moment`: epoch seconds of `amz_date`. `signed_headers`: in lower case. `expires`: seconds that a presigned URL asks
     for, of which ECR and STS take no notice; None in the header form.
@@ -120,7 +120,7 @@ class Signed(NamedTuple):
 
 
 class KnownKey(NamedTuple):
-    """What is known of an access key. Temporary ones have a session token, and expire (epoch milliseconds)."""
+    """The secret of an access key. Temporary keys have a session token, and expire (epoch milliseconds)."""
 
     secret: str
     session_token: str | None = None

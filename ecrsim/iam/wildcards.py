@@ -28,7 +28,7 @@ def matches(pattern: Pattern, text: str) -> bool:
 
 
 def arn_matches(pattern: Pattern, arn: str) -> bool:
-    """As `matches`, for each of an ARN's six parts by itself: a wildcard does not reach over a colon of the first five.
+    """Whether the pattern matches the ARN, part by part: a wildcard does not reach over a colon of the first five.
 
     That is how `ArnLike` and `ArnEquals` compare (documented). What has fewer parts is no ARN and fits nothing.
     """

@@ -1,1 +1,1 @@
-"""What is kept of what was done: the audit of decisions, and the trail of calls."""
+"""Records of the past: the audit of decisions, and the trail of calls."""

@@ -68,7 +68,7 @@ def record_call(
 
 
 def _limited(name: str, text: bytes) -> bytes:
-    """What CloudTrail would leave out is not kept either: two copies of a manifest of 4 MiB would stay for long."""
+    """The event leaves out what CloudTrail would leave out: two copies of a manifest of 4 MiB would stay for long."""
     if len(text) <= _LONGEST:
         return text
     return orjson.dumps({"reason": f"{name} too large", "omitted": True, "originalSize": len(text)})

@@ -100,7 +100,7 @@ def _stranger(config: Config) -> RemoteError:
 
 
 def _message(body: bytes) -> str | None:
-    """What ecrsim said; None when it was not ecrsim who spoke."""
+    """The message of an error of ecrsim; None when the answer is not ecrsim's."""
     try:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):

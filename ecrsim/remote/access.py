@@ -1,4 +1,4 @@
-"""Who may do what, asked of a running ecrsim: explain, policy minimal."""
+"""Questions of access to a running ecrsim: explain, policy minimal."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def line(sequence: int, event: Envelope) -> str:
 
 
 def _subject(detail: dict[str, Any]) -> tuple[str, str]:
-    """What it is about, and what became of it."""
+    """The subject of the event, and its result."""
     if "action-type" in detail:
         tag = detail.get("image-tag")
         image = f":{tag}" if tag else f"@{detail['image-digest']}"

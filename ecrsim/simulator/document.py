@@ -27,7 +27,7 @@ SIZES_COUNT_TWICE = (
 
 
 class Asked(NamedTuple):
-    """What the forecast is of, in the user's words. `per_day_is_given`: not read from the history."""
+    """The question of the user. `per_day_is_given`: the rate of pushes is not read from the history."""
 
     source: str
     name: str
@@ -172,7 +172,7 @@ def _tally(departures: Sequence[Departure]) -> dict[str, Any]:
 
 
 def sentence_of(rule: LifecycleRule) -> str:
-    """What the rule does: `expires images with tags like prod* beyond the newest 10`."""
+    """The rule as a sentence: `expires images with tags like prod* beyond the newest 10`."""
     verb = "expires" if rule.action == "expire" else "archives"
     whose = tags_of(rule) if rule.tag_status != "tagged" else f"images with {tags_of(rule)}"
     if rule.count_type == "imageCountMoreThan":

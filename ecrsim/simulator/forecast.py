@@ -1,4 +1,4 @@
-"""What becomes of a repository under a policy, day by day. Pure.
+"""The forecast of a repository under a policy, day by day. Pure.
 
 Time goes in instants: the pushes to come, and the runs of the policy, the first of which is now; a push of the same
 instant as a run comes before it. A day is the 24 hours that begin with its first run, and what it says of the
@@ -37,7 +37,7 @@ class Departure(NamedTuple):
 
 
 class RuleTally(NamedTuple):
-    """What one rule did on a day; `rule_priority` None for what followed its subject."""
+    """The images of one rule on one day; `rule_priority` is None for images that followed their subject."""
 
     rule_priority: int | None
     action: str
@@ -46,7 +46,7 @@ class RuleTally(NamedTuple):
 
 
 class Stock(NamedTuple):
-    """What is stored. An image that is being restored is active."""
+    """Images and bytes in storage. An image that is being restored counts as active."""
 
     active_images: int
     active_bytes: int
@@ -232,7 +232,7 @@ class _Repository:
         self._stock = stock
 
     def day(self, number: int, begin: int) -> Day:
-        """What the day came to; the next one starts counting anew."""
+        """The sums of the day; counting then starts anew."""
         tallies: dict[tuple[int | None, str], list[int]] = {}
         for departure in self.departures[self._counted_departures :]:
             tally = tallies.setdefault((departure.rule_priority, departure.action), [0, 0])
@@ -245,7 +245,7 @@ class _Repository:
 
 
 def stock_of(images: Sequence[LifecycleImage]) -> Stock:
-    """What these images are together."""
+    """The sums of these images."""
     archived = [image.image_size_in_bytes for image in images if image.storage_class == "ARCHIVE"]
     total = sum(image.image_size_in_bytes for image in images)
     return Stock(len(images) - len(archived), total - sum(archived), len(archived), sum(archived))

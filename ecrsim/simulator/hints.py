@@ -1,4 +1,4 @@
-"""What a policy's author should know before it is set: rules without effect, images that would be missed.
+"""Hints for the author of a policy: rules without effect, images that would be missed.
 
 `danger`: images that are needed are lost or out of reach. `warning`: the policy may not do what it was written for.
 `note`: what the forecast does not know.

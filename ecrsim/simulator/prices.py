@@ -1,4 +1,4 @@
-"""What storage costs: the dated table beside this file, or one that the user gives in its place."""
+"""Prices of storage: the dated table beside this file, or one that the user gives in its place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Prices(NamedTuple):
     archive_minimum_days: int
 
     def of_a_day(self, active_bytes: int, archived_bytes: int) -> float:
-        """What a day costs that ends with so many bytes in each storage class."""
+        """The price of a day that ends with so many bytes in each storage class."""
         month = _of_a_month(self.standard, active_bytes / self.bytes_per_gb)
         month += _of_a_month(self.archive, archived_bytes / self.bytes_per_gb)
         return month / self.days_per_month

@@ -165,7 +165,7 @@ def story(found: Mapping[str, Any]) -> str:
 
 
 def fates(told: Mapping[str, Any]) -> list[str]:
-    """What becomes of the image, one sentence for each change, and whether it is still there at the end."""
+    """The story of an image: one sentence for each change, and whether it is still there at the end."""
     found = [f"Day {each['day']}: {each['reason']}" for each in told["departures"]]
     return [*found, "It stays."] if told["stays"] else found
 

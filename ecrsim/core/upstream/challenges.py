@@ -1,4 +1,4 @@
-"""What a 401 asks for: the header WWW-Authenticate (RFC 9110, section 11; distribution's token specification). Pure."""
+"""The challenge of a 401: the header WWW-Authenticate (RFC 9110, section 11; token specification). Pure."""
 
 from __future__ import annotations
 

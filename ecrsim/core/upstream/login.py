@@ -39,7 +39,7 @@ class Credentials(NamedTuple):
 
 
 class Login:
-    """What is known about logging in to one upstream with these credentials, or without any. For many threads."""
+    """The state of a login to one upstream with these credentials, or without any. For many threads."""
 
     def __init__(self, wire: Wire, base: str, credentials: Credentials | None) -> None:
         self._wire = wire

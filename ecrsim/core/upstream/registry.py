@@ -96,7 +96,7 @@ class UpstreamRegistry:
             reply.read(MAX_MANIFEST)
 
     def current_digest(self, repository: str, tag: str) -> str | None:
-        """What a tag names now (HEAD, end-3), None where the upstream does not say without giving the manifest."""
+        """The digest that a tag names now (HEAD, end-3); None where the upstream gives none without the manifest."""
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         with self.ask("HEAD", f"/v2/{repository}/manifests/{tag}", repository, headers) as reply:
             digest = reply.header("docker-content-digest") or ""

@@ -285,7 +285,7 @@ def _translated(url: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, without the objects that urllib3 puts into its messages."""
+    """The failure as a text, without the objects that urllib3 puts into its messages."""
     inner: Any = error
     while (nested := getattr(inner, "reason", None)) is not None and isinstance(nested, BaseException):
         inner = nested

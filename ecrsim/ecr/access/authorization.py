@@ -76,7 +76,7 @@ class CallerIdentity(NamedTuple):
 
 
 class Memory:
-    """What one runtime remembers of a generation."""
+    """The memory of one runtime for one generation of principals and policies."""
 
     __slots__ = ("decisions", "documents", "generation", "has_keys", "identities", "version")
 
@@ -91,7 +91,7 @@ class Memory:
 
 
 def memory(call: Call) -> Memory:
-    """What is remembered of the present generation; one call sees one generation."""
+    """The memory of the present generation; one call sees one generation."""
     known: Memory | None = call.lookups.get("access")
     if known is not None:
         return known

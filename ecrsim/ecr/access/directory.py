@@ -345,7 +345,7 @@ def end_sessions(connection: Connection, before: int) -> int:
 
 
 def session_limit(policies: list[dict[str, Any]]) -> PolicyDocument | None:
-    """What limits a session, as one document: its policies add up."""
+    """The session policies as one document: an allow of any of them counts."""
     documents = documents_of(policies, PolicyKind.SESSION)
     if len(documents) < 2:
         return documents[0] if documents else None

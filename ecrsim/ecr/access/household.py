@@ -1,4 +1,4 @@
-"""What is done about access when nobody asks: principals are read, ended sessions are forgotten."""
+"""Work on access at the start and from time to time: principals are read, ended sessions are forgotten."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_principals(runtime: Runtime) -> None:
 
 @at_start
 def make_token_key(runtime: Runtime) -> None:
-    """Whoever asked for the first token would have to wait for the writer."""
+    """Make the key of tokens at the start: the first login would have to wait for the writer."""
     runtime.secret("token")
 
 

@@ -1,4 +1,4 @@
-"""What is done about principals when nobody asks: their file is read at the start, ended sessions are forgotten."""
+"""Principals at the start and over time: their file is read, ended sessions are forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of decisions about access when something else happens."""
+"""Reactions of access to facts of other capabilities."""
 
 from __future__ import annotations
 

@@ -53,5 +53,5 @@ def put_repository_policy(call: Call, repository: Repository, policy_text: str) 
 
 
 def reconsider(call: Call) -> None:
-    """What was decided so far is decided anew, in all workers: something that decisions rest on has changed."""
+    """Let every worker decide anew: something that decisions rest on has changed."""
     forget_decisions(call)

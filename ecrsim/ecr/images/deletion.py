@@ -27,7 +27,7 @@ _DELETE = Change(delete(images).where(images.c.id == bindparam("image_id")))
 
 
 class Deletion(NamedTuple):
-    """What became of one wish: the tags that went, or why nothing did. `is_gone`: the image went with them."""
+    """The result of one deletion: the tags that went, or the failure. `is_gone`: the image went with them."""
 
     tags: tuple[str, ...] = ()
     is_gone: bool = False

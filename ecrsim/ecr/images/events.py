@@ -1,4 +1,4 @@
-"""What happens to images: the facts that others react to, and what the outbox keeps of each (docs/events.md)."""
+"""Facts about images, and the rows that the outbox keeps of each (docs/events.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Origin = Literal["push", "replication", "pull-through", "signing"]
 
 
 class Description(NamedTuple):
-    """What an event says of an image."""
+    """The members of events that describe an image."""
 
     image_digest: str
     manifest_media_type: str
@@ -146,7 +146,7 @@ _ALL = Query(
 
 
 def describe(call: Call, image_id: int) -> Description:
-    """What events say of a stored image."""
+    """The description of a stored image for events."""
     return _description(_ONE.one(call.connection, image_id=image_id))
 
 

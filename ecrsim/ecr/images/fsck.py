@@ -32,7 +32,7 @@ class Trouble(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What was read."""
+    """The result of an fsck: how much was read, and the troubles that were found."""
 
     blobs: int
     bytes: int

@@ -35,7 +35,7 @@ _TICK = 0.001
 
 
 class Collected(NamedTuple):
-    """What went: layers taken from repositories, blobs and their bytes, upload sessions."""
+    """The result of a collection: layers taken from repositories, blobs and their bytes, upload sessions."""
 
     layers: int
     blobs: int
@@ -60,7 +60,7 @@ def collect(runtime: Runtime, grace: int | None = None) -> Collected:
 
 
 class _Age(NamedTuple):
-    """What the age of a file must be for it to go."""
+    """The rule by which the age of a file lets it go: `before` in epoch seconds."""
 
     before: float
     is_settled: bool

@@ -1,4 +1,4 @@
-"""What is done about images when nobody asks: garbage is collected, layers are read to find damage."""
+"""Periodic work on images: garbage is collected, layers are read to find damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What images make of layers: the type they give them, and whether one that can be pulled uses them."""
+"""Layers as images use them: their media type, and whether an image that can be pulled names them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _TO_PULL = Query(
 
 
 class LayerUse(NamedTuple):
-    """What the images that name a layer make of it."""
+    """The use of one layer by the images that name it."""
 
     #: As the first of them declares it: a layer has no type of its own.
     media_type: str | None

@@ -17,7 +17,7 @@ REFERRERS_BYTES = 4 * 1024 * 1024
 
 
 class ImageDetail(NamedTuple):
-    """What DescribeImages shows of an image; its tags are rows of their own. Times are epoch milliseconds."""
+    """The columns of an image that DescribeImages shows; tags are rows of their own. Times are epoch milliseconds."""
 
     id: int
     image_digest: str

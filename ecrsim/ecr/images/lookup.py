@@ -80,7 +80,7 @@ def get_image(call: Call, repository: Repository, image_id: Mapping[str, str], m
 
 
 def place_of(repository: Repository, image_id: Mapping[str, str]) -> dict[str, str]:
-    """What sentences about an image say of it; the half that was not asked for is the word null."""
+    """The image id as ECR's sentences print it; the half that was not asked for is the word null."""
     return {
         "image_digest": image_id.get("imageDigest", "null"),
         "image_tag": image_id.get("imageTag", "null"),

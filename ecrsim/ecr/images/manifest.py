@@ -29,7 +29,7 @@ class Descriptor(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What the registry has to know of a manifest."""
+    """The parts of a manifest that the registry uses."""
 
     media_type: str
     is_index: bool

@@ -33,7 +33,7 @@ def record_pull(call: Call, registry: Registry, image: Image) -> None:
 
 
 def write_pulls(call: Call) -> None:
-    """What was pulled so far is in the database afterwards, and seen by the call."""
+    """Write the pull times that are noted so far; the call sees them afterwards."""
     call.release()
     call.runtime.batch.flush(_write_pulls)
 

@@ -42,7 +42,7 @@ API = PushRules(repeatable=False, layers_required=True)
 
 
 class Pushed(NamedTuple):
-    """What came of a push: the image's digest, its manifest's media type, and the digest of its subject."""
+    """The result of a push: the image's digest, its manifest's media type, and the digest of its subject."""
 
     image_digest: str
     media_type: str

@@ -1,4 +1,4 @@
-"""What becomes of images when something else happens."""
+"""Reactions of images to facts of other capabilities."""
 
 from __future__ import annotations
 

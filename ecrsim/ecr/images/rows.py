@@ -12,7 +12,7 @@ from ecrsim.ecr.repositories.tables import NAMED, repositories
 
 
 class Image(NamedTuple):
-    """What most verbs need of an image."""
+    """The columns of an image that most verbs need."""
 
     id: int
     image_digest: str

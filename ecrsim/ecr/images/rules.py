@@ -18,7 +18,7 @@ MAX_TAG = 300
 
 
 class TagMove(Enum):
-    """What a push does to a tag."""
+    """The effect of a push on a tag."""
 
     CREATE = "create"
     MOVE = "move"
@@ -71,7 +71,7 @@ def referenced_by(index_digests: Sequence[str]) -> Failure:
 
 
 def malformed(image_id: Mapping[str, str]) -> Failure | None:
-    """What can be said of an image id without looking anything up, in ECR's order."""
+    """The failure of an image id that is wrong in itself, in ECR's order of checks; None for a good one."""
     digest, tag = image_id.get("imageDigest"), image_id.get("imageTag")
     if digest is None and tag is None:
         return MISSING

@@ -88,7 +88,7 @@ def _pass(runtime: Runtime, found: State) -> int:
 
 
 def report(runtime: Runtime) -> dict[str, Any]:
-    """What `GET /_ecrsim/health` says of the layers: how many are known to be wrong, and when all were read last."""
+    """The layers in `GET /_ecrsim/health`: how many are known to be wrong, and when all were read last."""
     with runtime.database.read() as connection:
         found = state(connection)
     problems = [fault.problem for fault in soundness.faults(runtime)]

@@ -1,4 +1,4 @@
-"""What happens to layers without anybody's request: the facts, and what the outbox keeps of each (docs/events.md)."""
+"""Facts about layers that no request caused, and the rows that the outbox keeps of each (docs/events.md)."""
 
 from __future__ import annotations
 

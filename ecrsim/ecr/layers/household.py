@@ -1,4 +1,4 @@
-"""What layers need at the start."""
+"""Work on layers at the start."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from ecrsim.core.runtime import Runtime
 
 @at_start
 def make_download_key(runtime: Runtime) -> None:
-    """Whoever asked for the first URL would have to wait for the writer."""
+    """Make the key of download URLs at the start: the first request for one would have to wait for the writer."""
     runtime.secret("download")

@@ -86,7 +86,7 @@ def recorded_size(connection: Connection, layer_digest: str) -> int | None:
 
 
 def stored_size(call: Call, repository: Repository, layer_digest: str) -> int | None:
-    """As `layer_size`, and None as well when the bytes are not there in that size: for whatever promises them."""
+    """As `layer_size`, and None when the store has not that many bytes. For answers that promise the layer."""
     return _if_stored(call, layer_digest, layer_size(call, repository, layer_digest))
 
 
@@ -95,7 +95,7 @@ def _if_stored(call: Call, layer_digest: str, size: int | None) -> int | None:
 
 
 def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int | None:
-    """As `stored_size`, for a pusher who will not upload what is there: the layer is kept for another grace period."""
+    """As `stored_size`; the layer is kept for another grace period, since its client will not upload it."""
     row = _LAYER.first(call.connection, repository_id=repository.id, layer_digest=layer_digest)
     if row is None:
         return None

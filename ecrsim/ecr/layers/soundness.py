@@ -53,7 +53,7 @@ class Fault(NamedTuple):
 
 
 def at_once(_: int) -> None:
-    """As fast as the disk is."""
+    """Read at the speed of the disk."""
 
 
 def problem_of(blob: BinaryIO, digest: str, pace: Pace = at_once) -> str | None:
@@ -72,7 +72,7 @@ def problem_of(blob: BinaryIO, digest: str, pace: Pace = at_once) -> str | None:
 
 
 def examine(runtime: Runtime, digest: str, pace: Pace = at_once, *, aside: bool) -> str | None:
-    """What is wrong with the blob; None when it is sound. With `aside`, one that is wrong is moved away, and noted."""
+    """The problem of the blob; None when it is sound. With `aside`, a wrong blob is moved away and noted."""
     try:
         blob = runtime.blobs.open(digest)
     except BlobNotFound:
@@ -126,7 +126,7 @@ def forget(connection: Connection, digests: list[str]) -> None:
 
 
 def faults(runtime: Runtime, limit: int = 1000) -> list[Fault]:
-    """What was found and is still so: neither pushed again since, nor given up by every repository."""
+    """The faults that still hold: layers neither pushed again since, nor given up by every repository."""
     named = select(layers.c.layer_digest).where(layers.c.layer_digest == layer_faults.c.layer_digest).exists()
     query = select(layer_faults).where(named).order_by(layer_faults.c.layer_digest).limit(limit)
     with runtime.database.read() as connection:

@@ -1,4 +1,4 @@
-"""What a run of a lifecycle policy does to the images of a repository: images, policy and now in, decisions out. Pure.
+"""The decisions of a lifecycle run: the images of a repository, a policy and now in, decisions out. Pure.
 
 The preview, the daily run and the simulator use the same `plan`. All rules look at the same state, that of the start
 of the run, and claim in the order of their priority (documented). What surprises:
@@ -43,7 +43,7 @@ _CLASSES = {"standard": "STANDARD", "archive": "ARCHIVE"}
 
 
 class LifecycleImage(NamedTuple):
-    """What a policy asks of an image. Times in milliseconds since the epoch.
+    """The properties of an image that a policy looks at. Times in milliseconds since the epoch.
 
     `id` ascends in the order of the pushes and decides between images of the same time. `storage_class`: STANDARD,
     ARCHIVE, or None while the image is being restored, when no rule looks at it. `references`: the digests that an
@@ -64,7 +64,7 @@ class LifecycleImage(NamedTuple):
 
 
 class LifecycleDecision(NamedTuple):
-    """What is to be done: EXPIRE or TRANSITION. `rule_priority` is None for what follows its subject."""
+    """An action on an image, EXPIRE or TRANSITION. `rule_priority` is None where the image follows its subject."""
 
     image: LifecycleImage
     action: str
@@ -99,7 +99,7 @@ class _Shelf(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """What a rule makes of a shelf, all other rules left aside. Ranks, oldest first by what the rule looks at.
+    """The ranks that a rule matches and selects, other rules aside. Oldest first by the time that the rule counts.
 
     It claims what is `matching`, and acts on what is `selected`.
     """
@@ -223,7 +223,7 @@ def _entry_owners(shelf: _Shelf, rule: LifecycleRule, entry: str) -> set[int]:
 
 
 def _prefix(rule: LifecycleRule, entry: str) -> str | None:
-    """What a tag has to begin with, when that is all the entry asks for."""
+    """The prefix of an entry that asks for a prefix alone; None for any other."""
     if rule.tag_prefix_list:
         return entry
     return entry[:-1] if entry.find("*") == len(entry) - 1 else None
@@ -254,7 +254,7 @@ def _protected(shelf: _Shelf, protection: _Protection, action: str) -> set[int]:
 
 
 def _following(images: Sequence[LifecycleImage], protection: _Protection) -> Iterator[LifecycleDecision]:
-    """What goes where its subject went; nothing that is being restored, and nothing that an index still lists."""
+    """Decisions on images whose subject is gone or archived; none on those being restored or listed by an index."""
     for image in images:
         if image.subject is None or image.storage_class is None:
             continue
@@ -305,7 +305,7 @@ def explain(images: Sequence[LifecycleImage], policy: Policy, now: int, image_di
 
 
 def _step(shelf: _Shelf, rule: LifecycleRule, now: int, rank: int) -> ExplanationStep:
-    """What the rule makes of the image, all other rules left aside: NOT_MATCHED, KEPT, TOO_YOUNG or SELECTED."""
+    """The outcome of the rule for the image, other rules aside: NOT_MATCHED, KEPT, TOO_YOUNG or SELECTED."""
     image = shelf.images[rank]
     verdict = _verdict(shelf, rule, now)
     if rank not in verdict.matching:
@@ -333,7 +333,7 @@ def _step(shelf: _Shelf, rule: LifecycleRule, now: int, rank: int) -> Explanatio
 
 
 def _since(image: LifecycleImage, rule: LifecycleRule, time: int) -> str:
-    """What happened to the image at the time that the rule looks at."""
+    """The name of the event that the rule counts from: pushed, restored, pulled or archived."""
     if rule.storage_class == "archive":
         return "archived"
     if rule.count_type == "sinceImagePulled" and time == image.last_recorded_pull_time:

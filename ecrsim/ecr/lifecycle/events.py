@@ -1,4 +1,4 @@
-"""What a lifecycle policy did, or would do: facts, and what the outbox keeps of them."""
+"""Facts about runs and previews of lifecycle policies, and the rows that the outbox keeps of them."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class PolicyPreviewed(NamedTuple):
 
 
 def image_of(image_digest: str, tags: Sequence[str], pushed_at: int) -> dict[str, Any]:
-    """What the facts above say of an image; `pushed_at` in epoch milliseconds."""
+    """An image in the facts above; `pushed_at` in epoch milliseconds."""
     return {"digest": image_digest, "tags": list(tags), "pushed_at": pushed_at}
 
 
 def policy_of(policy: Policy, policy_id: str, policy_version: int, last_evaluated_at: int | None) -> dict[str, Any]:
-    """What the facts above say of a policy."""
+    """A policy in the facts above."""
     return {
         "rules": [rule._asdict() for rule in policy.rules],
         "policy_id": policy_id,

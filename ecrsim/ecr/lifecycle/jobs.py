@@ -70,7 +70,7 @@ _EVALUATED = Change(
 
 
 class PlannedAction(NamedTuple):
-    """What is to be done to an image, as the plan has it; no rule of what follows its subject."""
+    """A row of the plan: one action on one image. `rule_priority` is None for an image that follows its subject."""
 
     position: int
     image_id: int
@@ -251,7 +251,7 @@ def _fail_preview(call: Call, job: Job) -> None:
 
 @job(service.COMPLETE_PREVIEW, is_long=True, given_up=_fail_preview)
 def complete_preview(call: Call, job: Job) -> None:
-    """What the policy would do now. Nothing is changed but the preview.
+    """Compute what the policy would do now. Nothing is changed but the preview.
 
     All results are written before the first is in an event: until then an interrupted job begins anew, with none of
     them, and later it goes on with the events that are left. So each result is in one event.

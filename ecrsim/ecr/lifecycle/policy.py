@@ -141,7 +141,7 @@ def _rule(document: Mapping[str, Any]) -> LifecycleRule:
 
 
 def _breaches(documents: Sequence[Mapping[str, Any]], rules: Sequence[LifecycleRule]) -> Iterator[str]:
-    """What is wrong with each rule, then with all of them together."""
+    """The faults of each rule, then of all rules together."""
     for document, rule in zip(documents, rules, strict=True):
         yield from _tag_list_breaches(document["selection"], rule)
         yield from _count_breaches(rule)

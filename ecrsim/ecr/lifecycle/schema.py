@@ -1,4 +1,4 @@
-"""What a JSON schema finds in the document of a lifecycle policy, in the words of the library that ECR uses. Pure.
+"""Violations of the JSON schema of lifecycle policies, in the words of the library that ECR uses. Pure.
 
 The library is the Java json-schema-validator (fge); its message templates are the ones below (documented), and ECR
 answers with all findings, a line each, the last line ended too (recorded). Two things surprise. A member of a wrong
@@ -130,7 +130,7 @@ def _unit(value: Any) -> Iterator[str]:
 
 
 def _anything(value: Any) -> Iterator[str]:
-    """What only the alternatives look at."""
+    """No violation: the alternatives of the schema look at the member."""
     return iter(())
 
 

@@ -98,7 +98,7 @@ def put_policy(call: Call, repository: Repository, text: str) -> str:
 
 
 def delete_policy(call: Call, repository: Repository) -> StoredPolicy:
-    """What was deleted. A run that is under way ends with the batch that it is at."""
+    """Delete the policy and return it. A run that is under way ends after its present batch."""
     found = get_policy(call, repository)
     call.connection.execute(delete(lifecycle_policies).where(lifecycle_policies.c.repository_id == repository.id))
     # What is left of its plan goes too: the versions of the next policy begin with 1 again.

@@ -1,4 +1,4 @@
-"""What happens to repositories."""
+"""Facts about repositories."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def repository_uri(runtime: Runtime, registry: Registry, repository_name: str, a
 
 
 def registry_uri(runtime: Runtime, registry: Registry, alias: str = "") -> str:
-    """What stands before the names of its repositories: `localhost:5100`, `public.ecr.aws/<alias>`."""
+    """The part of a `repositoryUri` before the name: `localhost:5100`, `public.ecr.aws/<alias>`."""
     return f"{registry_authority(runtime, registry)}{_scope_prefix(runtime, registry, alias)}"
 
 
@@ -210,7 +210,7 @@ def describe(call: Call, repository: Repository) -> dict[str, Any]:
 
 
 def uri_prefix(call: Call, registry: Registry) -> str:
-    """What stands before the name in each `repositoryUri` of the registry."""
+    """The part before the name in each `repositoryUri` of the registry."""
     alias = primary_alias(call.connection, registry) if registry.kind == "public" else ""
     return repository_uri(call.runtime, registry, "", alias)
 
