@@ -30,6 +30,7 @@ class Access(NamedTuple):
 
     `profile`: of the user's AWS configuration. `has_own_credentials`: boto3 finds the keys for an endpoint as well.
     `attempts`: how often boto3 tries. `link_local`: an endpoint at such an address is called (`core/addresses.py`).
+    `session_token`: of keys that STS gave.
     """
 
     region: str | None
@@ -40,6 +41,7 @@ class Access(NamedTuple):
     has_own_credentials: bool = False
     attempts: int = 1
     link_local: bool = True
+    session_token: str | None = None
 
 
 def is_installed() -> bool:
@@ -101,6 +103,7 @@ def _make_client(service: str, access: Access) -> Any:
     session = boto3.Session(
         aws_access_key_id=key,
         aws_secret_access_key=secret,
+        aws_session_token=access.session_token,
         region_name=access.region,
         profile_name=access.profile,
     )

@@ -8,7 +8,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmark import api, busy, dataplane, docker, footprint, growth, install, lifecycle, replication, report, stalled
+from benchmark import (
+    api,
+    busy,
+    dataplane,
+    docker,
+    footprint,
+    growth,
+    install,
+    lifecycle,
+    pullthrough,
+    replication,
+    report,
+    stalled,
+)
 from benchmark.figures import BenchError, Plan, Row
 from benchmark.run import Run
 from benchmark.targets import all_targets
@@ -16,7 +29,7 @@ from benchmark.targets import all_targets
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".tools" / "bench"
 DOCUMENT = CHECKOUT / "docs" / "performance.md"
-PARTS = (footprint, api, growth, dataplane, docker, stalled, lifecycle, busy, replication)
+PARTS = (footprint, api, growth, dataplane, docker, stalled, lifecycle, busy, replication, pullthrough)
 ROWS = tuple(name for part in PARTS for name in part.ROWS)
 MIB = 1024 * 1024
 PLANNED = (1000, 10_000, 100_000)

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from tests.e2e import images
+from tests.e2e.clients import Client, require
 from tests.e2e.server import ACCOUNT, REGION
 from tests.e2e.test_templates import KEEP_TEN
 from tests.e2e.upstreams import PASSWORD, USERNAME, behind_tokens, with_basic
@@ -113,3 +114,25 @@ def test_what_the_upstream_does_not_have(cache, crane, docker):
     assert "Requested image not found" in docker.refuses("pull", f"{cache.registry}/quay/library/app:none")
     cache.client().create_pull_through_cache_rule(ecrRepositoryPrefix="k8s", upstreamRegistryUrl="registry.k8s.io")
     assert "--upstream registry.k8s.io=URL" in docker.refuses("pull", f"{cache.registry}/k8s/pause:3")
+
+
+def test_the_command_line_keeps_rules(cache, home):
+    """All five operations, at a server that has somewhere to look for secrets and upstreams."""
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": REGION}
+    aws = Client((require("aws"), "--endpoint-url", cache.url, "ecr"), {**home, **keys, "AWS_PAGER": ""})
+    place = ("--ecr-repository-prefix", "cli/quay")
+    created = json.loads(aws("create-pull-through-cache-rule", *place, "--upstream-registry-url", QUAY))
+    assert (created["ecrRepositoryPrefix"], created["upstreamRegistry"]) == ("cli/quay", "quay")
+    # The upstream asks for a password, which this rule does not have yet.
+    assert json.loads(aws("validate-pull-through-cache-rule", *place))["isValid"] is False
+    updated = json.loads(aws("update-pull-through-cache-rule", *place, "--credential-arn", SECRET))
+    assert updated["credentialArn"] == SECRET
+    assert json.loads(aws("validate-pull-through-cache-rule", *place))["isValid"] is True
+    listed = json.loads(aws("describe-pull-through-cache-rules", "--ecr-repository-prefixes", "cli/quay"))
+    (rule,) = listed["pullThroughCacheRules"]
+    assert (rule["upstreamRegistryUrl"], rule["credentialArn"]) == (QUAY, SECRET)
+    listed = json.loads(aws("describe-pull-through-cache-rules", "--page-size", "1"))
+    assert len(listed["pullThroughCacheRules"]) == 4
+    deleted = json.loads(aws("delete-pull-through-cache-rule", *place))
+    assert deleted["ecrRepositoryPrefix"] == "cli/quay"
+    assert "PullThroughCacheRuleNotFoundException" in aws.refuses("validate-pull-through-cache-rule", *place)

@@ -85,9 +85,13 @@ class Puller:
 
 
 @pytest.mark.crash
-def test_a_hundred_pullers_of_a_slow_upstream(tmp_path: Path, gates: Gates) -> None:
+@pytest.mark.parametrize("jobs", ["worker", "settle"])
+def test_a_hundred_pullers_of_a_slow_upstream(tmp_path: Path, gates: Gates, jobs: str) -> None:
+    """Where jobs are settled with each answer, the thread of the writer does all the work: nothing may hold it."""
     with serving(gates) as upstream, ExitStack() as stack:
-        server = stack.enter_context(Serving(tmp_path / "data", workers=1, upstream=f"quay.io={upstream.url}"))
+        server = stack.enter_context(
+            Serving(tmp_path / "data", workers=1, upstream=f"quay.io={upstream.url}", jobs=jobs)
+        )
         client = Client(server.url)
         client.api("CreatePullThroughCacheRule", ecrRepositoryPrefix="cache", upstreamRegistryUrl="quay.io")
         pullers = [Puller(stack, server, client.token()) for _ in range(PULLERS)]

@@ -28,6 +28,8 @@ from ecrsim.ecr.pullthrough.rules import Rule, ecr_upstream
 
 #: What Secrets Manager puts behind the name.
 _SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
+#: The name of a session of a rule's role (inferred).
+_SESSION = "ecr-pull-through-cache"
 
 
 def check(runtime: Runtime, registry: Registry, rule: Rule) -> None:
@@ -58,7 +60,9 @@ def of_rule(runtime: Runtime, registry: Registry, rule: Rule, base: str) -> Cred
         except ServiceError as error:
             raise UpstreamDenied(error.message) from None
     upstream = ecr_upstream(rule.upstream_registry_url)
-    return None if upstream is None else of_ecr(registry, base, upstream[1], rule.upstream_registry_url)
+    if upstream is None:
+        return None
+    return of_ecr(registry, base, upstream[1], rule.upstream_registry_url, rule.custom_role_arn)
 
 
 def of_region(runtime: Runtime, region: str) -> Credentials | None:
@@ -69,10 +73,15 @@ def of_region(runtime: Runtime, region: str) -> Credentials | None:
     return Credentials(found["username"], found["accessToken"]) if found else None
 
 
-def of_ecr(registry: Registry, base: str, region: str, name: str) -> Credentials:
-    """The password that the other ECR gives: another ecrsim to the key of this account, AWS to boto3's own keys."""
+def of_ecr(registry: Registry, base: str, region: str, name: str, role: str | None = None) -> Credentials:
+    """The password that the other ECR gives: AWS to boto3's own keys, another ecrsim to the key of this account.
+
+    `role` is assumed at the STS of another ecrsim. Where that lets nobody assume it, the account's root user asks.
+    """
     is_aws = base == f"https://{name}"
     access = Access(region) if is_aws else Access(region, base, registry.account, "ecrsim")
+    if role and not is_aws:
+        access = _assumed(access, role) or access
     neighbour = Neighbour("ecr", access)
     try:
         (given,) = neighbour.call("get_authorization_token")["authorizationData"]
@@ -85,6 +94,24 @@ def of_ecr(registry: Registry, base: str, region: str, name: str) -> Credentials
     finally:
         neighbour.close()
     return Credentials(username, password)
+
+
+def _assumed(access: Access, role: str) -> Access | None:
+    """The keys of a session of the role; None when STS refuses it. UpstreamUnavailable."""
+    neighbour = Neighbour("sts", access)
+    try:
+        given = neighbour.call("assume_role", RoleArn=role, RoleSessionName=_SESSION)["Credentials"]
+    except NeighbourError as error:
+        if not error.code:
+            raise UpstreamUnavailable(f"the role {role} cannot be assumed: {error}") from error
+        return None
+    finally:
+        neighbour.close()
+    return access._replace(
+        access_key_id=given["AccessKeyId"],
+        secret_access_key=given["SecretAccessKey"],
+        session_token=given["SessionToken"],
+    )
 
 
 def _secret(runtime: Runtime, arn: str) -> Credentials:

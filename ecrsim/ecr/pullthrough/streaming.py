@@ -8,8 +8,10 @@ from typing import BinaryIO
 from ecrsim.blobs.base import CHUNK
 from ecrsim.core.web import Feed
 
-#: Seconds between two looks where nothing new was there: at first, and at most.
-_SHORTEST, _LONGEST = 0.001, 0.064
+#: Seconds between two looks where nothing new was there: at first, and at most. A look costs as much as 100 KB do.
+_SHORTEST, _LONGEST = 0.008, 0.064
+#: Bytes that are given at once.
+_PIECE = CHUNK
 
 
 class LayerStream(Feed):
@@ -29,6 +31,7 @@ class LayerStream(Feed):
     ) -> None:
         super().__init__(self._next, wait, _SHORTEST, file.close)
         self._file, self._left, self._state = file, length, state
+        self._next_pause = _SHORTEST
         file.seek(first)
 
     def _next(self) -> bytes | None:
@@ -37,10 +40,12 @@ class LayerStream(Feed):
         # Asked before the file is read: what is verified is in it as a whole.
         state = self._state()
         room = self._left if state else self._left - 1
-        piece = self._file.read(min(CHUNK, room)) if room and state is not False else b""
+        piece = self._file.read(min(_PIECE, room)) if room and state is not False else b""
         if piece:
             self._left -= len(piece)
-            self.pause = _SHORTEST
+            self._next_pause = _SHORTEST
             return piece
-        self.pause = min(self.pause * 2, _LONGEST)
-        return b"" if state is None else None
+        if state is not None:
+            return None
+        self.pause, self._next_pause = self._next_pause, min(self._next_pause * 2, _LONGEST)
+        return b""

@@ -190,3 +190,6 @@ class TestSecrets:
         manager |= answer
         found = cache(shelf(), "quay.io", secretsmanager_endpoint="http://127.0.0.1:9")
         assert refusal(found.rule, credentialArn=SECRET).code == error
+        found.rule()
+        update = {"ecrRepositoryPrefix": "cache", "credentialArn": SECRET}
+        assert refusal(found.ecr.update_pull_through_cache_rule, **update).code == error

@@ -149,6 +149,9 @@ MODELLED = {
     "a short secret": {"credentialArn": "arn:aws:secretsmanager"},
     "an unknown kind": {"upstreamRegistry": "docker"},
     "a long role": {"customRoleArn": "r" * 2049},
+    "one letter there": {"upstreamRepositoryPrefix": "q"},
+    "31 letters there": {"upstreamRepositoryPrefix": "q" * 31},
+    "upper case there": {"upstreamRepositoryPrefix": "Quay"},
 }
 
 
@@ -235,6 +238,12 @@ class TestDescribe:
         create(ecr)
         found = refusal(ecr.describe_pull_through_cache_rules, ecrRepositoryPrefixes=["quay", "none"])
         assert found == not_there("none")
+
+    @pytest.mark.documented
+    @pytest.mark.parametrize("count", [0, 101])
+    def test_one_to_a_hundred_prefixes(self, sim, count):
+        sent = {"ecrRepositoryPrefixes": [f"quay{number}" for number in range(count)]}
+        assert refusal_of(post(sim, "DescribePullThroughCacheRules", sent)).code == "InvalidParameterException"
 
     def test_pages(self, ecr):
         for number in range(5):

@@ -8,7 +8,7 @@ from ecrsim.testing import build_image
 from tests.answers import ACCOUNT, refusal
 from tests.core.upstream.servers import Registry
 from tests.ecr.pullthrough.caching import error_of
-from tests.pushing import artifact_of, digest_of, index_of, numbered
+from tests.pushing import artifact_of, digest_of, index_of, numbered, push
 
 IMAGE, NEWER = build_image(b"a layer", b"another"), build_image(b"a layer", b"a newer one")
 INDEX = index_of(IMAGE, NEWER)
@@ -131,6 +131,16 @@ class TestFirstPull:
         for name in ("other/app", "cache", "cached/app"):
             assert error_of(found.pull("v1", name))[:2] == (404, "NAME_UNKNOWN")
         assert found.asked() == []
+
+    @pytest.mark.inferred
+    def test_what_is_pushed_to_a_repository_of_a_cache_is_pulled_from_there(self, cache):
+        found = cache(shelf(v1=IMAGE))
+        found.rule()
+        found.ecr.create_repository(repositoryName="cache/library/app")
+        push(found.ecr, "cache/library/app", NEWER, "mine")
+        assert found.whole("mine") == NEWER.blobs
+        assert found.asked() == ["HEAD manifests/mine"]
+        assert found.pull("v1").body == IMAGE.manifest
 
     def test_a_cached_repository_is_an_ordinary_one(self, cache):
         found = cache(shelf(v1=IMAGE))
