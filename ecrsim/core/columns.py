@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Index, MetaData, Text
+from sqlalchemy import Column, ColumnElement, Connection, Index, MetaData, Text, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -33,4 +33,12 @@ class Json(TypeDecorator[Any]):
 
 def partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False) -> Index:
     """An index of the rows that `where` selects."""
-    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+    # A clause of PostgreSQL's would import its dialect at each start; it is added where that is spoken.
+    return Index(name, *columns, unique=unique, sqlite_where=where)
+
+
+@event.listens_for(Index, "before_create")
+def _in_other_dialects(index: Index, connection: Connection, **_: Any) -> None:
+    where = index.dialect_kwargs.get("sqlite_where")
+    if where is not None and connection.dialect.name != "sqlite":
+        index.dialect_kwargs[f"{connection.dialect.name}_where"] = where

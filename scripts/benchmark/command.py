@@ -42,7 +42,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="scripts/bench",
         description="Measure ecrsim beside moto server, ministack and docker-registry, in one run on this machine.",
     )
-    parser.add_argument("--quick", action="store_true", help="smaller counts: under three minutes, for a first look")
+    parser.add_argument("--quick", action="store_true", help="smaller counts: some minutes, for a first look")
     parser.add_argument("--million", action="store_true", help="also fill a repository with 1,000,000 images (long)")
     parser.add_argument("--only", action="append", choices=ROWS, metavar="ROW", help="this row alone; may be repeated")
     parser.add_argument("--list", action="store_true", help="print the names of the rows and exit")

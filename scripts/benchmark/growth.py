@@ -21,7 +21,7 @@ from benchmark.load import run_load
 from benchmark.processes import Server, stopping
 from benchmark.run import Run
 from benchmark.targets import ECRSIM
-from benchmark.wire import Api, api_request
+from benchmark.wire import DOCKER_MANIFEST, Api, api_request, get_request
 
 ROWS = ("growth",)
 REPOSITORY, OTHER = "bench/large", "bench/other"
@@ -33,6 +33,7 @@ KINDS = {
     "first": ("DescribeImages, first page of 100 from", PAGES_GOAL),
     "deep": ("DescribeImages, deep page of 100 from", PAGES_GOAL),
     "tag": ("BatchGetImage by tag from", None),
+    "manifest": ("manifest GET by tag from", None),
     "put": ("PutImage into", None),
 }
 
@@ -100,6 +101,7 @@ def _grow(run: Run, servers: dict[str, Server], figures: dict[tuple[str, int], F
             "first": [api_request("DescribeImages", PAGE)],
             "deep": [api_request("DescribeImages", {**PAGE, "nextToken": deep})],
             "tag": [_by_tag(number) for number in range(0, size, max(1, size // 500))],
+            "manifest": _manifests(server.port, range(0, size, max(1, size // 500))),
         }
         count = run.plan.requests_at_size
         for kind, sent in requests.items():
@@ -163,6 +165,15 @@ def _walk(port: int, size: int) -> tuple[str, dict[str, float | str]]:
 
 def _by_tag(number: int) -> bytes:
     return api_request("BatchGetImage", {"repositoryName": REPOSITORY, "imageIds": [{"imageTag": f"v{number}"}]})
+
+
+def _manifests(port: int, numbers: Sequence[int]) -> list[bytes]:
+    """The pulls of these images' manifests."""
+    api = Api(port)
+    token = api.call("GetAuthorizationToken")["authorizationData"][0]["authorizationToken"]
+    api.close()
+    headers = {"Authorization": f"Basic {token}", "Accept": DOCKER_MANIFEST}
+    return [get_request(f"/v2/{REPOSITORY}/manifests/v{number}", headers) for number in numbers]
 
 
 def _one_client(run: Run, server: Server, requests: Sequence[bytes]) -> Figure:
