@@ -18,6 +18,8 @@ from ecrsim.core.runtime import Runtime
 
 _STATES = ("PENDING", "DONE", "FAILED")
 _MAX_PAGE = 1000
+#: Seconds for which jobs are run at a request: clients wait for an answer no longer than a minute.
+_TURN = 20
 
 
 def time_routes(runtime: Runtime) -> Blueprint:
@@ -74,13 +76,14 @@ def time_routes(runtime: Runtime) -> Blueprint:
 
     @routes.post("/jobs/run")
     def run_jobs() -> Response:
-        """Run what is due; `{"id": n}` makes that job due first, also one that FAILED."""
+        """Run what is due, for 20 s; `left` is still to be run. `{"id": n}` makes a job due, also one that FAILED."""
         body = json_body("id", optional=True)
         if "id" in body:
             chosen = body["id"]
             if type(chosen) is not int or not 0 < chosen < 1 << 63 or not jobs.run_again(runtime, chosen):
                 raise NotFound(f"no job {chosen} waits or has failed")
-        return json_answer({"ran": [_ran(each) for each in jobs.run_due(runtime)]})
+        ran = jobs.run_due(runtime, turn=_TURN, gives_way=True)
+        return json_answer({"ran": [_ran(each) for each in ran], "left": jobs.count_due(runtime)})
 
     return routes
 

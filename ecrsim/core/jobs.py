@@ -250,9 +250,10 @@ def _lanes(connection: Connection) -> list[str]:
     return found
 
 
-def run_due(runtime: Runtime, *, wait: bool = True) -> list[Ran]:
+def run_due(runtime: Runtime, *, wait: bool = True, turn: float = TURN, gives_way: bool = False) -> list[Ran]:
     """Run what is due by now in all lanes, as `run_lane` does."""
-    return [ran for lane in ("", *lanes(runtime)) for ran in run_lane(runtime, lane, wait=wait)]
+    options: Any = {"wait": wait, "turn": turn, "gives_way": gives_way}
+    return [ran for lane in ("", *lanes(runtime)) for ran in run_lane(runtime, lane, **options)]
 
 
 def run_lane(runtime: Runtime, lane: str, *, wait: bool, turn: float = TURN, gives_way: bool = False) -> list[Ran]:
@@ -339,6 +340,13 @@ def run_again(runtime: Runtime, number: int) -> bool:
         change = {"state": "PENDING", "attempts": 0, "run_at": runtime.clock.now()}
         connection.execute(update(jobs).where(jobs.c.id == number).values(change))
     return True
+
+
+def count_due(runtime: Runtime) -> int:
+    """How many jobs wait that are due by now."""
+    query = select(func.count()).where(_IS_PENDING, jobs.c.run_at <= runtime.clock.now())
+    with runtime.database.read() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ecrsim import Ecrsim
+from ecrsim.admin import time
 from ecrsim.core import jobs
 from ecrsim.core.clock import parse_iso
 from ecrsim.core.durations import DAY, HOUR
@@ -344,7 +345,17 @@ def test_nothing_runs_by_itself_in_mode_manual(manual, book):
     assert book.entries == []
     [ran] = admin(manual, "POST", "jobs/run").json()["ran"]
     assert (ran["kind"], ran["error"], book.keys) == ("note", None, ["x"])
-    assert admin(manual, "POST", "jobs/run").json() == {"ran": []}
+    assert admin(manual, "POST", "jobs/run").json() == {"ran": [], "left": 0}
+
+
+def test_who_asks_for_more_than_a_turn_is_told_what_is_left(manual, book, monkeypatch):
+    """An answer that comes in time, also where clients make more work than is done."""
+    monkeypatch.setattr(time, "_TURN", -1)
+    for number in range(3):
+        put(manual.runtime, str(number), NEW_YEAR)
+    assert admin(manual, "POST", "jobs/run").json() == {"ran": [], "left": 3}
+    monkeypatch.undo()
+    assert book.keys == []
 
 
 def test_in_mode_settle_what_is_due_has_run_when_the_answer_leaves(frozen, book):

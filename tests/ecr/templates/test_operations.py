@@ -203,6 +203,43 @@ class TestDescribe:
             )
 
 
+#: The greatest and the least that a template takes (documented).
+BOUNDS = {
+    "a prefix of 256": {"prefix": "a" * 256},
+    "a prefix of one": {"prefix": "a"},
+    "a prefix of parts": {"prefix": "a/b.c/d_e/f-g"},
+    "all three reasons": {"appliedFor": REASONS},
+    "no reason": {"appliedFor": []},
+    "a description of 256": {"description": "d" * 256},
+    "one filter": {"imageTagMutability": "MUTABLE_WITH_EXCLUSION", "imageTagMutabilityExclusionFilters": FILTERS[:1]},
+    "five filters": {
+        "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+        "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": f"a{each}*"} for each in range(5)],
+    },
+    "a filter of 128": {
+        "imageTagMutability": "MUTABLE_WITH_EXCLUSION",
+        "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "a" * 128}],
+    },
+    "two layers of KMS": {"encryptionConfiguration": {"encryptionType": "KMS_DSSE"}},
+    "a role of 2048": {"customRoleArn": "r" * 2048},
+    "50 tags": {"resourceTags": [{"Key": str(number), "Value": ""} for number in range(50)]},
+}
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize("members", BOUNDS.values(), ids=BOUNDS)
+def test_what_a_template_takes(ecr, members):
+    wanted = {
+        "prefix": "prod",
+        "appliedFor": ["CREATE_ON_PUSH"],
+        "encryptionConfiguration": {"encryptionType": "AES256"},
+        "imageTagMutability": "MUTABLE",
+        **members,
+    }
+    ecr.create_repository_creation_template(**{"prefix": "prod", "appliedFor": ["CREATE_ON_PUSH"], **members})
+    assert described(ecr) == [wanted]
+
+
 #: What is sent besides the prefix, and the sentence of the InvalidParameterException.
 INVALID = {
     "filters without their mode": (
@@ -289,6 +326,26 @@ MODELLED = {
     "six filters": {"prefix": "prod", "appliedFor": [], "imageTagMutabilityExclusionFilters": FILTERS * 3},
     "a tag without a value": {"prefix": "prod", "appliedFor": [], "resourceTags": [{"Key": "a"}]},
     "a long role": {"prefix": "prod", "appliedFor": [], "customRoleArn": "r" * 2049},
+    "10,241 characters of a policy": {"prefix": "prod", "appliedFor": [], "repositoryPolicy": " " * 10_241},
+    "30,721 characters of a lifecycle policy": {"prefix": "prod", "appliedFor": [], "lifecyclePolicy": " " * 30_721},
+    "a key by its id": {
+        "prefix": "prod",
+        "appliedFor": [],
+        "encryptionConfiguration": {"encryptionType": "KMS", "kmsKey": KEY},
+    },
+    "encryption of no type": {"prefix": "prod", "appliedFor": [], "encryptionConfiguration": {"kmsKey": ""}},
+    "encryption of another type": {
+        "prefix": "prod",
+        "appliedFor": [],
+        "encryptionConfiguration": {"encryptionType": "AES128"},
+    },
+    "another mutability": {"prefix": "prod", "appliedFor": [], "imageTagMutability": "FIXED"},
+    "a filter of another type": {
+        "prefix": "prod",
+        "appliedFor": [],
+        "imageTagMutabilityExclusionFilters": [{"filterType": "PREFIX", "filter": "a"}],
+    },
+    "no filters": {"prefix": "prod", "appliedFor": [], "imageTagMutabilityExclusionFilters": []},
 }
 
 
