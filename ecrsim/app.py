@@ -72,7 +72,7 @@ class Application:
             work = Work("long", runtime.config.max_body, partial(self._page, request))
         if not self._settles:
             return work
-        # What became due since the last answer, so that this one tells of it, runs first. That takes its time.
+        # Jobs that became due since the last answer run first, so that this answer shows their work.
         return Work("writer" if work.runs == "loop" else work.runs, work.takes, partial(self._settled, work.perform))
 
     def _refused(self, request: Request) -> Answer | None:

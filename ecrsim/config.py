@@ -80,7 +80,7 @@ class Config:
         choices=("process", "power"),
     )
 
-    # What time it is, and who hears of it
+    # Clock and events
     clock: str = _knob(
         "",
         "real, frozen, or frozen@TIME (ISO 8601), from this start on; by default as it was left, and real at first",
@@ -111,7 +111,7 @@ class Config:
     )
     events_limit: int = _knob(10_000, "newest events that are kept after they were delivered; 0: none", flag=False)
 
-    # Who it is
+    # Account and region
     account: str = _knob("000000000000", "default account: of access keys that are not 12 digits")
     region: str = _knob("us-east-1", "default region: of requests that name none")
     auth: str = _knob(
@@ -128,7 +128,7 @@ class Config:
         "aws (<account>.dkr.ecr.<region>.amazonaws.com), or any host[:port]",
     )
 
-    # What it does differently from ECR, or exactly like it
+    # Differences from ECR
     create_on_push: bool = _knob(
         False,
         "a push to a repository that is missing creates it, as by a creation template with the prefix ROOT for "

@@ -8,7 +8,7 @@ from ecrsim.admin.routes import admin_pages
 from ecrsim.core.runtime import Runtime
 from ecrsim.gallery.pages import gallery_pages
 
-#: What makes the blueprints of each part, in the order of registration. A console is one more line.
+#: Makers of the blueprints of each part, in the order of registration. A console is one more line.
 PARTS = (admin_pages, gallery_pages)
 
 

@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from ecrsim.server import Ecrsim
 
-#: What a developer's own AWS configuration would put before the variables of `ecrsim_env`.
+#: Variables of a developer's own AWS configuration that would win over those of `ecrsim_env`.
 _IN_THE_WAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ENDPOINT_URL")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 #: How alike two words are at least, of 1.
 _LIKENESS = 0.6
-#: What Kubernetes and docker's links set for a service that is called ecrsim; none of them is a setting.
+#: Variables that Kubernetes and docker's links set for a service called ecrsim; none of them is a setting.
 _OF_A_SERVICE = re.compile(r"ECRSIM_(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+|NAME|ENV_\w+)")
 
 

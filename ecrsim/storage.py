@@ -70,7 +70,7 @@ def adopt(config: Config, _: argparse.Namespace) -> int:
 
 #: Images that are listed of one fault; a base layer may be that of thousands.
 _SHOWN = 20
-#: What `fsck` ends with when something is wrong and was not put right.
+#: The exit code of `fsck` when something is wrong and was not put right.
 _DAMAGED = 3
 
 

@@ -26,7 +26,7 @@ STANDARD_NAMES = ("localhost", "*.localhost", "host.docker.internal", "ecrsim")
 _ADDRESSES = ("127.0.0.1", "::1")
 _MAX_CERTIFICATES = 256
 _YEARS = datetime.timedelta(days=3650)
-#: What clients accept of a certificate that is not an authority's.
+#: The longest validity that clients accept of a certificate.
 _LEAF_LIFE = datetime.timedelta(days=397)
 
 

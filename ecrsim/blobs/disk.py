@@ -27,11 +27,11 @@ _UNWRITABLE = {
     errno.EXDEV,  # aside and in place are on different file systems
 }
 
-# What file systems say that have no hard links, or no more of them for this file.
+# Errors of file systems without hard links, or with no more of them for this file.
 _NO_LINKS = {errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
 
-#: What says that something else is where a file or its directory belongs.
+#: Errors that mean that something else is where a file or its directory belongs.
 _IN_THE_WAY = (IsADirectoryError, NotADirectoryError)
 
 

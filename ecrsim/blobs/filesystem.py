@@ -178,7 +178,7 @@ class FilesystemStore(BlobStore):
                 if computed != digest:
                     raise DigestMismatch({algorithm: computed})
                 path = self._uploads / upload_id
-                # What is there already may be damaged; these bytes are known to be right.
+                # The blob in place may be damaged; these bytes are known to be right.
                 if not (keep and self._disk.link(path, target)):
                     self._disk.install(path, target)
                     # A rename leaves both names of one file, as they are after a commit that kept the session.

@@ -25,7 +25,7 @@ OWN = (
     *("secret.key", "admin-token", "gc.lock", "delivery.lock"),
     *(f"advisories.{end}" for end in ("sqlite", "lock", "edited", "imported", "imported-journal")),
 )
-#: What a file system has in its root.
+#: Names in the root of a file system.
 _OF_FILE_SYSTEMS = "lost+found"
 _OTHERS = 0o077
 

@@ -77,7 +77,7 @@ class Service:
     """A whole model."""
 
     name: str
-    #: What stands before the dot of an X-Amz-Target header.
+    #: The part of an X-Amz-Target header before the dot.
     target_prefix: str
     #: The botocore release that the model was taken from.
     botocore: str

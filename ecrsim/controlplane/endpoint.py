@@ -37,9 +37,9 @@ log = logging.getLogger("ecrsim.api")
 _LARGE = frozenset({"PutImage", "UploadLayerPart"})
 _SMALL_BODY = 1 << 20
 CONTENT_TYPE = "application/x-amz-json-1.1"
-#: What the front end says to any other type, also to that of JSON 1.0 (recorded).
+#: The answer of the front end to any other type, also to that of JSON 1.0 (recorded).
 _OTHER_TYPE = b"<UnknownOperationException/>\n"
-#: What the server could not take (inferred, all three).
+#: Errors of requests that the server could not read (inferred, all three).
 _REFUSALS: Mapping[int, type[ServiceError]] = {
     400: SerializationException,
     408: RequestTimeoutException,

@@ -20,7 +20,7 @@ _OWN_MACHINE = frozenset({"localhost", "0.0.0.0", "::"})  # noqa: S104 - to ask,
 
 
 def known_token(config: Config) -> str | None:
-    """What to show to the server at `config.host`; None when nothing is known, or the file is not for us to read.
+    """The token for the server at `config.host`; None when nothing is known, or the file is not for us to read.
 
     The token of the data directory goes to this machine alone: whoever answers elsewhere would learn it.
     """

@@ -46,7 +46,7 @@ def advance(runtime: Runtime, milliseconds: int) -> list[jobs.Ran]:
         if milliseconds > MAX_DAYS * DAY and jobs.first_due(runtime, target) is not None:
             raise ClockError(f"the clock is advanced by {MAX_DAYS} days at most at once while jobs wait")
         if runtime.config.workers > 1 and jobs.first_due(runtime, target) is not None:
-            # What other workers have noted of pulls belongs to the time before, and jobs look at it.
+            # Pull times that other workers have noted belong to the time before, and jobs look at them.
             runtime.batch.wait_for_others()
         while (found := jobs.first_due(runtime, target)) is not None:
             if runtime.stopping.is_set():

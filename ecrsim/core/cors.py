@@ -26,7 +26,7 @@ def origins_of(setting: str) -> tuple[str, ...]:
 
 
 def headers(origin: str | None, allowed: Collection[str]) -> Headers:
-    """What an answer to a page of that origin needs besides; nothing when it is not named."""
+    """The headers that an answer to a page of that origin needs; none when the setting does not name it."""
     if origin is None or not {origin, "*"} & set(allowed):
         return []
     if "*" in allowed:

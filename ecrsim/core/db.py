@@ -40,7 +40,7 @@ from ecrsim.core.migrations import MIGRATIONS, SCHEMA_VERSION
 from ecrsim.core.sealing import KeyMismatch, Seal
 from ecrsim.core.words import shared_word
 
-#: What SQLite says when it is not the statement's fault.
+#: SQLite's errors that are not the statement's fault.
 _UNAVAILABLE = (
     "disk is full",
     "readonly database",

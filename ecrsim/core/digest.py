@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-#: What ECR accepts where it only looks at the form (documented in the model as LayerDigest; recorded in failures).
+#: Digests that pass where ECR looks at the form alone (documented in the model as LayerDigest; recorded in failures).
 ECR_DIGEST = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")
 #: The same, as ECR prints it.
 ECR_DIGEST_TEXT = "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"

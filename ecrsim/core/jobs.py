@@ -54,7 +54,7 @@ jobs = Table(
     Column("id", Integer, primary_key=True),
     Column("run_at", BigInteger, nullable=False),
     Column("kind", String, nullable=False),
-    # What it is about, so that it can be found again: one pending job for each kind and key.
+    # The subject of the job: one pending job for each kind and key.
     Column("key", String, nullable=False),
     Column("registry_id", String(12), nullable=False),
     Column("region", String, nullable=False),
@@ -104,7 +104,7 @@ class JobKind(NamedTuple):
 
     function: Callable[[Call, Job], None]
     is_long: bool
-    #: What is done when a job of the kind is given up, in the transaction that makes it FAILED.
+    #: Called when a job of the kind is given up, in the transaction that makes it FAILED.
     given_up: Callable[[Call, Job], None] | None = None
 
 
@@ -217,7 +217,7 @@ def page(connection: Connection, after: int, limit: int, state: str | None = Non
 
 
 class Ran(NamedTuple):
-    """What became of one attempt: `error` is None when the job is done."""
+    """The result of one attempt: `error` is None when the job is done."""
 
     job: Job
     at: int

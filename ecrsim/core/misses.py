@@ -19,7 +19,7 @@ from ecrsim.core.web import Pieces
 
 
 class Wanted(NamedTuple):
-    """What a read is about: the image of a tag or digest, the referrers of a digest, or a layer.
+    """The subject of a read: the image of a tag or digest, the referrers of a digest, or a layer.
 
     `streams`: who asks can do with what is on its way (`ComingImage`, `ComingLayer`), and is not made to wait for more.
     """
@@ -115,7 +115,7 @@ class Flight:
 Fetch = Callable[[], Flight]
 #: Whether something is to be fetched: asked inside the call. The last argument: whether what is wanted is here.
 Look = Callable[[Call, Wanted, bool | None], Fetch | None]
-#: What was fetched for a request so far.
+#: Everything that was fetched for a request so far.
 Fetched = MutableMapping[Wanted, Flight]
 
 _T = TypeVar("_T")

@@ -30,7 +30,7 @@ events = Table(
     Column("region", Text, nullable=False),
     Column("repository_name", Text),
     Column("facts", Json, nullable=False),
-    # Who did it and from where, of events that a request made itself.
+    # The caller and its address, of events that a request made itself.
     Column("trail", Json),
     Column("kind", String(7), nullable=False, server_default="private"),
     sqlite_autoincrement=True,

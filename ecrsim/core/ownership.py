@@ -36,7 +36,7 @@ _BATCH = 500
 
 
 class Names:
-    """What the tables name of a store: digests of blobs, or ids of upload sessions.
+    """The names that tables hold of a store: digests of blobs, or ids of upload sessions.
 
     A capability whose rows name some adds its column: what is not told here is garbage to those who collect.
     """
@@ -200,7 +200,7 @@ class Ownership:
         with self._database.write() as connection:
             found = read_identity(self._root)
             if found is None:
-                # What lies there unnamed has its grace period from now on.
+                # Unnamed bytes in the store have their grace period from now on.
                 since = now if self._claimable(connection) else 0
                 identity = StoreIdentity(self._id, str(self._file), str(self._root), since)
                 write_identity(self._root, identity)

@@ -78,7 +78,7 @@ def _entries(text: str | None) -> list[str]:
 
 
 def _of_proxies(text: str | None, trusted_proxies: int) -> str | None:
-    """What the outermost trusted proxy said. Most proxies set these two headers anew instead of adding to them."""
+    """The words of the outermost trusted proxy. Most proxies set these two headers anew instead of adding to them."""
     entries = _entries(text)
     return entries[-min(trusted_proxies, len(entries))] if entries else None
 

@@ -43,23 +43,23 @@ class _Prepared(NamedTuple):
     #: placeholders have names, each of them once.
     order: tuple[str, ...]
     positional: bool
-    #: What a caller has to give.
+    #: Names of the parameters that a caller gives.
     names: frozenset[str]
     wanted: int
     #: Values that stand in the statement itself.
     constants: Mapping[str, Any]
-    #: What is done to values on their way in.
+    #: Conversions of values on their way in.
     processes: Mapping[str, Process]
-    #: What the driver is given for the parameters of a caller. KeyError when one is missing.
+    #: The driver's parameters for those of a caller. KeyError when one is missing.
     values: Callable[[dict[str, Any]], Any]
-    #: What makes a row of what the driver gives.
+    #: The maker of a row from the driver's tuple.
     make: Callable[[Any], Any]
     #: The row class, where its members are what the driver gives: for many rows the cheapest way.
     plain: Any
 
 
 class _Statement:
-    """What queries and changes have in common."""
+    """The common part of queries, changes and additions."""
 
     #: All that there are, so that a test can compile each of them.
     known: ClassVar[WeakSet[_Statement]] = WeakSet()

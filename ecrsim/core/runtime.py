@@ -44,7 +44,7 @@ _SHARED = "data-dir:shared"
 
 
 class Caller(NamedTuple):
-    """Who asks, and from where: the account and principal of the access key or token, the region of the signature."""
+    """The caller and the region: the account and principal of the access key or token, the region of the signature."""
 
     account: str
     region: str
@@ -89,9 +89,9 @@ class Call:
         self.runtime = runtime
         self.caller = caller
         self.request_id = request_id
-        #: What was decided about the caller's rights so far, for the audit.
+        #: Decisions about the caller's rights so far, for the audit.
         self.decisions: list[Any] = []
-        #: What was looked up once for the whole call, by capability.
+        #: Values that are looked up once for the whole call, by capability.
         self.lookups: dict[str, Any] = {}
         #: Scheme and authority under which the caller reached ecrsim, for URLs in answers.
         self.origin = origin
@@ -187,7 +187,7 @@ class Runtime:
         self._secrets: dict[str, bytes] = {}
         #: Other registries that this ecrsim asks.
         self.upstreams = Upstreams(_upstream_settings(config), self.stopping.wait)
-        #: What capabilities remember for this runtime, by capability; lost at a reset.
+        #: The memory of this runtime, by capability; lost at a reset.
         self.memory: dict[str, object] = {}
         # By lane, each held by the thread that runs its jobs (`exclusively`).
         self._running: dict[str, threading.Lock] = {}
@@ -306,7 +306,7 @@ class Runtime:
                 for table in reversed(metadata.sorted_tables):
                     if table is not properties:
                         connection.execute(delete(table))
-                # What workers remember of what was deleted carries one of these.
+                # The memory of workers about deleted rows carries a generation.
                 connection.execute(delete(properties).where(properties.c.name.like("%:generation")))
             self.memory.clear()
             turn(self.clock, self.database, configured(self.config.clock, self.clock.unturned()))

@@ -97,7 +97,7 @@ class Answer(NamedTuple):
 
 
 class RequestRefused(Exception):
-    """What the server could not take: a body that was cut or is malformed (400) or slow (408), large headers (431)."""
+    """The server could not read a request: a cut or malformed body (400), a slow one (408), large headers (431)."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -26,7 +26,7 @@ from ecrsim.records import audit
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 
 
-#: What a policy cannot deny in a public registry (documented).
+#: Actions that a policy cannot deny in a public registry (documented).
 _PULLS = frozenset({"BatchGetImage", "GetDownloadUrlForLayer", "ListImages"})
 
 

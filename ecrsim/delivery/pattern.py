@@ -326,7 +326,7 @@ _OPERATORS: Mapping[str, Callable[[Any, str], Test]] = {
     "suffix": _suffix,
     "wildcard": _wildcard,
 }
-#: What `anything-but` can be applied to.
+#: Operators that `anything-but` can be applied to.
 _EXCLUSIONS: Mapping[str, Callable[[Any, str], Test]] = {
     name: _OPERATORS[name] for name in ("equals-ignore-case", "prefix", "suffix", "wildcard")
 }

@@ -10,7 +10,7 @@ from ecrsim.blobs import private
 from ecrsim.config import Config
 from ecrsim.core.admintoken import FILE as TOKEN_FILE
 
-#: What ecrsim keeps in the data directory begins so; no target writes to it.
+#: Names of ecrsim's own files in the data directory begin so; no target writes to them.
 _OWN = (
     *private.TREES,
     *("ecrsim", "store.json", "secret.key", "gc.lock", "delivery.lock", "scrub.lock"),

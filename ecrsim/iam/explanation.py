@@ -18,7 +18,7 @@ from ecrsim.iam.decision import (
 )
 from ecrsim.iam.grammar import MalformedPolicy, PolicyDocument, PolicyKind, Statement, read
 
-#: What concerns a repository that need not be there yet: only the policy of the registry can grant it to others.
+#: Actions on a repository that need not be there yet: only the policy of the registry can grant them to others.
 _REGISTRY_ACTIONS = frozenset({"ecr:createrepository", "ecr:replicateimage"})
 _VERSION = "2012-10-17"
 

@@ -17,7 +17,7 @@ from ecrsim.iam.conditions import Condition
 
 #: The longest policy (documented): of a repository or registry as it was sent, of an identity without its white space.
 MAX_TEXT = 10_240
-#: What is looked at, white space and all, before a policy of an identity is found to be too long.
+#: Characters that are read, white space and all, before a policy of an identity is found to be too long.
 MAX_RAW_TEXT = 10 * MAX_TEXT
 
 
@@ -93,7 +93,7 @@ class PolicyDocument(NamedTuple):
 
 
 _ACTION = re.compile(r"\*|\*:\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+", re.ASCII)
-#: What stands in the place of the service where somebody forgot it.
+#: A region: it stands in the place of the service where somebody forgot the service.
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+")
 _SID = re.compile(r"[A-Za-z0-9]*", re.ASCII)
 _PRINCIPAL = re.compile(

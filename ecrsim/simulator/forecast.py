@@ -60,12 +60,12 @@ class Day(NamedTuple):
     pushed: int
     tallies: tuple[RuleTally, ...]
     stock: Stock
-    #: What would be there at the end of the day if nothing was ever expired or archived.
+    #: The storage at the end of the day if nothing was ever expired or archived.
     without_policy: Stock
 
 
 class Match(NamedTuple):
-    """What a rule had to do with: `hidden_by` are the priorities of earlier rules and the images that they claimed."""
+    """The reach of a rule: `hidden_by` are the priorities of earlier rules and the images that they claimed."""
 
     rule: LifecycleRule
     matching_now: int

@@ -40,7 +40,7 @@ class Push(NamedTuple):
 
 
 class History(NamedTuple):
-    """What the past says. `pushed_from` to `pushed_to`: the span that `pushes` were counted in, epoch milliseconds.
+    """The pushes of the past. `pushed_from` to `pushed_to`: the span that `pushes` were counted in, epoch milliseconds.
 
     `shapes`: the families of the tags of each push, oldest first.
     """

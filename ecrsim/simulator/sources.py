@@ -16,7 +16,7 @@ from ecrsim.ecr.lifecycle.engine import LifecycleImage
 from ecrsim.remote import RemoteError, ask
 from ecrsim.simulator.reading import UnreadableError, described, read_images
 
-#: What goes wrong with a source; the text says what.
+#: Errors of a source; the text says what is wrong.
 SOURCE_ERRORS = (RemoteError, UnreadableError, NeighbourError, OSError)
 
 

@@ -87,7 +87,7 @@ def in_other(image: Fixture) -> Any:
 
 
 #: Manifests that ECR was seen to refuse by its sentence for invalid JSON, and how they are told.
-REFUSED = (
+SEEN_REFUSED = (
     *(
         (f"the text {text}, told {'to be an image' if media_type else 'nothing of'}", told(text.encode(), media_type))
         for media_type in (None, IMAGE.media_type)
@@ -109,7 +109,7 @@ REFUSED = (
     ("of no type at all", told(changed(mediaType=None), None)),
 )
 #: Manifests that are refused by the same sentence in our reading (docs/fidelity.md).
-REFUSED_TOO = (
+READ_REFUSED = (
     ("of a withdrawn type", told(WITHDRAWN.manifest, WITHDRAWN.media_type)),
     ("of a withdrawn type, told to be an image", told(WITHDRAWN.manifest)),
     ("of a withdrawn type, told nothing of", told(WITHDRAWN.manifest, None)),
@@ -146,7 +146,7 @@ def missing(plane: Plane) -> object:
 MANIFESTS = (
     *(
         rule(f"a manifest that is {what}", source, act, INVALID_JSON, given=layers_of(IMAGE), shows=())
-        for source, rows in (("recorded", REFUSED), ("inferred", REFUSED_TOO))
+        for source, rows in (("recorded", SEEN_REFUSED), ("inferred", READ_REFUSED))
         for what, act in rows
     ),
     *(

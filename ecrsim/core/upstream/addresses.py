@@ -20,7 +20,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
-    """What credentials belong to. The host in lower case, without brackets."""
+    """The origin that credentials belong to. The host in lower case, without brackets."""
 
     scheme: str
     host: str

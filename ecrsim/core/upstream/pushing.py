@@ -22,7 +22,7 @@ _ACTIONS = "pull,push"
 _BYTES = {"Content-Type": "application/octet-stream"}
 _RANGE = re.compile(r"(?:bytes[= ])?0-(\d{1,18})")
 
-#: What a registry answers to a chunk that does not begin where the upload ends, or while another one is written.
+#: The status of a registry for a chunk that does not begin where the upload ends, or while another one is written.
 _ELSEWHERE = 416
 
 #: (offset, length) → bytes of a blob.

@@ -23,7 +23,7 @@ MAX_REDIRECTS = 5
 #: Bytes that are read at once.
 PIECE = 512 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
-#: What may be asked twice, and elsewhere.
+#: Methods that may be repeated, and redirected.
 _SAFE = ("GET", "HEAD")
 _TRY_AGAIN = (500, 502, 503, 504)
 

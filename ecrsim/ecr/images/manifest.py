@@ -14,11 +14,11 @@ from ecrsim.core.digest import is_oci_digest
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.ecr.images.grammar import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, stranger
 
-#: What ECR takes today; Docker's schema 1 and the withdrawn OCI artifact manifest are refused.
+#: Media types that ECR takes today; Docker's schema 1 and the withdrawn OCI artifact manifest are refused.
 IMAGE_TYPES = (DOCKER_MANIFEST, OCI_MANIFEST)
 INDEX_TYPES = (DOCKER_LIST, OCI_INDEX)
 
-#: What the column of sizes holds; one descriptor may not say more, nor all of them together.
+#: The largest number that the column of sizes holds, for one descriptor and for the sum of all.
 _MAX_SIZE = (1 << 63) - 1
 
 

@@ -39,7 +39,7 @@ images = Table(
     Column("last_archived_at", BigInteger),
     Column("last_activated_at", BigInteger),
     Column("is_tagged", Boolean, nullable=False),
-    # What a referrer's descriptor says of it.
+    # Members of a referrer's descriptor.
     Column("manifest_size", Integer, nullable=False),
     Column("artifact_type", Text),
     Column("annotations", Json),

@@ -28,7 +28,7 @@ from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.service import repository_to_push
 
-#: What InitiateLayerUpload advises (recorded).
+#: The part size that InitiateLayerUpload advises (recorded), in bytes.
 PART_SIZE = 10_485_760
 
 

@@ -37,7 +37,7 @@ _HOLDERS = Query(
     Repository,
 )
 
-#: What opening a file costs, in bytes read.
+#: The cost of opening a file, in bytes read.
 _OPENING = 4096
 
 #: Called with the bytes that were read; may wait, and raises to give up.

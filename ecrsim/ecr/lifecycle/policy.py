@@ -24,7 +24,7 @@ from ecrsim.ecr.lifecycle import schema
 MAX_WILDCARDS = 4
 #: Archived images are kept, and paid for, at least that long (documented).
 MIN_DAYS_IN_ARCHIVE = 90
-#: What the numbers of a rule are bound to is an integer of 32 bits (inferred).
+#: The largest number of a rule: an integer of 32 bits (inferred).
 _MAX_NUMBER = 2**31 - 1
 
 NOT_MAPPED = "Could not map policyString into LifecyclePolicy."  # R

@@ -101,7 +101,7 @@ def delete_policy(call: Call, repository: Repository) -> StoredPolicy:
     """Delete the policy and return it. A run that is under way ends after its present batch."""
     found = get_policy(call, repository)
     call.connection.execute(delete(lifecycle_policies).where(lifecycle_policies.c.repository_id == repository.id))
-    # What is left of its plan goes too: the versions of the next policy begin with 1 again.
+    # Its plan goes as well: the versions of the next policy begin with 1 again.
     call.connection.execute(delete(lifecycle_runs).where(lifecycle_runs.c.repository_id == repository.id))
     cancel(call, EVALUATE, str(repository.id))
     return found

@@ -25,7 +25,7 @@ lifecycle_previews = Table(
     Column("status", String(11), nullable=False),
     # Tells the results of this preview from those of the one before.
     Column("preview_id", String(36), nullable=False),
-    # What its events say of the policy: known, like the counts, when all its results are written.
+    # The policy as the preview's events tell it; set, like the counts, when all results are written.
     Column("policy", Json),
     Column("expiring_image_total_count", Integer, nullable=False),
     Column("transitioning_image_total_count", Integer, nullable=False),
