@@ -126,7 +126,6 @@ class Layer:
                 self._verified = True
                 self.whole.settle()
             elif where == "elsewhere":
-                self.begun.settle()
                 self._hall.watch.until(self._is_brought)
             else:
                 self._bring()
@@ -215,6 +214,9 @@ class Layer:
                 return True
             found = underway.find_layer(call, self._repository.id, self.digest)
         if found is not None and self._hall.custody.is_alive(found.owner):
+            self._upload_id = found.upload_id
+            if self._source.runtime.blobs.upload_size(found.upload_id):
+                self.begun.settle()
             return False
         self._hall.carriers.run(self._work)
         return True

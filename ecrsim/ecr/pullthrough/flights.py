@@ -147,6 +147,13 @@ class Flights:
         with self._lock:
             self._flying.clear()
 
+    def end(self, error: BaseException) -> None:
+        """Nobody is to wait any longer."""
+        with self._lock:
+            flying = list(self._flying.values())
+        for flight in flying:
+            flight.settle(error=error)
+
 
 @contextlib.contextmanager
 def alone_with(runtime: Runtime, registry: Registry, repository_name: str, asked: str) -> Iterator[None]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.misses import Flight
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.pullthrough.flights import Flights, Threads, Watch
@@ -86,6 +87,7 @@ class Hall:
         self.watch.end(_PATIENCE)
         self.errands.end(_PATIENCE)
         self.carriers.end(_PATIENCE)
+        self.flights.end(ServiceUnavailableException("ecrsim is stopping"))
         self.custody.release()
 
 

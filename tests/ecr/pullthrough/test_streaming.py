@@ -9,7 +9,7 @@ from ecrsim import Ecrsim
 from ecrsim.core.upstream.registry import Upstreams
 from ecrsim.core.web import Request
 from ecrsim.ecr.pullthrough.hall import hall_of
-from ecrsim.testing import build_image
+from ecrsim.testing import build_image, call_application
 from tests.answers import refusal
 from tests.core.upstream.conftest import PATIENT
 from tests.core.upstream.servers import Registry
@@ -358,6 +358,24 @@ class TestWhatHappensMeanwhile:
         found.rule()
         assert found.whole("v1") == IMAGE.blobs
         assert len(found.names()) == 1 + len(found.asked())
+
+
+def test_nobody_waits_for_an_ecrsim_that_stops(site, slow):
+    """Its upstream gives no manifest."""
+    gate = threading.Event()
+    upstream = site(lambda _: gate.wait(30) and None)
+    with Ecrsim(socket=False, upstream=(f"quay.io={upstream.url}",)) as sim:
+        found, answers = Cache(sim, upstream, "quay.io"), []
+        found.rule()
+        token = found.token
+        path = f"{sim.endpoint_url}/v2/cache/library/app/manifests/v1"
+        headers = {"Authorization": f"Basic {token}"}
+        waiting = threading.Thread(target=lambda: answers.append(call_application(sim.app, "GET", path, headers)))
+        waiting.start()
+        wait_until(lambda: upstream.asked)
+    waiting.join(30)
+    gate.set()
+    assert error_of(answers[0])[:2] == (503, "UNAVAILABLE")
 
 
 class TestALayerThatIsMissingByItself:
