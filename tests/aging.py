@@ -1,4 +1,4 @@
-"""Files of a store: where a blob lies, and how they come to look older than they are."""
+"""Files that look older than they are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,3 @@ def age(store: Path | str, hours: float = 25) -> None:
         for path in (Path(store) / part).rglob("*"):
             if path.is_file():
                 os.utime(path, (path.stat().st_mtime - hours * 3600,) * 2)
-
-
-def blob_file(store: Path | str, digest: str) -> Path:
-    """The file that holds the blob."""
-    algorithm, _, hexadecimal = digest.partition(":")
-    return Path(store) / "blobs" / algorithm / hexadecimal[:2] / hexadecimal

@@ -15,6 +15,7 @@ from ecrsim.admin.guard import HEALTH, guard, hidden, refusal
 from ecrsim.admin.lifecycle import lifecycle_routes
 from ecrsim.admin.page import pages_for_a_browser
 from ecrsim.admin.public import public_routes
+from ecrsim.admin.scanning import scanning_routes
 from ecrsim.admin.time import time_routes
 from ecrsim.admin.upstreams import upstream_routes
 from ecrsim.contract.operations import missing
@@ -78,6 +79,7 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
         event_routes,
         lifecycle_routes,
         public_routes,
+        scanning_routes,
         time_routes,
         upstream_routes,
     )

@@ -180,6 +180,12 @@ class BlobStore(Protocol):
         False when `blob`, which is open, is not any more what lies under this digest: it was replaced or is gone.
         """
 
+    def put(self, digest: str, data: bytes) -> None:
+        """Store bytes that are in memory already. What is there under that name is replaced: it may be damaged.
+
+        Raises DigestMismatch, and ValueError for a malformed digest.
+        """
+
     def create_upload(self, upload_id: str) -> None:
         """Begin an empty session. Ids are never used twice.
 

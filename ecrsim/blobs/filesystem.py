@@ -9,7 +9,7 @@
     │   └── sha256-abcdef…          what was found to be another's bytes, kept for people
     └── uploads/
         ├── 5f0c…                   an upload session: its size is its offset
-        └── put-<process>-<n>       what `check` writes, to see whether the disk takes it
+        └── put-<process>-<n>       bytes on their way into `blobs/` without a session
 
 Everything that enters `blobs/` does so by a rename from `uploads/`, so that a blob is whole or absent whatever happens.
 Both must be on one file system. What a killed process leaves behind lies in `uploads/`: sessions can be resumed; the
@@ -22,6 +22,7 @@ processes append in between: what is missing is read from the file when the dige
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -113,6 +114,14 @@ class FilesystemStore(BlobStore):
             return False
         self._disk.install(place, self._disk.root / "damaged" / f"{algorithm}-{hexadecimal}")
         return True
+
+    def put(self, digest: str, data: bytes) -> None:
+        algorithm, hexadecimal = digest_to_store(digest)
+        computed = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+        if computed != digest:
+            raise DigestMismatch({algorithm: computed})
+        with self._disk.aside(self._uploads, data) as finished:
+            self._disk.install(finished, self._place(algorithm, hexadecimal))
 
     # Upload sessions
 

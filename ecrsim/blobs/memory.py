@@ -76,6 +76,14 @@ class MemoryStore(BlobStore):
             del self._blobs[digest]
             return True
 
+    def put(self, digest: str, data: bytes) -> None:
+        algorithm, _ = digest_to_store(digest)
+        computed = _digest(algorithm, data)
+        if computed != digest:
+            raise DigestMismatch({algorithm: computed})
+        with self._lock:
+            self._blobs[digest] = _Blob(data, self._now())
+
     # Upload sessions
 
     def create_upload(self, upload_id: str) -> None:

@@ -1,10 +1,7 @@
 """Bodies that behave as clients do, a clock that stands still, and digests to hold the stores against."""
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterator
-
-from ecrsim.blobs import BlobStore
 
 Piece = bytes | BaseException | Callable[[], object]
 
@@ -39,14 +36,3 @@ class Body:
 
 def sha256(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-_numbers = itertools.count()
-
-
-def put(store: BlobStore, digest: str, data: bytes) -> None:
-    """Store a blob through a session of its own."""
-    upload_id = f"session-{next(_numbers)}"
-    store.create_upload(upload_id)
-    store.append_bytes(upload_id, data)
-    store.commit(upload_id, digest)

@@ -13,7 +13,7 @@ import pytest
 
 from ecrsim.blobs import StoreUnwritable, UploadBusy
 from ecrsim.blobs.filesystem import FilesystemStore
-from tests.blobs.sources import Body, put, sha256
+from tests.blobs.sources import Body, sha256
 
 HELLO = b"hello, layer"
 LARGE = bytes(range(256)) * 8192  # 2 MiB
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 def store(root: Path) -> FilesystemStore:
     """One that holds a blob and a session."""
     store = FilesystemStore(root)
-    put(store, sha256(b"kept"), b"kept")
+    store.put(sha256(b"kept"), b"kept")
     store.create_upload("upload")
     store.append("upload", Body(HELLO))
     return store
@@ -62,10 +62,12 @@ def takes_a_part_then_refuses(number: int) -> Callable[[int, bytes], int]:
 
 WRITES: dict[str, Callable[[FilesystemStore], object]] = {
     "append": lambda store: store.append("upload", Body(b" and more", LARGE)),
+    "put": lambda store: store.put(sha256(LARGE), LARGE),
     "check": lambda store: store.check(),
 }
 RENAMES: dict[str, Callable[[FilesystemStore], object]] = {
     "commit": lambda store: store.commit("upload", sha256(HELLO)),
+    "put": lambda store: store.put(sha256(LARGE), LARGE),
     "check": lambda store: store.check(),
 }
 CREATIONS: dict[str, Callable[[FilesystemStore], object]] = {
@@ -73,9 +75,11 @@ CREATIONS: dict[str, Callable[[FilesystemStore], object]] = {
     "append": lambda store: store.append("upload", Body(b" and more")),
     "commit": lambda store: store.commit("upload", sha256(HELLO)),
     "discard": lambda store: store.discard("upload"),
+    "put": lambda store: store.put(sha256(LARGE), LARGE),
     "check": lambda store: store.check(),
 }
 RENEWALS: dict[str, Callable[[FilesystemStore], object]] = {
+    "put": lambda store: store.put(sha256(b"kept"), b"kept"),
     "commit": lambda store: store.commit("upload", sha256(HELLO)),
 }
 REMOVALS: dict[str, Callable[[FilesystemStore], object]] = {
@@ -188,6 +192,8 @@ def test_a_full_disk(small_disk: Path, durability: str) -> None:
     store.append("upload", Body(HELLO))
     with pytest.raises(StoreUnwritable, match="No space left on device"):
         store.append("upload", Body(LARGE))
+    with pytest.raises(StoreUnwritable, match="No space left on device"):
+        store.put(sha256(LARGE), LARGE)
     assert contents(root) == {"uploads/upload": HELLO}
     store.create_upload("filler")
     status = os.statvfs(root)
@@ -206,12 +212,12 @@ def test_a_full_disk(small_disk: Path, durability: str) -> None:
 
 def test_a_read_only_disk(small_disk: Path) -> None:
     store = FilesystemStore(small_disk)
-    put(store, sha256(b"kept"), b"kept")
+    store.put(sha256(b"kept"), b"kept")
     store.create_upload("upload")
     store.append("upload", Body(HELLO))
     before = contents(small_disk)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    for use in (*CREATIONS.values(), *REMOVALS.values(), *RENEWALS.values()):
+    for use in (*CREATIONS.values(), *REMOVALS.values(), RENEWALS["put"]):
         with pytest.raises(StoreUnwritable, match="Read-only file system"):
             use(store)
     assert contents(small_disk) == before
@@ -256,6 +262,7 @@ def push(store: FilesystemStore) -> None:
 def test_process_durability_waits_for_no_disk(root: Path, flushed: list[str]) -> None:
     store = FilesystemStore(root)
     push(store)
+    store.put(sha256(LARGE), LARGE)
     assert flushed == []
 
 
@@ -270,6 +277,13 @@ def test_power_durability_flushes_the_bytes_before_their_name(root: Path, flushe
     flushed.clear()
     push(store)
     assert flushed == ["uploads/upload", directory], "another process may have renamed it and not flushed the name"
+    flushed.clear()
+    store.put(sha256(HELLO), HELLO)
+    # What is there may be damaged, so it is replaced like any other.
+    assert flushed == [f"uploads/put-{os.getpid()}-0", directory]
+    flushed.clear()
+    store.put(sha256(LARGE), LARGE)
+    assert flushed == [f"uploads/put-{os.getpid()}-1", *new_directories, f"blobs/sha256/{sha256(LARGE)[7:9]}"]
 
 
 def test_a_session_whose_bytes_could_not_be_flushed_is_gone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +300,7 @@ def test_a_session_whose_bytes_could_not_be_flushed_is_gone(root: Path, monkeypa
 # Files on their way
 
 
-def test_a_sweep_of_sessions_does_not_take_what_the_check_writes(
+def test_a_sweep_of_sessions_does_not_take_what_is_being_put(
     store: FilesystemStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, swept = os.write, []
@@ -299,9 +313,9 @@ def test_a_sweep_of_sessions_does_not_take_what_the_check_writes(
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", sweep_meanwhile)
-    store.check()
+    store.put(sha256(LARGE), LARGE)
     assert swept == ["upload"]
-    assert list(store.uploads()) == []
+    assert store.stat(sha256(LARGE)) == len(LARGE)
 
 
 def test_a_name_that_an_earlier_process_left_is_passed_over(root: Path) -> None:
@@ -309,7 +323,8 @@ def test_a_name_that_an_earlier_process_left_is_passed_over(root: Path) -> None:
     left = [root / "uploads" / f"put-{os.getpid()}-{number}" for number in range(3)]
     for path in left:
         path.write_bytes(b"left")
-    store.check()
+    store.put(sha256(HELLO), HELLO)
+    assert store.stat(sha256(HELLO)) == len(HELLO)
     assert [path.read_bytes() for path in left] == [b"left"] * 3
 
 

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from ecrsim.blobs import DigestMismatch, ShortBody, UploadBusy, UploadNotFound
 from ecrsim.blobs import running as running_hashes
 from ecrsim.blobs.filesystem import FilesystemStore
-from tests.aging import blob_file
-from tests.blobs.sources import Body, put, sha256
+from tests.blobs.sources import Body, sha256
 
 HELLO = b"hello, layer"
 LARGE = bytes(range(256)) * 8192
@@ -37,6 +36,11 @@ def tree(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
+def place(root: Path, digest: str) -> Path:
+    algorithm, hexadecimal = digest.split(":")
+    return root / "blobs" / algorithm / hexadecimal[:2] / hexadecimal
+
+
 # The tree
 
 
@@ -45,8 +49,8 @@ def test_the_tree(root: Path, durability: str) -> None:
     store = FilesystemStore(root / "made" / "as needed", durability)
     root = root / "made" / "as needed"
     sha512 = f"sha512:{hashlib.sha512(HELLO).hexdigest()}"
-    put(store, sha256(HELLO), HELLO)
-    put(store, sha512, HELLO)
+    store.put(sha256(HELLO), HELLO)
+    store.put(sha512, HELLO)
     store.create_upload("committed")
     store.append("committed", Body(LARGE))
     store.sync("committed")
@@ -54,11 +58,11 @@ def test_the_tree(root: Path, durability: str) -> None:
     store.create_upload("open")
     store.append("open", Body(HELLO))
     assert tree(root) == {
-        *(str(blob_file(root, digest).relative_to(root)) for digest in (sha256(HELLO), sha512, sha256(LARGE))),
+        *(str(place(root, digest).relative_to(root)) for digest in (sha256(HELLO), sha512, sha256(LARGE))),
         "uploads/open",
     }
-    assert blob_file(root, sha256(LARGE)).read_bytes() == LARGE
-    assert store.path(sha256(HELLO)) == str(blob_file(root, sha256(HELLO)))
+    assert place(root, sha256(LARGE)).read_bytes() == LARGE
+    assert store.path(sha256(HELLO)) == str(place(root, sha256(HELLO)))
 
 
 def test_an_unknown_durability_is_refused(root: Path) -> None:
@@ -68,7 +72,7 @@ def test_an_unknown_durability_is_refused(root: Path) -> None:
 
 def test_an_open_blob_is_a_file_that_a_server_can_hand_to_the_kernel(root: Path) -> None:
     store = FilesystemStore(root)
-    put(store, sha256(HELLO), HELLO)
+    store.put(sha256(HELLO), HELLO)
     with store.open(sha256(HELLO)) as blob:
         assert stat.S_ISREG(os.fstat(blob.fileno()).st_mode)
         assert os.lseek(blob.fileno(), 0, os.SEEK_CUR) == 0, "nothing read ahead"
@@ -76,9 +80,9 @@ def test_an_open_blob_is_a_file_that_a_server_can_hand_to_the_kernel(root: Path)
 
 def test_files_that_are_not_the_stores_own_are_not_listed(root: Path) -> None:
     store = FilesystemStore(root)
-    put(store, sha256(HELLO), HELLO)
+    store.put(sha256(HELLO), HELLO)
     store.create_upload("upload")
-    (blob_file(root, sha256(HELLO)).parent / ".nfs0001").touch()
+    (place(root, sha256(HELLO)).parent / ".nfs0001").touch()
     (root / "blobs" / "lost+found").mkdir()
     (root / "uploads" / ".DS_Store").touch()
     assert [digest for digest, _, _ in store.blobs()] == [sha256(HELLO)]
@@ -86,12 +90,18 @@ def test_files_that_are_not_the_stores_own_are_not_listed(root: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", HELLO[:-1], HELLO + b"x"], ids=["empty", "short", "long"])
-def test_a_blob_of_the_wrong_size_is_replaced_by_the_right_one(root: Path, damage: bytes) -> None:
+@pytest.mark.parametrize("way", ["put", "commit"])
+def test_a_blob_of_the_wrong_size_is_replaced_by_the_right_one(root: Path, damage: bytes, way: str) -> None:
     store = FilesystemStore(root)
-    put(store, sha256(HELLO), HELLO)
-    blob_file(root, sha256(HELLO)).write_bytes(damage)
-    put(store, sha256(HELLO), HELLO)
-    assert blob_file(root, sha256(HELLO)).read_bytes() == HELLO
+    store.put(sha256(HELLO), HELLO)
+    place(root, sha256(HELLO)).write_bytes(damage)
+    if way == "put":
+        store.put(sha256(HELLO), HELLO)
+    else:
+        store.create_upload("upload")
+        store.append("upload", Body(HELLO))
+        store.commit("upload", sha256(HELLO))
+    assert place(root, sha256(HELLO)).read_bytes() == HELLO
 
 
 # Running hashes, restarts, other workers
@@ -131,7 +141,7 @@ def test_a_new_process_continues_where_the_old_one_stopped(root: Path, monkeypat
     with no_reading_back(monkeypatch):
         after.append("upload", Body(HELLO))
         after.commit("upload", sha256(LARGE + HELLO * 2))
-    assert blob_file(root, sha256(LARGE + HELLO * 2)).read_bytes() == LARGE + HELLO * 2
+    assert place(root, sha256(LARGE + HELLO * 2)).read_bytes() == LARGE + HELLO * 2
 
 
 def test_commit_without_asking_for_the_digest_still_holds_it_against_the_bytes(root: Path) -> None:
@@ -140,7 +150,7 @@ def test_commit_without_asking_for_the_digest_still_holds_it_against_the_bytes(r
     with pytest.raises(DigestMismatch):
         FilesystemStore(root).commit("upload", sha256(b"something else"))
     FilesystemStore(root).commit("upload", sha256(HELLO))
-    assert blob_file(root, sha256(HELLO)).read_bytes() == HELLO
+    assert place(root, sha256(HELLO)).read_bytes() == HELLO
 
 
 def test_a_session_that_fell_out_of_memory_is_read_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +296,7 @@ def test_a_process_that_is_killed_in_mid_append_leaves_a_session_to_resume(
     assert store.upload_size("upload") == 17
     store.append("upload", Body(b"resumed"), offset=17)
     store.commit("upload", sha256(b"before, arrived, resumed"))
-    assert blob_file(root, sha256(b"before, arrived, resumed")).read_bytes() == b"before, arrived, resumed"
+    assert place(root, sha256(b"before, arrived, resumed")).read_bytes() == b"before, arrived, resumed"
 
 
 # What `os.rename` is in a process that dies of it.
@@ -301,11 +311,11 @@ def test_a_process_that_is_killed_in_mid_commit_leaves_the_session_or_the_blob(
     root: Path, start: Callable[[str], Worker], moment: str
 ) -> None:
     store = FilesystemStore(root)
-    put(store, sha256(b"0"), b"0")  # shares the directory, so that there is one rename only
-    assert blob_file(root, sha256(b"0")).parent == blob_file(root, sha256(b"26")).parent
+    store.put(sha256(b"0"), b"0")  # shares the directory, so that there is one rename only
+    assert place(root, sha256(b"0")).parent == place(root, sha256(b"26")).parent
     store.create_upload("upload")
     store.append("upload", Body(b"26"))
-    blob = str(blob_file(root, sha256(b"26")).relative_to(root))
+    blob = str(place(root, sha256(b"26")).relative_to(root))
     before = tree(root)
     worker = start(f"os.rename = {DYING[moment]}; store.commit('upload', '{sha256(b'26')}')")
     assert worker.process.wait() == -9
@@ -315,14 +325,15 @@ def test_a_process_that_is_killed_in_mid_commit_leaves_the_session_or_the_blob(
     assert (root / blob).read_bytes() == b"26"
 
 
-def test_what_a_process_that_is_killed_in_mid_check_leaves_goes_with_the_sessions(
+def test_what_a_process_that_is_killed_in_mid_put_leaves_goes_with_the_sessions(
     root: Path, start: Callable[[str], Worker]
 ) -> None:
     store = FilesystemStore(root)
-    worker = start(f"os.rename = {DYING['before']}; store.check()")
+    worker = start(f"os.rename = {DYING['before']}; store.put('{sha256(HELLO)}', {HELLO!r})")
     assert worker.process.wait() == -9
+    assert store.stat(sha256(HELLO)) is None
     [(left, size, _)] = store.uploads()
-    assert (left, size) == (f"put-{worker.process.pid}-0", 4096)
+    assert (left, size) == (f"put-{worker.process.pid}-0", len(HELLO))
     assert store.discard(left) is True
     assert tree(root) == set()
 
@@ -366,7 +377,7 @@ def test_a_session_that_ends_between_opening_and_locking_is_not_found(
     monkeypatch.setattr(fcntl, "flock", commit_first)
     with pytest.raises(UploadNotFound):
         store.append("upload", Body(b" and what would spoil the blob"))
-    assert blob_file(root, sha256(HELLO)).read_bytes() == HELLO
+    assert place(root, sha256(HELLO)).read_bytes() == HELLO
 
 
 def test_many_threads_that_commit_the_same_bytes_leave_one_blob(root: Path) -> None:
@@ -382,8 +393,8 @@ def test_many_threads_that_commit_the_same_bytes_leave_one_blob(root: Path) -> N
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(push, range(24)))
-    assert tree(root) == {str(blob_file(root, sha256(LARGE + HELLO)).relative_to(root))}
-    assert blob_file(root, sha256(LARGE + HELLO)).read_bytes() == LARGE + HELLO
+    assert tree(root) == {str(place(root, sha256(LARGE + HELLO)).relative_to(root))}
+    assert place(root, sha256(LARGE + HELLO)).read_bytes() == LARGE + HELLO
 
 
 # Memory
@@ -432,8 +443,8 @@ def not_root() -> Iterator[Path]:
 @pytest.mark.parametrize("closed", ["file", "directory"])
 def test_a_blob_that_may_not_be_read_is_not_promised(not_root: Path, closed: str) -> None:
     store = FilesystemStore(not_root)
-    put(store, sha256(HELLO), HELLO)
-    path = blob_file(not_root, sha256(HELLO)) if closed == "file" else blob_file(not_root, sha256(HELLO)).parent
+    store.put(sha256(HELLO), HELLO)
+    path = place(not_root, sha256(HELLO)) if closed == "file" else place(not_root, sha256(HELLO)).parent
     path.chmod(0)
     assert store.stat(sha256(HELLO)) is None
     assert store.modified_at(sha256(HELLO)) is None
@@ -442,6 +453,6 @@ def test_a_blob_that_may_not_be_read_is_not_promised(not_root: Path, closed: str
     path.chmod(0o700)
     assert store.stat(sha256(HELLO)) == len(HELLO)
     path.chmod(0 if closed == "file" else 0o700)
-    put(store, sha256(HELLO), HELLO)
+    store.put(sha256(HELLO), HELLO)
     with store.open(sha256(HELLO)) as blob:
         assert blob.read() == HELLO

@@ -7,8 +7,7 @@ import pytest
 
 from ecrsim.blobs import BlobStore, OffsetMismatch
 from ecrsim.blobs.filesystem import FilesystemStore
-from tests.aging import blob_file
-from tests.blobs.sources import Body, put, sha256
+from tests.blobs.sources import Body, sha256
 
 HELLO = b"hello, layer"
 
@@ -67,7 +66,7 @@ def test_it_is_discarded_and_the_blob_stays(store: BlobStore) -> None:
 
 
 def test_bytes_that_are_there_already_are_kept_beside_the_session(store: BlobStore) -> None:
-    put(store, sha256(HELLO), HELLO)
+    store.put(sha256(HELLO), HELLO)
     digest = kept(store)
     assert [size for _, size, *_ in store.blobs()] == [len(HELLO)]
     assert store.upload_size("upload") == len(HELLO)
@@ -77,8 +76,10 @@ def test_bytes_that_are_there_already_are_kept_beside_the_session(store: BlobSto
 
 def test_a_damaged_blob_is_replaced(tmp_path: Path) -> None:
     store = FilesystemStore(tmp_path)
-    put(store, sha256(HELLO), HELLO)
-    os.truncate(blob_file(tmp_path, sha256(HELLO)), 3)
+    store.put(sha256(HELLO), HELLO)
+    path = store.path(sha256(HELLO))
+    assert path is not None
+    os.truncate(path, 3)
     digest = kept(store)
     assert content(store, digest) == HELLO
 

@@ -6,13 +6,13 @@ import pytest
 
 from ecrsim.blobs import UploadNotFound
 from ecrsim.blobs.memory import MemoryStore
-from tests.blobs.sources import Body, Clock, put, sha256
+from tests.blobs.sources import Body, Clock, sha256
 
 
 def test_times_are_those_of_the_clock() -> None:
     clock = Clock()
     store = MemoryStore(clock)
-    put(store, sha256(b"blob"), b"blob")
+    store.put(sha256(b"blob"), b"blob")
     clock.now += 100
     store.create_upload("upload")
     assert list(store.blobs()) == [(sha256(b"blob"), 4, clock.now - 100)]
@@ -21,7 +21,7 @@ def test_times_are_those_of_the_clock() -> None:
 
 def test_an_open_blob_has_no_descriptor_and_no_path() -> None:
     store = MemoryStore(Clock())
-    put(store, sha256(b"blob"), b"blob")
+    store.put(sha256(b"blob"), b"blob")
     assert store.path(sha256(b"blob")) is None
     with store.open(sha256(b"blob")) as blob, pytest.raises(io.UnsupportedOperation):
         blob.fileno()

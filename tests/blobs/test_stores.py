@@ -19,7 +19,7 @@ from ecrsim.blobs import (
     UploadNotFound,
 )
 from tests.blobs.conftest import Subject
-from tests.blobs.sources import Body, put, sha256
+from tests.blobs.sources import Body, sha256
 
 HELLO = b"hello, layer"
 LARGE = bytes(range(256)) * 8192  # 2 MiB: several chunks, hashed on a second thread
@@ -65,9 +65,9 @@ def upload(store: BlobStore, upload_id: str, data: bytes) -> str:
 
 @pytest.mark.parametrize("data", [b"", HELLO, LARGE], ids=["empty", "small", "large"])
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
-def test_bytes_are_stored_under_their_digest(store: BlobStore, algorithm: str, data: bytes) -> None:
+def test_put_stores_bytes_under_their_digest(store: BlobStore, algorithm: str, data: bytes) -> None:
     digest = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
-    put(store, digest, data)
+    store.put(digest, data)
     assert store.stat(digest) == len(data)
     assert blob_of(store, digest) == data
     assert list(store.blobs()) == [(digest, len(data), store.modified_at(digest))]
@@ -80,13 +80,20 @@ def age(subject: Subject) -> list[float]:
     return [modified_at for _, _, modified_at in subject.store.blobs()]
 
 
-def test_bytes_that_are_stored_again_renew_the_modification_time(subject: Subject) -> None:
-    put(subject.store, sha256(HELLO), HELLO)
+def test_put_again_renews_the_modification_time(subject: Subject) -> None:
+    subject.store.put(sha256(HELLO), HELLO)
     [old] = age(subject)
-    put(subject.store, sha256(HELLO), HELLO)
+    subject.store.put(sha256(HELLO), HELLO)
     [(digest, size, modified_at)] = subject.store.blobs()
     assert (digest, size) == (sha256(HELLO), len(HELLO))
     assert modified_at > old
+
+
+def test_put_refuses_bytes_of_another_digest(store: BlobStore) -> None:
+    with pytest.raises(DigestMismatch) as error:
+        store.put(sha256(b"something else"), HELLO)
+    assert error.value.computed == {"sha256": sha256(HELLO)}
+    assert list(store.blobs()) == []
 
 
 def test_a_blob_that_is_not_there(store: BlobStore) -> None:
@@ -107,14 +114,16 @@ def test_a_malformed_digest_names_nothing_and_nothing_can_be_stored_under_it(sto
     with pytest.raises(BlobNotFound):
         store.open(digest)
     with pytest.raises(ValueError, match="not a digest"):
+        store.put(digest, HELLO)
+    with pytest.raises(ValueError, match="not a digest"):
         store.commit("upload", digest)
     assert store.upload_size("upload") == len(HELLO)
     assert list(store.blobs()) == []
 
 
 def test_delete_removes_one_blob_and_disturbs_no_reader(store: BlobStore) -> None:
-    put(store, sha256(HELLO), HELLO)
-    put(store, sha256(b"other"), b"other")
+    store.put(sha256(HELLO), HELLO)
+    store.put(sha256(b"other"), b"other")
     with store.open(sha256(HELLO)) as blob:
         assert store.delete(sha256(HELLO)) is True
         assert blob.read() == HELLO
@@ -326,7 +335,7 @@ def test_a_blob_is_as_old_as_its_commit(subject: Subject) -> None:
 
 
 def test_commit_of_bytes_that_are_there_already_keeps_one_copy_and_renews_it(subject: Subject) -> None:
-    put(subject.store, sha256(HELLO), HELLO)
+    subject.store.put(sha256(HELLO), HELLO)
     [old] = age(subject)
     subject.store.commit("upload", upload(subject.store, "upload", HELLO))
     [(digest, size, modified_at)] = subject.store.blobs()

@@ -9,7 +9,6 @@ import pytest
 from ecrsim import Ecrsim, __version__
 from ecrsim.contract.models import service
 from ecrsim.testing import build_image, call_application
-from tests.pushing import push
 
 
 def test_the_help_names_every_command(run):
@@ -130,6 +129,12 @@ def test_env_cannot_know_a_port_that_is_any_free_one(run):
 # --- gc ---------------------------------------------------------------------------------------------------------------
 
 
+def push(ecr, image, tag):
+    for digest, content in image.blobs.items():
+        upload_layer(ecr, content, digest)
+    ecr.put_image(repositoryName="app", imageManifest=image.manifest.decode(), imageTag=tag)
+
+
 def upload_layer(ecr, content, digest=None):
     """A layer; an upload that is never completed when no digest is given."""
     place = {"repositoryName": "app", "uploadId": ecr.initiate_layer_upload(repositoryName="app")["uploadId"]}
@@ -145,8 +150,8 @@ def data(tmp_path):
     with Ecrsim(socket=False, data_dir=str(directory)) as sim:
         ecr = sim.client()
         ecr.create_repository(repositoryName="app")
-        push(ecr, "app", build_image(b"kept", config=b"{}"), "kept")
-        push(ecr, "app", build_image(b"deleted layer", config=b"{ }"), "deleted")
+        push(ecr, build_image(b"kept", config=b"{}"), "kept")
+        push(ecr, build_image(b"deleted layer", config=b"{ }"), "deleted")
         ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "deleted"}])
         upload_layer(ecr, b"unfinished")
     return directory

@@ -24,7 +24,6 @@ from ecrsim import Ecrsim
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import Response, build_image, call_application
 from tests.aging import age
-from tests.blobs.sources import put
 from tests.concurrency.conftest import at_once
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving, clean_environment, run_gc
@@ -340,7 +339,7 @@ def test_a_session_expires_unless_somebody_is_at_work_on_it(two: tuple[Pusher, E
 def test_bytes_whose_process_died_before_their_row_are_collected(two: tuple[Pusher, Ecrsim]):
     pusher, other = two
     blobs = pusher.sim.runtime.blobs
-    put(blobs, DIGEST, LAYER)
+    blobs.put(DIGEST, LAYER)
     blobs.create_upload("5e5510e0-0000-4000-8000-000000000000")
     # They may be what a push is about to name: their own age decides.
     assert collect(other.runtime) == (0, 0, 0, 0)

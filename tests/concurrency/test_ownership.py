@@ -20,7 +20,6 @@ from ecrsim.core import ownership
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import build_image
 from tests.aging import age
-from tests.blobs.sources import put
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
 from tests.pushing import digest_of, push
@@ -183,7 +182,7 @@ def test_a_directory_without_ids_gets_them(data: Path):
 def test_garbage_in_a_directory_without_ids_is_its_own_and_waits(data: Path):
     """Old as it is: it came to this database only now, as far as anybody can tell."""
     with opened(data) as sim:
-        put(sim.runtime.blobs, digest_of(b"garbage"), b"garbage")
+        sim.runtime.blobs.put(digest_of(b"garbage"), b"garbage")
     forget_ids(data)
     age(data, 1000)
     with opened(data) as sim:
@@ -308,7 +307,7 @@ def test_a_store_in_use_is_not_given_away(data: Path, capsys: pytest.CaptureFixt
 def test_who_has_lost_the_store_meanwhile_deletes_nothing(data: Path):
     """The file was replaced under a running server, as by a disk that was mounted over it."""
     with opened(data) as sim:
-        put(sim.runtime.blobs, digest_of(b"of the other"), b"of the other")
+        sim.runtime.blobs.put(digest_of(b"of the other"), b"of the other")
         text = (data / NAME).read_text()
         (data / NAME).write_text(text.replace('"id": "', '"id": "0'))
         before = files(data)

@@ -15,10 +15,13 @@ from ecrsim.testing import build_image
 from tests.faults.client import Client
 
 
-def push_to_new(client: Client, name: str, number: int) -> None:
+def push(client: Client, name: str, number: int) -> None:
     """An image of its own into the repository `name`, which is made."""
     assert client.api("CreateRepository", repositoryName=name).status == 200
-    assert client.push_image(name, "latest", b"{}", b"layer of %d" % number).status == 201
+    image = build_image(b"layer of %d" % number)
+    for data in image.blobs.values():
+        assert client.push_layer(name, data).status == 201
+    assert client.push_manifest(name, "latest", image.manifest).status == 201
 
 
 def test_they_do_not_know_of_each_other():
@@ -31,7 +34,7 @@ def test_they_do_not_know_of_each_other():
         def work(number: int) -> list[str]:
             client = Client(sims[number].endpoint_url)
             gate.wait(30)
-            push_to_new(client, "app", number)
+            push(client, "app", number)
             codes = [client.api("CreateRepository", repositoryName=f"more-{turn}").code for turn in range(3)]
             client.close()
             return codes
@@ -64,13 +67,13 @@ def test_one_ends_and_the_other_goes_on():
     with Ecrsim() as stays:
         with Ecrsim() as goes:
             client = Client(goes.endpoint_url)
-            push_to_new(client, "app", 1)
+            push(client, "app", 1)
             directory = goes.runtime.data_dir
             assert directory.is_dir()
             client.close()
         assert not directory.exists()
         client = Client(stays.endpoint_url)
-        push_to_new(client, "app", 2)
+        push(client, "app", 2)
         client.close()
 
 
@@ -78,7 +81,7 @@ def test_a_reset_concerns_one():
     with Ecrsim() as one, Ecrsim() as other:
         clients = [Client(sim.endpoint_url) for sim in (one, other)]
         for number, client in enumerate(clients):
-            push_to_new(client, "app", number)
+            push(client, "app", number)
         one.reset()
         assert [len(client.api("DescribeRepositories").json()["repositories"]) for client in clients] == [0, 1]
         for client in clients:
@@ -95,7 +98,7 @@ def test_over_one_directory_they_are_one_registry(tmp_path: Path):
             client = Client(sims[number].endpoint_url)
             gate.wait(30)
             for turn in range(10):
-                push_to_new(client, f"app-{number}-{turn}", number)
+                push(client, f"app-{number}-{turn}", number)
             client.close()
 
         with ThreadPoolExecutor(len(sims)) as pool:

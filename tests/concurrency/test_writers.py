@@ -18,6 +18,12 @@ MANY = 8
 CONFIG = b'{"architecture":"amd64","os":"linux"}'
 
 
+def push_image(client: Client, repository: str, layer: bytes, tag: str) -> Answer:
+    for data in (CONFIG, layer):
+        assert client.push_layer(repository, data).status == 201
+    return client.push_manifest(repository, tag, manifest_of(CONFIG, layer))
+
+
 def test_one_blob_by_many(server: Serving, client: Client, repository: str):
     data = b"the same bytes for all" * 50_000
     digest = digest_of(data)
@@ -58,7 +64,7 @@ def test_one_tag_by_many(server: Serving, client: Client, repository: str):
     layers = [f"layer {number}".encode() for number in range(MANY)]
 
     def push(other: Client, number: int) -> list[int]:
-        statuses = [other.push_image(repository, f"own-{number}", CONFIG, layers[number]).status]
+        statuses = [push_image(other, repository, layers[number], f"own-{number}").status]
         gate.wait(30)
         statuses += [
             other.push_manifest(repository, "shared", manifest_of(CONFIG, layers[number])).status for _ in range(5)
@@ -103,7 +109,7 @@ def test_one_repository_is_created_by_one(server: Serving):
 
 
 def test_one_image_is_deleted_by_one(server: Serving, client: Client, repository: str):
-    assert client.push_image(repository, "v1", CONFIG, b"to be deleted").status == 201
+    assert push_image(client, repository, b"to be deleted", "v1").status == 201
     reference = digest_of(manifest_of(CONFIG, b"to be deleted"))
     gate = threading.Barrier(MANY)
 
@@ -184,7 +190,7 @@ def test_what_is_acknowledged_is_seen_through_every_connection(server: Serving, 
     writer = Client(server.url)
     for number in range(20):
         layer = b"version %d" % number
-        assert writer.push_image(repository, "latest", CONFIG, layer).status == 201
+        assert push_image(writer, repository, layer, "latest").status == 201
         wanted = digest_of(manifest_of(CONFIG, layer))
         for reader in readers:
             assert reader.registry("HEAD", f"{repository}/manifests/latest").headers["Docker-Content-Digest"] == wanted
@@ -201,7 +207,7 @@ def test_a_reader_never_sees_half_a_change(server: Serving, repository: str):
     def write(client: Client, number: int) -> None:
         for turn in range(25):
             layer = b"%d of writer %d" % (turn, number)
-            assert client.push_image(repository, "moving", CONFIG, layer).status == 201
+            assert push_image(client, repository, layer, "moving").status == 201
             reference = digest_of(manifest_of(CONFIG, layer))
             assert client.registry("DELETE", f"{repository}/manifests/{reference}").status == 202
 
@@ -243,7 +249,7 @@ def test_writers_wait_for_each_other_and_are_never_turned_away(server: Serving):
         name, seen = f"busy-{number}", Counter[int]()
         seen[client.api("CreateRepository", repositoryName=name).status] += 1
         for turn in range(15):
-            seen[client.push_image(name, "latest", CONFIG, b"%d %d" % (number, turn)).status] += 1
+            seen[push_image(client, name, b"%d %d" % (number, turn), "latest").status] += 1
             arn = f"arn:aws:ecr:us-east-1:000000000000:repository/{name}"
             tags = [{"Key": "turn", "Value": str(turn)}]
             seen[client.api("TagResource", resourceArn=arn, tags=tags).status] += 1

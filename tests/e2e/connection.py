@@ -7,8 +7,8 @@ from typing import NamedTuple, Self
 
 import requests
 
+from tests.e2e import images
 from tests.e2e.server import ServerProcess
-from tests.pushing import digest_of
 
 
 class Reply(NamedTuple):
@@ -102,13 +102,13 @@ class Uploads:
         """Send `rest`, which begins at byte `first`, and hold what was stored against `content`."""
         done = self.session.put(
             self.server.url + location,
-            params={"digest": digest_of(content)},
+            params={"digest": images.digest(content)},
             data=rest,
             headers={"Content-Range": f"{first}-{first + len(rest) - 1}"} if rest else {},
             timeout=60,
         )
         assert done.status_code == 201, done.text
-        assert self.pull(digest_of(content)) == content
+        assert self.pull(images.digest(content)) == content
 
     def pull(self, digest: str) -> bytes:
         found = self.session.get(f"{self.server.url}/v2/{self.repository}/blobs/{digest}", timeout=60)

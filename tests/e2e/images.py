@@ -1,6 +1,7 @@
 """Images to push: an OCI layout on disk, a context for `docker build`, and the parts of an image for boto3."""
 
 import gzip
+import hashlib
 import io
 import json
 import shutil
@@ -11,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.pushing import digest_of
-
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -21,6 +20,10 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 BUSYBOX = Path("/bin/busybox")
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -44,11 +47,11 @@ class Image:
 
     @property
     def digest(self) -> str:
-        return digest_of(self.manifest)
+        return digest(self.manifest)
 
 
 def descriptor(media_type: str, content: bytes, **more: Any) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": digest_of(content), "size": len(content), **more}
+    return {"mediaType": media_type, "digest": digest(content), "size": len(content), **more}
 
 
 def build_image(text: str, architecture: str = "amd64") -> Image:
@@ -60,7 +63,7 @@ def build_image(text: str, architecture: str = "amd64") -> Image:
             "architecture": architecture,
             "os": "linux",
             "config": {"Cmd": ["/message"]},
-            "rootfs": {"type": "layers", "diff_ids": [digest_of(tar)]},
+            "rootfs": {"type": "layers", "diff_ids": [digest(tar)]},
         }
     ).encode()
     manifest = json.dumps(
@@ -79,7 +82,7 @@ def write_layout(folder: Path, image: Image, tag: str = "v1") -> Path:
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     for content in (image.config, image.layer, image.manifest):
-        (blobs / digest_of(content).removeprefix("sha256:")).write_bytes(content)
+        (blobs / digest(content).removeprefix("sha256:")).write_bytes(content)
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     entry = descriptor(MANIFEST, image.manifest, annotations={"org.opencontainers.image.ref.name": tag})
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}))

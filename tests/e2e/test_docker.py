@@ -10,7 +10,6 @@ import tarfile
 import pytest
 
 from tests.e2e import images
-from tests.pushing import digest_of
 
 FIVE_MEBIBYTES = 5 * 1024 * 1024
 
@@ -167,13 +166,13 @@ def test_a_layer_from_boto3_is_pulled_by_docker(docker_logged_in, server, create
             layerPartBlob=part,
         )
         assert received["lastByteReceived"] == first + len(part) - 1
-    ecr.complete_layer_upload(repositoryName=name, uploadId=upload["uploadId"], layerDigests=[digest_of(layer)])
+    ecr.complete_layer_upload(repositoryName=name, uploadId=upload["uploadId"], layerDigests=[images.digest(layer)])
     config = json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
             "config": {"Entrypoint": ["/busybox", "echo", "layers by boto3"]},
-            "rootfs": {"type": "layers", "diff_ids": [digest_of(tar.getvalue())]},
+            "rootfs": {"type": "layers", "diff_ids": [images.digest(tar.getvalue())]},
         }
     ).encode()
     upload = ecr.initiate_layer_upload(repositoryName=name)
@@ -184,7 +183,7 @@ def test_a_layer_from_boto3_is_pulled_by_docker(docker_logged_in, server, create
         partLastByte=len(config) - 1,
         layerPartBlob=config,
     )
-    ecr.complete_layer_upload(repositoryName=name, uploadId=upload["uploadId"], layerDigests=[digest_of(config)])
+    ecr.complete_layer_upload(repositoryName=name, uploadId=upload["uploadId"], layerDigests=[images.digest(config)])
     manifest = json.dumps(
         {
             "schemaVersion": 2,

@@ -10,7 +10,6 @@ import pytest
 from tests.e2e import images
 from tests.e2e.clients import Client
 from tests.e2e.connection import Connection, Uploads
-from tests.pushing import digest_of
 
 MEBIBYTE = 1024 * 1024
 
@@ -40,7 +39,7 @@ def test_head_tells_what_get_gives_on_one_connection(connection, uploads, pushed
     base = f"/v2/{uploads.repository}"
     for path, content in (
         (f"{base}/manifests/v1", pushed.manifest),
-        (f"{base}/blobs/{digest_of(pushed.layer)}", pushed.layer),
+        (f"{base}/blobs/{images.digest(pushed.layer)}", pushed.layer),
     ):
         head = connection.ask("HEAD", path)
         found = connection.ask("GET", path)
@@ -49,13 +48,13 @@ def test_head_tells_what_get_gives_on_one_connection(connection, uploads, pushed
         for name in ("content-type", "docker-content-digest", "content-length", "etag"):
             assert head.headers[name] == found.headers[name]
     # Errors too: a body after the head of a HEAD would be taken for the next answer.
-    for path in (f"{base}/manifests/absent", f"{base}/blobs/{digest_of(b'absent')}", "/v2/e2e/none/manifests/v1"):
+    for path in (f"{base}/manifests/absent", f"{base}/blobs/{images.digest(b'absent')}", "/v2/e2e/none/manifests/v1"):
         assert connection.ask("HEAD", path).status == 404
         assert connection.ask("GET", path).status == 404
 
 
 def test_digests_and_names_may_be_percent_encoded(connection, uploads, pushed):
-    escaped = digest_of(pushed.layer).replace(":", "%3A")
+    escaped = images.digest(pushed.layer).replace(":", "%3A")
     assert connection.ask("GET", f"/v2/{uploads.repository}/blobs/{escaped}").body == pushed.layer
     escaped = pushed.digest.replace(":", "%3a")
     assert connection.ask("GET", f"/v2/{uploads.repository}/manifests/{escaped}").body == pushed.manifest
@@ -163,17 +162,17 @@ def test_an_early_error_to_a_stream_ends_the_connection_after_the_stream(connect
 
 def test_a_body_is_asked_for_before_it_is_sent(connection, uploads):
     content = os.urandom(5000)
-    path = f"{uploads.begin()}?digest={digest_of(content)}"
+    path = f"{uploads.begin()}?digest={images.digest(content)}"
     connection.begin("PUT", path, ("Expect", "100-continue"), ("Content-Length", len(content)))
     assert connection.reply().status == 100
     connection.send(content)
     assert connection.reply().status == 201
-    assert uploads.pull(digest_of(content)) == content
+    assert uploads.pull(images.digest(content)) == content
 
 
 def test_a_body_that_is_not_wanted_is_not_asked_for(connection, uploads):
     head = (("Expect", "100-continue"), ("Content-Length", 5000))
-    connection.begin("PUT", f"{uploads.begin()}?digest={digest_of(b'')}", *head, logged_in=False)
+    connection.begin("PUT", f"{uploads.begin()}?digest={images.digest(b'')}", *head, logged_in=False)
     refused = connection.reply()
     assert (refused.status, refused.headers["connection"]) == (401, "close")
     assert connection.ended()
@@ -214,7 +213,7 @@ def test_localhost_is_served_by_ipv6_as_well(server, uploads):
         patched = connection.reply()
         assert patched.status == 202
         uploads.finish(patched.headers["location"], b"", content, 0)
-        pulled = connection.ask("GET", f"/v2/{uploads.repository}/blobs/{digest_of(content)}")
+        pulled = connection.ask("GET", f"/v2/{uploads.repository}/blobs/{images.digest(content)}")
         assert hashlib.sha256(pulled.body).digest() == hashlib.sha256(content).digest()
 
 
@@ -248,7 +247,7 @@ def test_curl_uploads_a_file_as_it_comes(curl: Client, server, uploads, tmp_path
     """curl asks with Expect before it sends a megabyte or more."""
     file = tmp_path / "layer"
     file.write_bytes(os.urandom(4 * MEBIBYTE))
-    digest = digest_of(file.read_bytes())
+    digest = images.digest(file.read_bytes())
     url = f"{server.url}{uploads.begin()}?digest={digest}"
     login = ("--user", f"AWS:{server.password()}")
     assert curl(*login, "--upload-file", str(file), "--write-out", "%{http_code}", url).endswith("201")

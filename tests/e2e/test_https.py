@@ -13,7 +13,6 @@ import requests
 
 from tests.e2e import images
 from tests.e2e.clients import Client, clean_environ, require
-from tests.pushing import digest_of
 
 
 def free_port():
@@ -73,10 +72,10 @@ def test_a_large_layer_goes_both_ways(tls):
         session.verify = str(authority)
         session.auth = ("AWS", server.password())
         uploads = f"https://{registry}/v2/secure/app/blobs/uploads/"
-        done = session.post(uploads, params={"digest": digest_of(content)}, data=content, timeout=60)
+        done = session.post(uploads, params={"digest": images.digest(content)}, data=content, timeout=60)
         assert done.status_code == 201
         pulled = session.get(f"https://{registry}{done.headers['Location']}", timeout=60)
-        assert digest_of(pulled.content) == digest_of(content)
+        assert images.digest(pulled.content) == images.digest(content)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import pytest
 import requests
 
 from tests.e2e import images
-from tests.pushing import digest_of
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def test_a_mount_creates_the_blob_where_it_is_enabled(mounting_server, crane, tm
     image = images.build_image("mounted")
     push(mounting_server, crane, "mount/source", image, tmp_path / "layout")
     mounting_server.client().create_repository(repositoryName="mount/target")
-    digest = digest_of(image.layer)
+    digest = images.digest(image.layer)
     created = mount(mounting_server, "mount/source", "mount/target", digest)
     assert created.status_code == 201
     assert created.headers["Location"].endswith(f"/v2/mount/target/blobs/{digest}")
@@ -69,7 +68,7 @@ def test_a_mount_begins_an_upload_where_it_is_disabled(server, crane, create_rep
     image = images.build_image("not mounted")
     source, target = create_repository("source"), create_repository("target")
     crane("push", str(images.write_layout(tmp_path / "layout", image)), f"{server.registry}/{source}:v1")
-    accepted = mount(server, source, target, digest_of(image.layer))
+    accepted = mount(server, source, target, images.digest(image.layer))
     assert accepted.status_code == 202
     assert f"/v2/{target}/blobs/uploads/" in accepted.headers["Location"]
     crane("copy", f"{server.registry}/{source}:v1", f"{server.registry}/{target}:v1")

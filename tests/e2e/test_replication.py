@@ -10,7 +10,6 @@ import requests
 from tests.e2e import images
 from tests.e2e.server import ACCOUNT, REGION
 from tests.e2e.upstreams import BASIC, PASSWORD, USERNAME, with_basic
-from tests.pushing import digest_of
 
 OTHER = "111111111111"
 NEAR, FAR, DEBIAN = "eu-west-1", "eu-central-1", "ap-south-1"
@@ -75,5 +74,5 @@ def test_a_push_is_pulled_everywhere(source, debian, crane, tmp_path):
     assert found.content == image.manifest
     assert requests.get(f"{place}/tags/list", headers=headers, timeout=30).json()["tags"] == ["v1", "v2"]
     for blob in (image.config, image.layer):
-        answer = requests.get(f"{place}/blobs/{digest_of(blob)}", headers=headers, timeout=30)
+        answer = requests.get(f"{place}/blobs/{images.digest(blob)}", headers=headers, timeout=30)
         assert answer.content == blob

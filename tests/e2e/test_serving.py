@@ -18,7 +18,6 @@ import requests
 from tests.e2e import images
 from tests.e2e.connection import Connection, Uploads
 from tests.e2e.server import ServerProcess
-from tests.pushing import digest_of
 
 LINUX_ONLY = "the processes of a server are found in /proc"
 
@@ -172,11 +171,11 @@ def test_requests_in_flight_are_finished(start, number):
         for connection in idle:
             assert connection.ask("GET", "/v2/").status == 200
         for connection in pulling:
-            connection.begin("GET", f"/v2/e2e/flight/blobs/{digest_of(content)}")
+            connection.begin("GET", f"/v2/e2e/flight/blobs/{images.digest(content)}")
             assert connection.socket.recv(15, socket.MSG_PEEK | socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
         for connection in pushing:
             # Asking first shows that the server has the request in hand when the signal comes.
-            path = f"{uploads.begin()}?digest={digest_of(content)}"
+            path = f"{uploads.begin()}?digest={images.digest(content)}"
             connection.begin("PUT", path, ("Content-Length", len(content)), ("Expect", "100-continue"))
             assert connection.reply().status == 100
             connection.send(content[: len(content) // 2])

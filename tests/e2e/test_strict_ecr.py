@@ -8,7 +8,6 @@ import requests
 
 from tests.e2e import images
 from tests.e2e.connection import Uploads
-from tests.pushing import digest_of
 
 REPOSITORY = "e2e/profile"
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -31,7 +30,7 @@ class Registry:
 
     def push_blob(self, content):
         self.uploads.finish(self.uploads.begin(), content, content, 0)
-        return digest_of(content)
+        return images.digest(content)
 
     def push_manifest(self, manifest, reference):
         return self.ask("PUT", f"manifests/{reference}", data=manifest, headers={"Content-Type": images.MANIFEST})
@@ -116,21 +115,21 @@ def test_a_manifest_with_a_member_that_nobody_knows(registry, strict):
 
 def test_an_empty_blob(registry, strict):
     location = registry.uploads.begin()
-    done = registry.ask("PUT", location, params={"digest": digest_of(b"")})
+    done = registry.ask("PUT", location, params={"digest": images.digest(b"")})
     if strict:
         status, code, message = refusal(done)
         assert (status, code) == (400, "BLOB_UPLOAD_INVALID")
         assert message.endswith("cannot be completed because it does not have any parts")
     else:
         assert done.status_code == 201
-        assert registry.uploads.pull(digest_of(b"")) == b""
+        assert registry.uploads.pull(images.digest(b"")) == b""
 
 
 def test_a_small_part_that_is_not_the_last(registry, strict):
     location = registry.uploads.begin()
     for part in (b"small", b"last"):
         assert registry.ask("PATCH", location, data=part, headers=OCTETS).status_code in {201, 202}
-    done = registry.ask("PUT", location, params={"digest": digest_of(b"smalllast")})
+    done = registry.ask("PUT", location, params={"digest": images.digest(b"smalllast")})
     if strict:
         message = "All layer parts except the last part should be at least 5MB"
         assert refusal(done) == (400, "BLOB_UPLOAD_INVALID", message)
@@ -152,7 +151,7 @@ def test_large_parts_are_taken_by_both(registry):
 def test_a_mount(registry, strict, used, named):
     """ECR mounts what an image of the named repository uses; the specification asks for no more than that it exists."""
     text = f"to be mounted {used} {named}"
-    digest = digest_of(registry.push_image(text).layer) if used else registry.push_blob(text.encode())
+    digest = images.digest(registry.push_image(text).layer) if used else registry.push_blob(text.encode())
     parameters = {"mount": digest} | ({"from": REPOSITORY} if named else {})
     answer = registry.ask("POST", "/v2/e2e/mounting/blobs/uploads/", params=parameters)
     assert answer.status_code == (201 if not strict or (used and named) else 202)

@@ -25,8 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.e2e.clients import require
-from tests.e2e.images import MANIFEST, Image
-from tests.pushing import digest_of
+from tests.e2e.images import MANIFEST, Image, digest
 
 USERNAME, PASSWORD = "user", "the token"
 BASIC = f"Basic {base64.b64encode(f'{USERNAME}:{PASSWORD}'.encode()).decode()}"
@@ -72,7 +71,7 @@ class DebianRegistry:
         for blob in (image.config, image.layer):
             begun = requests.post(f"{self.url}/v2/{name}/blobs/uploads/", headers=headers, timeout=30)
             assert begun.status_code == 202, begun.text
-            place = f"{begun.headers['Location']}&digest={digest_of(blob)}"
+            place = f"{begun.headers['Location']}&digest={digest(blob)}"
             assert requests.put(place, blob, headers=headers, timeout=30).status_code == 201
         headers["Content-Type"] = MANIFEST
         put = requests.put(f"{self.url}/v2/{name}/manifests/v1", image.manifest, headers=headers, timeout=30)

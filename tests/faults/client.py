@@ -124,9 +124,3 @@ class Client:
 
     def push_manifest(self, repository: str, reference: str, manifest: bytes) -> Answer:
         return self.registry("PUT", f"{repository}/manifests/{reference}", manifest, {"Content-Type": OCI_MANIFEST})
-
-    def push_image(self, repository: str, reference: str, config: bytes, *layers: bytes) -> Answer:
-        """An image of these blobs, with them. The answer to its manifest."""
-        for data in (config, *layers):
-            assert self.push_layer(repository, data).status == 201
-        return self.push_manifest(repository, reference, manifest_of(config, *layers))

@@ -25,7 +25,7 @@ def body_of(number: int) -> Iterator[bytes]:
         yield BLOCK
 
 
-def digest_of_body(number: int) -> str:
+def digest_of(number: int) -> str:
     hashed = hashlib.sha256()
     for piece in body_of(number):
         hashed.update(piece)
@@ -52,12 +52,12 @@ def upload(client: Client, number: int, gate: threading.Barrier) -> None:
     gate.wait(30)
     answer = client.registry("PATCH", location, body_of(number), {"Content-Length": str(SIZE)})
     assert (answer.status, answer.headers["Range"]) == (202, f"0-{SIZE - 1}")
-    assert client.registry("PUT", f"{location}?digest={digest_of_body(number)}").status == 201
+    assert client.registry("PUT", f"{location}?digest={digest_of(number)}").status == 201
 
 
 def download(client: Client, number: int, gate: threading.Barrier) -> None:
     gate.wait(30)
-    answer = client.registry("GET", f"app/blobs/{digest_of_body(number)}")
+    answer = client.registry("GET", f"app/blobs/{digest_of(number)}")
     assert (answer.status, len(answer.body)) == (200, SIZE)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.aging import blob_file
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving
 from tests.pushing import digest_of
@@ -36,7 +35,7 @@ def test_damage_is_found_and_mended_while_it_serves(tmp_path: Path):
         assert client.push_manifest("app", "v1", manifest_of(CONFIG, LAYER)).status == 201
         until(client, damaged=0)
         digest = digest_of(LAYER)
-        place = blob_file(server.data_dir, digest)
+        place = server.data_dir / "blobs" / "sha256" / digest[7:9] / digest[7:]
         place.write_bytes(LAYER.upper())
         until(client, damaged=1)
         assert client.registry("HEAD", f"app/blobs/{digest}").status == 404

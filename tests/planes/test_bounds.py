@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ecrsim import Ecrsim
 from ecrsim.controlplane import caller
 from ecrsim.core.digest import digest_of
 from ecrsim.delivery import pattern as patterns
@@ -17,12 +18,23 @@ from ecrsim.iam.grammar import PolicyKind
 from ecrsim.records import audit
 from ecrsim.testing import build_image, call_application
 from tests.principals import statement
-from tests.pushing import put
 
 ACCOUNT = "000000000000"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 TARGET = "AmazonEC2ContainerRegistry_V20150921"
 MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def running():
+    with Ecrsim(socket=False) as running:
+        yield running
+
+
+@pytest.fixture
+def sim(running):
+    running.reset()
+    return running
 
 
 def signed(access_key=ACCOUNT, headers="host"):
@@ -193,6 +205,14 @@ class TestAnswers:
         sim.client().create_repository(repositoryName="app")
         return sim.client()
 
+    def push(self, app, image, tag):
+        app.put_image(
+            repositoryName="app",
+            imageManifest=image.manifest.decode(),
+            imageManifestMediaType=image.media_type,
+            imageTag=tag,
+        )
+
     def test_referrers_come_in_pages_of_bytes(self, sim, app, monkeypatch):
         monkeypatch.setattr(listing, "REFERRERS_BYTES", 100_000)
         subject = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:" + "a" * 64, "size": 1}
@@ -243,10 +263,10 @@ class TestAnswers:
             )
             app.complete_layer_upload(repositoryName="app", uploadId=session, layerDigests=[digest])
         for tag in range(5):
-            put(app, "app", image, f"t{tag}", imageManifestMediaType=image.media_type)
+            self.push(app, image, f"t{tag}")
         monkeypatch.setattr("ecrsim.ecr.images.operations._MOST_BYTES", 60_000)
         ids = [{"imageDigest": image.digest}]
         assert len(app.batch_get_image(repositoryName="app", imageIds=ids)["images"]) == 5
-        put(app, "app", image, "t5", imageManifestMediaType=image.media_type)
+        self.push(app, image, "t5")
         with pytest.raises(app.exceptions.LimitExceededException, match="more than 60000 bytes together"):
             app.batch_get_image(repositoryName="app", imageIds=ids)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ecrsim import Ecrsim
 from ecrsim.testing import call_application
 
 TARGET = "AmazonEC2ContainerRegistry_V20150921"
@@ -33,6 +34,18 @@ PATHS = [
     ("POST", "/_ecrsim/reset", {}, b""),
     ("GET", "/", {}, b""),
 ]
+
+
+@pytest.fixture(scope="module")
+def running():
+    with Ecrsim(socket=False) as running:
+        yield running
+
+
+@pytest.fixture
+def sim(running):
+    running.reset()
+    return running
 
 
 @pytest.mark.parametrize(("host", "headers"), EVIL, ids=str)

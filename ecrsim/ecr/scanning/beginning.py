@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from sqlalchemy import bindparam, select
+
 from ecrsim.core.durations import SECOND
 from ecrsim.core.jobs import cancel, enqueue
+from ecrsim.core.query import Query
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import events as image_events
 from ecrsim.ecr.images.grammar import DOCKER_MANIFEST, OCI_MANIFEST
 from ecrsim.ecr.images.lookup import image_by_digest, tags_of
-from ecrsim.ecr.images.rows import Image
+from ecrsim.ecr.images.rows import SUBJECT_OF, Image
+from ecrsim.ecr.images.tables import image_layers
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.scanning import rules, scans
 from ecrsim.ecr.scanning.configuration import applied_to, configuration_of
 from ecrsim.ecr.scanning.rules import Configuration
+from ecrsim.ecr.scanning.vex import MEDIA_TYPES
 
 #: Kinds of jobs: a scan, whose key is the image and the scan type, and a look at all monitored images of a registry.
 SCAN, SWEEP = "scan-image", "rescan-images"
 
+#: What artifacts are that may hold OpenVEX documents: these, and attestations of in-toto.
+DOCUMENTS = (*MEDIA_TYPES, "application/vnd.in-toto+json")
+_LAYER_TYPES = Query(
+    select(image_layers.c.media_type).where(
+        image_layers.c.image_id == bindparam("image_id"), image_layers.c.media_type.is_not(None)
+    ),
+    str,
+)
 #: What the config of an image is said to be; anything else is a chart, a signature or the like.
 _IMAGE_CONFIGS = frozenset(
     {"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"}
@@ -28,17 +41,18 @@ def unscannable(call: Call, image: Image) -> str | None:
     """The media type of what is no image: an index, or an artifact. None of an image."""
     if image.image_manifest_media_type not in (DOCKER_MANIFEST, OCI_MANIFEST):
         return image.image_manifest_media_type
-    description = image_events.describe(call, image.id)
-    return _stranger(description)
+    return _stranger(call, image.id, image_events.describe(call, image.id))
 
 
-def _stranger(description: image_events.Description) -> str | None:
+def _stranger(call: Call, image_id: int, description: image_events.Description) -> str | None:
     if description.manifest_media_type not in (DOCKER_MANIFEST, OCI_MANIFEST):
         return description.manifest_media_type
     kind = description.artifact_media_type
     if description.is_referrer or (kind is not None and kind not in _IMAGE_CONFIGS):
         return kind or description.manifest_media_type
-    return None
+    # An attestation of BuildKit says that it is an image, and has statements in the place of layers.
+    layers = [each for each in _LAYER_TYPES.all(call.connection, image_id=image_id) if each not in _IMAGE_CONFIGS]
+    return None if not layers or any("tar" in each for each in layers) else layers[0]
 
 
 def is_quota_used(call: Call, registry: Registry) -> bool:
@@ -59,10 +73,14 @@ def _begin(call: Call, repository: Repository, image_id: int, scan_type: str, si
     status = "IMAGE_SIZE_EXCEEDED" if is_too_large else "IN_PROGRESS" if scan_type == "BASIC" else "PENDING"
     scans.begin(call, repository.id, image_id, scan_type, status, pushed_at)
     if not is_too_large:
-        payload = {"image_id": image_id, "repository_id": repository.id, "scan_type": scan_type}
-        payload["repository_name"] = repository.repository_name
-        enqueue(call, SCAN, due(call), repository.registry, f"{image_id}/{scan_type}", payload)
+        _enqueue(call, repository, image_id, scan_type)
     return status
+
+
+def _enqueue(call: Call, repository: Repository, image_id: int, scan_type: str) -> None:
+    payload = {"image_id": image_id, "repository_id": repository.id, "scan_type": scan_type}
+    payload["repository_name"] = repository.repository_name
+    enqueue(call, SCAN, due(call), repository.registry, f"{image_id}/{scan_type}", payload)
 
 
 def due(call: Call) -> int:
@@ -79,7 +97,7 @@ def pushed(
     """
     configuration = configuration_of(call, repository.registry)
     applied = applied_to(configuration, repository)
-    if applied.frequency == "MANUAL" or _stranger(description) is not None:
+    if applied.frequency == "MANUAL" or _stranger(call, image_id, description) is not None:
         return
     scan_type = configuration.scan_type
     image = scans.fresh(call, image_id)
@@ -116,6 +134,15 @@ def sweep(call: Call, registry: Registry, configuration: Configuration, run_at: 
         enqueue(call, SWEEP, due(call) if run_at is None else run_at, registry, key)
     else:
         cancel(call, SWEEP, key)
+
+
+def attached(call: Call, repository: Repository, referrer_id: int, artifact_type: str | None) -> None:
+    """Look again at the image that an OpenVEX document was attached to, if enhanced scanning has looked before."""
+    subject = SUBJECT_OF.first(call.connection, image_id=referrer_id) if artifact_type in DOCUMENTS else None
+    image = image_by_digest(call, repository, subject) if subject is not None else None
+    known = scans.find_scan(call, image.id, "ENHANCED") if image is not None else None
+    if image is not None and known is not None and known.status == "COMPLETE":
+        _enqueue(call, repository, image.id, "ENHANCED")
 
 
 def cancel_scans(call: Call, image_id: int) -> None:

@@ -49,7 +49,7 @@ def examined_for_bill(call: Call, repository: Repository, image: Image) -> Exami
         media_type = unscannable(call, image)
         if media_type is not None:
             raise UnsupportedImageTypeException(media_type=media_type)
-        planned = plan(call, image.id, ())
+        planned = plan(call, repository, image.id, ())
     if planned is None:
         raise ImageNotFoundException(**place_of(repository, {"imageDigest": image.image_digest}))
     examined = examiner_of(call.runtime).examine(planned.asked._replace(wants_bill=True))

@@ -31,6 +31,12 @@ class Asked(NamedTuple):
     layers: Sequence[LayerAsked]
     config: str | None
     scan_types: Sequence[str]
+    #: What suppression goes by: names of the image, paths of OpenVEX documents attached to it, seconds since 1970.
+    repository: str
+    digest: str
+    tags: Sequence[str]
+    documents: Sequence[str]
+    now: float
     #: All that is in it is wanted as well, as `Bill.to_json` writes it.
     wants_bill: bool = False
 
@@ -53,9 +59,17 @@ class Examined(NamedTuple):
     platform: str | None = None
     architecture: str | None = None
     author: str | None = None
-    #: By scan type.
+    #: By scan type; those that are of no concern are among them.
     findings: dict[str, list[Finding]] = {}  # noqa: RUF012 - nobody changes it
+    #: By scan type: name and package of a finding that is of no concern, and why.
+    suppressed: dict[str, list[tuple[str, str, str]]] = {}  # noqa: RUF012 - nobody changes it
     #: Of the advisories; seconds since 1970.
     updated_at: float = 0
+    #: Another one whenever the same image may have other findings.
     revision: str = ""
     bill: dict[str, Any] | None = None
+
+    @property
+    def advisories_updated_at(self) -> int:
+        """Epoch milliseconds."""
+        return int(self.updated_at * 1000)

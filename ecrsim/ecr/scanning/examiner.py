@@ -137,13 +137,12 @@ def receive(stream: IO[bytes]) -> Any:
 
 def asked_to_json(asked: Asked) -> Any:
     layers = [[*each[:3], _sent(each.content), each.failure] for each in asked.layers]
-    return [asked.directory, layers, asked.config, list(asked.scan_types), asked.wants_bill]
+    return asked._asdict() | {"layers": layers}
 
 
 def asked_from_json(value: Any) -> Asked:
-    directory, layers, config, scan_types, wants_bill = value
-    found = [LayerAsked(*each)._replace(content=_back(each[3])) for each in layers]
-    return Asked(directory, found, config, scan_types, wants_bill)
+    layers = [LayerAsked(*each)._replace(content=_back(each[3])) for each in value["layers"]]
+    return Asked(**(value | {"layers": layers}))
 
 
 def examined_to_json(examined: Examined) -> Any:
@@ -158,7 +157,8 @@ def examined_from_json(value: Any) -> Examined:
     kinds = {kind: [Finding(each[0], each[1], each[2], each[3].encode()) for each in found] for kind, found in rows}
     read = [LayerRead(digest, _back(content), failure) for digest, content, failure in value["read"]]
     system = None if value["system"] is None else tuple(value["system"])
-    return Examined(**(value | {"read": read, "findings": kinds, "system": system}))
+    hidden = {kind: [tuple(each) for each in found] for kind, found in value["suppressed"].items()}
+    return Examined(**(value | {"read": read, "findings": kinds, "system": system, "suppressed": hidden}))
 
 
 def _sent(content: bytes | None) -> str | None:

@@ -7,6 +7,7 @@ what strangers have pushed, and keeps nobody from being answered.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from ecrsim.ecr.scanning import findings
 from ecrsim.ecr.scanning.advisories import Advisories, open_advisories
 from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
 from ecrsim.ecr.scanning.examination import Asked, Examined, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.findings import Finding
 from ecrsim.ecr.scanning.matching import vulnerabilities_of
 from ecrsim.ecr.scanning.packages import BrokenLayer, Layer, bill_of, read_layer
 from ecrsim.ecr.scanning.platforms import platform
+from ecrsim.ecr.scanning.suppression import Suppression, revision_at
 from ecrsim.ecr.scanning.vulnerability import Vulnerability
 
 #: Packages of layers, and of judgements, that one process remembers: some tens of MB at the most.
@@ -106,8 +109,16 @@ def examine(asked: Asked, memory: Memory) -> Examined:
 
 def _judged(asked: Asked, memory: Memory, bill: Bill) -> Examined:
     known = memory.advisories(asked.directory).snapshot()
-    found = memory.vulnerabilities(bill, known)
-    makers = {"BASIC": findings.basic, "ENHANCED": findings.enhanced}
+    suppression = Suppression(asked, known)
+    shown: list[Vulnerability] = []
+    hidden: list[tuple[Vulnerability, str]] = []
+    for each in memory.vulnerabilities(bill, known):
+        reason = suppression.reason(each)
+        if reason is None:
+            shown.append(each)
+        else:
+            hidden.append((each, reason))
+    made = {kind: _findings(_MAKERS[kind], shown, hidden) for kind in asked.scan_types}
     architecture, author = _config(asked.config)
     return Examined(
         read=(),
@@ -116,10 +127,28 @@ def _judged(asked: Asked, memory: Memory, bill: Bill) -> Examined:
         platform=platform(bill.system),
         architecture=architecture,
         author=author,
-        findings={kind: makers[kind](found) for kind in asked.scan_types},
+        findings={kind: found for kind, (found, _) in made.items()},
+        suppressed={kind: reasons for kind, (_, reasons) in made.items()},
         updated_at=known.updated_at,
-        revision=known.revision,
+        revision=revision_at(known, asked.now),
     )
+
+
+_Made = tuple[list[Finding], list[tuple[str, str, str]]]
+_MAKERS = {"BASIC": findings.basic, "ENHANCED": findings.enhanced}
+
+
+def _findings(
+    make: Callable[[Iterable[Vulnerability]], list[Finding]],
+    shown: Sequence[Vulnerability],
+    hidden: Sequence[tuple[Vulnerability, str]],
+) -> _Made:
+    """What is shown, and behind it what is not, with the reason of each."""
+    found = make(shown)
+    taken = {(each.name, each.package) for each in found}
+    reasons = {each.id: reason for each, reason in hidden}
+    more = [each for each in make([each for each, _ in hidden]) if (each.name, each.package) not in taken]
+    return [*found, *more], [(each.name, each.package, reasons[each.name]) for each in more]
 
 
 def _read(asked: LayerAsked) -> Layer:

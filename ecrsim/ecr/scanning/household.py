@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ecrsim.core.household import Stop, at_start, every
+from ecrsim.core.household import Stop, at_reset, at_start, every
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.scanning import keeping, monitoring, planning
+from ecrsim.ecr.scanning.advisories import open_advisories
+from ecrsim.ecr.scanning.advisories.book import when_changed
 from ecrsim.ecr.scanning.examiner import examiner_of
 
 #: Rows that go in one transaction.
@@ -15,6 +17,18 @@ _MOST = 1_000
 def stand_by(runtime: Runtime) -> Stop:
     """The process that examines images goes with this one."""
     return lambda: examiner_of(runtime).stop()
+
+
+@at_start
+def hear_of_advisories(runtime: Runtime) -> None:
+    """Of what this process changes in them itself, at once."""
+    when_changed(monitoring.notice_advisories)
+
+
+@at_reset
+def forget_what_was_added(runtime: Runtime) -> None:
+    """Advisories that a test put, and what was ignored; what was imported stays."""
+    open_advisories(runtime).forget()
 
 
 @every(lambda _: 2)

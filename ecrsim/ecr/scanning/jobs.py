@@ -30,7 +30,8 @@ def scan_image(call: Call, job: Job) -> None:
     """One image. One that was deleted or archived meanwhile, with its repository perhaps, needs no scan."""
     image_id, scan_type = job.payload["image_id"], job.payload["scan_type"]
     with call.reading():
-        planned = plan(call, image_id, (scan_type,))
+        repository = find_repository_by_id(call, job.payload["repository_id"])
+        planned = plan(call, repository, image_id, (scan_type,)) if repository is not None else None
     examined = examiner_of(call.runtime).examine(planned.asked) if planned is not None else None
     with call.writing():
         repository = find_repository_by_id(call, job.payload["repository_id"])

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select
 
 from ecrsim.core.belonging import of_registry, values_of
+from ecrsim.core.durations import SECOND
+from ecrsim.core.jobs import run_due
 from ecrsim.core.query import Query, upsert
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime, root_caller
@@ -21,6 +23,7 @@ from ecrsim.ecr.scanning.configuration import applied_to, configuration_of
 from ecrsim.ecr.scanning.examination import Examined
 from ecrsim.ecr.scanning.planning import Plan, plan
 from ecrsim.ecr.scanning.rules import Configuration
+from ecrsim.ecr.scanning.suppression import revision_at
 from ecrsim.ecr.scanning.tables import registry_scanning_configurations as configurations
 from ecrsim.ecr.scanning.tables import scan_sweeps
 
@@ -84,7 +87,7 @@ def batch(call: Call, registry: Registry, configuration: Configuration, after: i
     known = {each.id: each for each in _REPOSITORIES.all(call.connection, **registry._asdict())}
     found = _CANDIDATES.all(call.connection, after=after, limit=BATCH, **registry._asdict())
     kept = scans.scans_of(call, [each.id for each in found], "ENHANCED")
-    revision = open_advisories(call.runtime).revision
+    revision = _revision(call)
     looks = []
     for each in found:
         look = _look(call, configuration, known[each.repository_id], each, kept.get(each.id), revision)
@@ -117,7 +120,7 @@ def _look(
         return None
     elif scan.revision == revision:
         return Look(repository, candidate.id, None)
-    return Look(repository, candidate.id, plan(call, candidate.id, ("ENHANCED",)))
+    return Look(repository, candidate.id, plan(call, repository, candidate.id, ("ENHANCED",)))
 
 
 def carry_out(call: Call, look: Look, examined: Examined | None) -> None:
@@ -147,12 +150,20 @@ def notice_advisories(runtime: Runtime) -> None:
                 for registry, revision in _behind(call):
                     upsert(call.connection, scan_sweeps, values_of(registry), {"revision": revision})
                     sweep(call, registry, configuration_of(call, registry), call.now)
+    if behind and runtime.config.jobs == "settle":
+        run_due(runtime)
+
+
+def _revision(call: Call) -> str:
+    return revision_at(open_advisories(call.runtime).snapshot(), call.now / SECOND)
 
 
 def _behind(call: Call) -> list[tuple[Registry, str]]:
     """Registries with enhanced scanning not compared with the advisories of now, and the revision of these."""
-    revision = open_advisories(call.runtime).revision
-    found = [Registry(each.registry_id, each.region, each.kind) for each in _ENHANCED.all(call.connection)]
+    # Without them nobody has to know of advisories, which takes some MB.
+    places = _ENHANCED.all(call.connection)
+    revision = _revision(call) if places else ""
+    found = [Registry(each.registry_id, each.region, each.kind) for each in places]
     return [
         (registry, revision) for registry in found if _SWEPT.first(call.connection, **registry._asdict()) != revision
     ]

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, or_, select
 
+from ecrsim.core.durations import SECOND
+from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.query import Query, upsert
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import manifest as manifests
-from ecrsim.ecr.images.lookup import image_by_id, manifest_of
+from ecrsim.ecr.images.lookup import image_by_id, manifest_of, tags_of
 from ecrsim.ecr.images.rows import Image
+from ecrsim.ecr.images.tables import image_manifests, images
 from ecrsim.ecr.layers.tables import layers
+from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.ecr.scanning.beginning import DOCUMENTS
 from ecrsim.ecr.scanning.examination import READER, Asked, LayerAsked, LayerRead
 from ecrsim.ecr.scanning.tables import layer_contents
+
+#: Documents that are attached to an image, of which so many are heeded.
+_MOST = 20
 
 
 class _Content(NamedTuple):
@@ -28,6 +36,19 @@ _FIND = Query(
     ),
     _Content,
 )
+_REFERRERS = Query(
+    select(image_manifests.c.manifest)
+    .join(images, images.c.id == image_manifests.c.image_id)
+    .where(
+        images.c.repository_id == bindparam("repository_id"),
+        images.c.subject_manifest_digest == bindparam("digest"),
+        or_(*(images.c.artifact_type == each for each in DOCUMENTS)),
+        images.c.image_status == "ACTIVE",
+    )
+    .order_by(images.c.id)
+    .limit(_MOST),
+    bytes,
+)
 _UNUSED = delete(layer_contents).where(
     ~select(layers.c.layer_digest).where(layers.c.layer_digest == layer_contents.c.layer_digest).exists()
 )
@@ -40,7 +61,7 @@ class Plan(NamedTuple):
     asked: Asked
 
 
-def plan(call: Call, image_id: int, scan_types: Sequence[str]) -> Plan | None:
+def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence[str]) -> Plan | None:
     """None when the image is gone, or cannot be pulled."""
     image = image_by_id(call, image_id)
     if image is None or image.image_status != "ACTIVE":
@@ -48,8 +69,30 @@ def plan(call: Call, image_id: int, scan_types: Sequence[str]) -> Plan | None:
     read = manifests.read(manifest_of(call, image), image.image_manifest_media_type)
     config, *blobs = read.blobs
     asked = [_asked(call, each.digest, each.media_type) for each in blobs]
-    directory, path = str(call.runtime.data_dir), call.runtime.blobs.path(config.digest)
-    return Plan(image, Asked(directory, asked, path, scan_types))
+    wanted = Asked(
+        directory=str(call.runtime.data_dir),
+        layers=asked,
+        config=call.runtime.blobs.path(config.digest),
+        scan_types=scan_types,
+        repository=repository.repository_name,
+        digest=image.image_digest,
+        tags=tags_of(call, image),
+        documents=_documents(call, repository, image),
+        now=call.now / SECOND,
+    )
+    return Plan(image, wanted)
+
+
+def _documents(call: Call, repository: Repository, image: Image) -> list[str]:
+    """Where the OpenVEX documents are that are attached to the image."""
+    found = []
+    for manifest in _REFERRERS.all(call.connection, repository_id=repository.id, digest=image.image_digest):
+        try:
+            blobs = manifests.read(manifest, None).blobs[1:]
+        except InvalidParameterException:
+            continue
+        found += [call.runtime.blobs.path(each.digest) for each in blobs]
+    return [path for path in found if path is not None]
 
 
 def _asked(call: Call, digest: str, media_type: str) -> LayerAsked:

@@ -13,6 +13,8 @@ def scan_what_was_pushed(call: Call, fact: ImagePushed) -> None:
     """Whoever pushed it: copies and cached images are scanned like any other (documented)."""
     if fact.repository.kind == "private":
         beginning.pushed(call, fact.repository, fact.image_id, fact.description, len(fact.tags))
+        if fact.description.is_referrer:
+            beginning.attached(call, fact.repository, fact.image_id, fact.description.artifact_media_type)
 
 
 @on(ImageRestored)

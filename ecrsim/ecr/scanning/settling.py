@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam, select
 
-from ecrsim.core.durations import SECOND
 from ecrsim.core.facts import record, record_all
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
@@ -21,7 +20,6 @@ from ecrsim.ecr.scanning.findings import Finding
 from ecrsim.ecr.scanning.planning import remember
 from ecrsim.ecr.scanning.results import about_image
 from ecrsim.ecr.scanning.scans import Outcome, Scan
-from ecrsim.ecr.scanning.suppression import suppressed_in
 from ecrsim.ecr.scanning.tables import set_findings
 
 _SET = Query(
@@ -71,9 +69,9 @@ def complete(
     call: Call, repository: Repository, image: Image, scan: Scan, examined: Examined, found: Sequence[Finding]
 ) -> None:
     """COMPLETE, with these findings."""
-    suppressed = suppressed_in(call, repository, image, found)
+    suppressed = {(name, package): reason for name, package, reason in examined.suppressed.get(scan.scan_type, ())}
     outcome = Outcome(
-        int(examined.updated_at * SECOND),
+        examined.advisories_updated_at,
         examined.revision,
         examined.architecture,
         examined.author,

@@ -1,16 +1,66 @@
-"""Findings that are of no concern, because somebody said so: ignored CVEs and OpenVEX documents."""
+"""Vulnerabilities that are of no concern, because somebody said so: what is ignored, and OpenVEX documents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.rows import Image
-from ecrsim.ecr.repositories.tables import Repository
-from ecrsim.ecr.scanning.findings import Finding
-from ecrsim.ecr.scanning.keeping import Suppressed
+import orjson
+
+from ecrsim.ecr.scanning import vex
+from ecrsim.ecr.scanning.advisories.snapshot import Snapshot
+from ecrsim.ecr.scanning.examination import Asked
+from ecrsim.ecr.scanning.vulnerability import Vulnerability
+
+#: Bytes of a document that is attached to an image.
+_LONGEST = 16 * 1024 * 1024
+#: What an attestation calls a document that it holds.
+_PREDICATE = "https://openvex.dev/ns"
 
 
-def suppressed_in(call: Call, repository: Repository, image: Image, found: Sequence[Finding]) -> Suppressed:
-    """Why findings of the image are not shown, by name and package."""
-    return {}
+def revision_at(known: Snapshot, now: float) -> str:
+    """Another one after each change of advisories, and when what is ignored is so no longer."""
+    held = sum(each.until is None or now < each.until for each in known.ignored())
+    return f"{known.revision}/{held}"
+
+
+class Suppression:
+    """What is said about the vulnerabilities of one image."""
+
+    def __init__(self, asked: Asked, known: Snapshot) -> None:
+        self._asked = asked
+        self._ignored = known.ignored()
+        self._statements = [*known.statements(), *_attached(asked.documents)]
+        self._image = vex.Image(asked.repository, asked.digest, tuple(asked.tags))
+
+    def reason(self, vulnerability: Vulnerability) -> str | None:
+        """Why nobody is to hear of it; None where nothing is said."""
+        names = (vulnerability.id, *vulnerability.related)
+        for each in self._ignored:
+            if each.holds(names, self._asked.repository, self._asked.now):
+                return f"ignored: {each.reason}" if each.reason else "ignored"
+        found = vex.verdict(self._statements, vulnerability, self._image) if self._statements else None
+        if found is None or found.status not in vex.SUPPRESSING:
+            return None
+        why = found.justification or found.impact_statement
+        return f"{found.status}: {why}" if why else found.status
+
+
+def _attached(documents: Sequence[str]) -> list[vex.Statement]:
+    """One that cannot be read says nothing."""
+    found: list[vex.Statement] = []
+    for path in documents:
+        try:
+            with Path(path).open("rb") as stream:
+                found += vex.statements(_document(orjson.loads(stream.read(_LONGEST))))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _document(content: Any) -> Any:
+    """The document itself, or the one in an attestation of in-toto."""
+    if isinstance(content, dict) and str(content.get("predicateType", "")).startswith(_PREDICATE):
+        return content.get("predicate")
+    return content

@@ -20,7 +20,6 @@ from ecrsim.ecr.images.fsck import fsck
 from ecrsim.ecr.images.scrub import Stopped, report, scrub, state
 from ecrsim.ecr.layers import soundness
 from ecrsim.testing import build_image, call_application
-from tests.aging import blob_file
 from tests.pushing import push, push_layer
 
 ONE = build_image(b"a layer of one", config=b'{"image":1}')
@@ -46,7 +45,9 @@ def sim(tmp_path: Path) -> Iterator[Ecrsim]:
 
 
 def file_of(sim: Ecrsim, digest: str) -> Path:
-    return blob_file(sim.runtime.data_dir, digest)
+    path = sim.runtime.blobs.path(digest)
+    assert path is not None
+    return Path(path)
 
 
 def rot(path: Path) -> None:

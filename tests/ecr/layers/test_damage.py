@@ -13,7 +13,6 @@ from ecrsim import Ecrsim
 from ecrsim.ecr.images.fsck import fsck
 from ecrsim.ecr.images.scrub import report, scrub
 from ecrsim.testing import Response, build_image, call_application
-from tests.aging import blob_file
 from tests.answers import refusal
 from tests.pushing import push
 
@@ -88,7 +87,9 @@ class Registry:
         return call_application(self.sim.app, method, url, self._headers | headers, body)
 
     def damage(self, how: Callable[[Path], None]) -> None:
-        how(blob_file(self.sim.runtime.data_dir, DIGEST))
+        path = self.sim.runtime.blobs.path(DIGEST)
+        assert path is not None
+        how(Path(path))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 
 from ecrsim import Ecrsim
 from ecrsim.ecr.scanning.advisories import open_advisories
-from ecrsim.ecr.scanning.monitoring import notice_advisories
 from ecrsim.testing import BuiltImage, build_image
 from tests.ecr.scanning.osv import affecting, record
 from tests.ecr.scanning.packages.layering import tar_of
@@ -62,8 +61,6 @@ def know(sim: Ecrsim, *advisories: dict[str, Any]) -> None:
     """Make these all the advisories that there are, as a running server notices it."""
     refused = open_advisories(sim.runtime).import_records("test", advisories).refused
     assert refused == []
-    notice_advisories(sim.runtime)
-    sim.advance(seconds=0)
 
 
 def start(ecr: Any, digest: str, repository: str = "app") -> dict[str, Any]:

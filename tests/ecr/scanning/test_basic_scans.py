@@ -136,8 +136,12 @@ class TestStartImageScan:
                 lambda: build_image(b"{}", config=b"{}", config_media_type="application/vnd.cncf.helm.config.v1+json"),
                 "application/vnd.cncf.helm.config.v1+json",
             ),
+            (
+                lambda: build_image(b"{}", layer_media_type="application/vnd.in-toto+json"),
+                "application/vnd.in-toto+json",
+            ),
         ],
-        ids=["an index", "a referrer", "a chart"],
+        ids=["an index", "a referrer", "a chart", "an attestation of BuildKit"],
     )
     def test_what_is_no_image_cannot_be_scanned(self, app, make, media_type):
         digest = push(app, "app", make(), "other")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,11 +38,22 @@ class Imported(NamedTuple):
     refused: list[Refusal]
 
 
+#: Who is told when an ecrsim changes its own advisories.
+_told: list[Callable[[Runtime], object]] = []
+
+
+def when_changed(tell: Callable[[Runtime], object]) -> None:
+    """Let `tell` be called after each change that a running ecrsim makes itself."""
+    if tell not in _told:
+        _told.append(tell)
+
+
 class Advisories:
     """The advisories in a data directory. Threads may share it; other processes may change them."""
 
-    def __init__(self, directory: Path, now: Callable[[], float]) -> None:
+    def __init__(self, directory: Path, now: Callable[[], float], runtime: Runtime | None = None) -> None:
         self.directory = directory
+        self._runtime = runtime
         self.now = now
         self._lock = threading.Lock()
         self._seen = _NOTHING
@@ -112,7 +124,7 @@ class Advisories:
         Those that are refused are in the result, with the reason of each; the others are there when it returns.
         """
         refused = []
-        with changed(self.directory, _PATIENCE) as connection:
+        with self._changed() as connection:
             drop_default(connection)
             remove_source(connection, source)
             writer = Writer(connection, add_source(connection, source, "imported", place, self.now()))
@@ -128,7 +140,7 @@ class Advisories:
 
         A reset forgets what was added. Records are dicts in the OSV schema.
         """
-        with changed(self.directory, _PATIENCE) as connection:
+        with self._changed() as connection:
             self._take(connection, records)
 
     def replace_added(
@@ -139,7 +151,7 @@ class Advisories:
         None leaves a part as it is. RecordsRefused, VexError; then nothing is changed.
         """
         heeded = None if documents is None else [vex.statements(each) for each in documents]
-        with changed(self.directory, _PATIENCE) as connection:
+        with self._changed() as connection:
             if records is not None:
                 remove_source(connection, ADDED)
                 self._take(connection, records)
@@ -151,6 +163,14 @@ class Advisories:
                 connection.execute("DELETE FROM statements")
                 for place, found in enumerate(heeded):
                     _insert_statements(connection, f"document {place + 1}", found)
+
+    @contextmanager
+    def _changed(self) -> Iterator[sqlite3.Connection]:
+        with changed(self.directory, _PATIENCE) as connection:
+            yield connection
+        if self._runtime is not None:
+            for tell in _told:
+                tell(self._runtime)
 
     def _take(self, connection: sqlite3.Connection, records: Iterable[Any]) -> None:
         found = connection.execute("SELECT number FROM sources WHERE name = ?", (ADDED,)).fetchone()
@@ -172,7 +192,7 @@ class Advisories:
         """Remove a source; False when there is none. With the last one the shipped set comes back. AdvisoriesBusy."""
         if all(each.name != source for each in self.sources()):
             return False
-        with changed(self.directory, _PATIENCE) as connection:
+        with self._changed() as connection:
             found = remove_source(connection, source)
             left = connection.execute("SELECT count(*) FROM sources").fetchone()[0]
             if not left and source != SHIPPED:
@@ -181,7 +201,7 @@ class Advisories:
 
     def ignore(self, id: str, *, repository: str = "", until: float | None = None, reason: str = "") -> None:
         """Let nobody hear of a vulnerability, in one repository or in all, until a time in seconds. AdvisoriesBusy."""
-        with changed(self.directory, _PATIENCE) as connection:
+        with self._changed() as connection:
             row = (id, repository, until, reason, self.now())
             connection.execute("INSERT OR REPLACE INTO ignored VALUES (?, ?, ?, ?, ?)", row)
 
@@ -189,14 +209,14 @@ class Advisories:
         """Ignore it no longer; False when it was not ignored. AdvisoriesBusy."""
         if all((each.id, each.repository) != (id, repository) for each in self.ignored()):
             return False
-        with changed(self.directory, _PATIENCE) as connection:
+        with self._changed() as connection:
             connection.execute("DELETE FROM ignored WHERE id = ? AND repository = ?", (id, repository))
         return True
 
     def put_document(self, name: str, document: Any) -> int:
         """Heed an OpenVEX document in place of the one of that name. Returns how many statements it has. VexError."""
         found = vex.statements(document)
-        with changed(self.directory, _PATIENCE) as connection:
+        with self._changed() as connection:
             connection.execute("DELETE FROM statements WHERE document = ?", (name,))
             _insert_statements(connection, name, found)
         return len(found)
@@ -207,7 +227,7 @@ class Advisories:
             return
         now = self.snapshot()
         if now.ignored() or now.statements() or any(each.kind == ADDED for each in now.sources()):
-            with changed(self.directory, _PATIENCE) as connection:
+            with self._changed() as connection:
                 remove_source(connection, ADDED)
                 connection.execute("DELETE FROM ignored")
                 connection.execute("DELETE FROM statements")
@@ -219,7 +239,7 @@ def open_advisories(place: Runtime | Path) -> Advisories:
         found = place.memory.get("advisories")
         if not isinstance(found, Advisories):
             clock = place.clock
-            found = place.memory["advisories"] = Advisories(place.data_dir, lambda: clock.now() / SECOND)
+            found = place.memory["advisories"] = Advisories(place.data_dir, lambda: clock.now() / SECOND, place)
         return found
     clock = Clock()
     return Advisories(place, lambda: clock.now() / SECOND)

@@ -1,0 +1,1 @@
+"""What is vulnerable in an image, for people and for other programs."""
