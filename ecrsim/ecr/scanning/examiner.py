@@ -1,6 +1,6 @@
 """Who examines images: a process of its own under `ecrsim serve`, else whoever asks.
 
-The process is started by the first image, works at the lowest priority, one image at a time, and goes when nobody has
+The process is started by the first image, works at a low priority, one image at a time, and goes when nobody has
 asked for a minute. Reading layers in a thread of a worker would hold up each of its answers for milliseconds.
 """
 
@@ -177,7 +177,8 @@ def main() -> None:
     # Imported here: 100 ms and 4 MB that the other side of the pipes does without.
     from ecrsim.ecr.scanning.examining import Memory, examine
 
-    os.nice(19)
+    # No lower: on a machine that is busy with builds and tests it would hardly ever come to its turn.
+    os.nice(5)
     memory = Memory()
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     while select.select([stdin], [], [], IDLE)[0]:
