@@ -103,6 +103,11 @@ class Config:
     scan_duration: int = _knob(
         14, "days after its last push or pull in which an image is scanned continuously; 0: for ever", flag=False
     )
+    scanner: str = _knob(
+        "own",
+        "who looks for vulnerabilities: ecrsim (own), or trivy or grype, as they are installed, with their databases",
+        choices=("own", "trivy", "grype"),
+    )
     aws_delays: bool = _knob(False, "let previews, restores, copies and scans take as long as ECR was seen to take")
     targets: str = _knob("", "file of event targets and rules (TOML or JSON), known from the start")
     target_dir: str = _knob("", "directory that files of targets are in (default: the data directory)", flag=False)

@@ -83,6 +83,7 @@ PURE = {
     "ecrsim.ecr.scanning.naming",
     "ecrsim.ecr.scanning.packages",
     "ecrsim.ecr.scanning.platforms",
+    "ecrsim.ecr.scanning.reports",
     "ecrsim.ecr.scanning.rules",
     "ecrsim.ecr.scanning.severity",
     "ecrsim.ecr.scanning.versions",

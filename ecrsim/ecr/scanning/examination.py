@@ -39,6 +39,12 @@ class Asked(NamedTuple):
     now: float
     #: All that is in it is wanted as well, as `Bill.to_json` writes it.
     wants_bill: bool = False
+    #: Who looks for vulnerabilities: own, or another scanner's program, which is given the whole image.
+    scanner: str = "own"
+    manifest: str = ""
+    media_type: str = ""
+    #: Files of the config and the layers, by digest.
+    blobs: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
 
 
 class LayerRead(NamedTuple):

@@ -17,6 +17,7 @@ from ecrsim.ecr.scanning import findings
 from ecrsim.ecr.scanning.advisories import Advisories, open_advisories
 from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
 from ecrsim.ecr.scanning.examination import Asked, Examined, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.external import ScannerFailed, scan
 from ecrsim.ecr.scanning.findings import Finding
 from ecrsim.ecr.scanning.matching import vulnerabilities_of
 from ecrsim.ecr.scanning.packages import BrokenLayer, Layer, bill_of, read_layer
@@ -103,16 +104,20 @@ def examine(asked: Asked, memory: Memory) -> Examined:
         bill = bill_of(layers)
     except BrokenLayer as error:
         return Examined(read, f"The layers cannot be laid on top of each other: {error}")
-    examined = _judged(asked, memory, bill) if asked.scan_types else Examined(())
+    try:
+        examined = _judged(asked, memory, bill) if asked.scan_types else Examined(())
+    except ScannerFailed as error:
+        return Examined(read, str(error))
     return examined._replace(read=read, bill=bill.to_json() if asked.wants_bill else None)
 
 
 def _judged(asked: Asked, memory: Memory, bill: Bill) -> Examined:
+    """ScannerFailed, where another program is to look."""
     known = memory.advisories(asked.directory).snapshot()
     suppression = Suppression(asked, known)
     shown: list[Vulnerability] = []
     hidden: list[tuple[Vulnerability, str]] = []
-    for each in memory.vulnerabilities(bill, known):
+    for each in _vulnerabilities(asked, memory, bill, known):
         reason = suppression.reason(each)
         if reason is None:
             shown.append(each)
@@ -132,6 +137,12 @@ def _judged(asked: Asked, memory: Memory, bill: Bill) -> Examined:
         updated_at=known.updated_at,
         revision=revision_at(known, asked.now),
     )
+
+
+def _vulnerabilities(asked: Asked, memory: Memory, bill: Bill, known: Any) -> list[Vulnerability]:
+    if asked.scanner == "own":
+        return memory.vulnerabilities(bill, known)
+    return scan(asked.scanner, asked.manifest.encode(), asked.media_type, asked.blobs)
 
 
 _Made = tuple[list[Finding], list[tuple[str, str, str]]]

@@ -66,7 +66,8 @@ def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence
     image = image_by_id(call, image_id)
     if image is None or image.image_status != "ACTIVE":
         return None
-    read = manifests.read(manifest_of(call, image), image.image_manifest_media_type)
+    content = manifest_of(call, image)
+    read = manifests.read(content, image.image_manifest_media_type)
     config, *blobs = read.blobs
     asked = [_asked(call, each.digest, each.media_type) for each in blobs]
     wanted = Asked(
@@ -80,6 +81,14 @@ def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence
         documents=_documents(call, repository, image),
         now=call.now / SECOND,
     )
+    if call.runtime.config.scanner != "own":
+        files = {each.digest: call.runtime.blobs.path(each.digest) or "" for each in read.blobs}
+        wanted = wanted._replace(
+            scanner=call.runtime.config.scanner,
+            manifest=content.decode(),
+            media_type=image.image_manifest_media_type,
+            blobs=files,
+        )
     return Plan(image, wanted)
 
 
