@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -337,6 +339,33 @@ def test_an_import_of_the_same_again_replaces_it(advisories: Advisories, tmp_pat
     assert bring(advisories, file) == Done("osv", 5, 0, 0)
     assert advisories.about("PyPI", "p1") == []
     assert (advisories.directory / FILE).stat().st_size <= size * 1.5
+
+
+# --- large ones -------------------------------------------------------------------------------------------------------
+
+MEASURE = """
+import pathlib, resource, sys
+from ecrsim.ecr.scanning.advisories import open_advisories
+from ecrsim.ecr.scanning.advisories.importing import import_files
+found = open_advisories(pathlib.Path(sys.argv[1]))
+for name in sys.argv[2:]:
+    done = import_files(found, "osv", pathlib.Path(name), lambda *_: None)
+    print(done.records, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_large_import_needs_little_more_memory_than_a_small_one(tmp_path: Path):
+    details = {"details": "It reads too far. " * 40, "aliases": ["GHSA-aaaa-bbbb-cccc"]}
+    for count in (1_000, 40_000):
+        export(tmp_path / f"{count}.zip", [each | details for each in records(count)])
+    files = [str(tmp_path / f"{count}.zip") for count in (1_000, 40_000)]
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "data"), *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (few, before), (many, after) = (map(int, line.split()) for line in done.stdout.splitlines())
+    assert (few, many) == (1_000, 40_000)
+    # SQLite's cache is 64 MiB.
+    assert after - before < 100
 
 
 # --- real ones --------------------------------------------------------------------------------------------------------
