@@ -141,6 +141,7 @@ def test_a_url_on_this_machine_is_fetched(run, tmp_path):
     with serving(answer) as shelf:
         done = run("advisories", "import", f"{shelf.url}/osv/all.zip")
         assert (done.status, done.out) == (0, "all: 1 records are in, 0 were refused\n")
+        assert done.err == f"ecrsim: {shelf.url}/osv/all.zip: 1 of 1\n"
         assert json.loads(run("advisories", "list", "--json").out)[0]["place"] == f"{shelf.url}/osv/all.zip"
         missing = run("advisories", "import", f"{shelf.url}/osv/none.zip")
         assert (missing.status, missing.err) == (1, f"ecrsim: {shelf.url}/osv/none.zip answers 404\n")
