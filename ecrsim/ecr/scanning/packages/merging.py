@@ -10,6 +10,7 @@ from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
 from ecrsim.ecr.scanning.packages import systems
 from ecrsim.ecr.scanning.packages.layer import Found, Layer, Marks, mark
 from ecrsim.ecr.scanning.packages.limits import BrokenLayer
+from ecrsim.ecr.scanning.packages.readers import reader_of
 from ecrsim.ecr.scanning.packages.reading import followed
 
 #: As many links are followed as the kernel follows before it says ELOOP.
@@ -94,6 +95,9 @@ class _Tree:
 
     def _hard_link(self, path: str, target: str, layer: Layer, marks: Marks) -> None:
         kept = self._files.get(target)
+        if kept is not None and reader_of(path) is not reader_of(target):
+            # A file of another name, as a copy in a cache, is not asked there.
+            return
         if kept is not None:
             self._files[self._place(path)] = kept._replace(layer=layer.digest, same_as=target)
         elif not any(self._has(each, target) for each in (marks, *self._below)):

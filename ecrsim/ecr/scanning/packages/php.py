@@ -18,11 +18,9 @@ def read_installed(content: Content) -> Iterator[Package]:
 
 
 def read_composer_lock(content: Content) -> Iterator[Package]:
-    """What is needed, and what only its development needs."""
-    value = members(content.json())
-    for group in ("packages", "packages-dev"):
-        for each in items(value.get(group)):
-            yield from _package(each)
+    """What is needed; what only the development needs is a member of its own."""
+    for each in items(members(content.json()).get("packages")):
+        yield from _package(each)
 
 
 def _package(value: dict[str, Any]) -> Iterator[Package]:

@@ -130,7 +130,8 @@ def ndb(*headers: bytes) -> bytes:
         slots += struct.pack("<4s3I", b"Slot", index, (4096 + len(blobs)) // 16, len(blob) // 16)
         blobs += blob
     head = struct.pack("<4s4I12x", b"RpmP", 0, 1, 1, len(headers) + 1)
-    return (head + slots).ljust(4096, b"\0") + blobs
+    free = struct.pack("<4s12x", b"Slot")
+    return head + slots + free * (254 - len(headers)) + blobs
 
 
 def rpm_header(**values: str) -> bytes:
