@@ -91,6 +91,8 @@ def test_every_route_is_one_of_these(sims):
         ("GET", path)
         for path in (
             "/",
+            "/gallery/",
+            "/gallery/<alias>/<path:name>",
             "/images/<text>",
             "/logo/<registry>/<logo_id>.png",
             "/repositories/<text>",

@@ -12,8 +12,8 @@ from ecrsim.core.runtime import Runtime
 from ecrsim.core.upstream.addresses import Addresses, parse_entry
 from ecrsim.core.upstream.registry import UpstreamRegistry
 from ecrsim.ecr.pullthrough import credentials
-from ecrsim.ecr.pullthrough.inside import InsideEcr
-from ecrsim.ecr.pullthrough.rules import Rule, ecr_upstream
+from ecrsim.ecr.pullthrough.inside import InsideEcr, InsideEcrPublic
+from ecrsim.ecr.pullthrough.rules import Rule, ecr_upstream, kind_of
 from ecrsim.ecr.pullthrough.tables import upstream_entries
 
 
@@ -48,9 +48,15 @@ def addresses_of(runtime: Runtime) -> Addresses:
 def connect(runtime: Runtime, registry: Registry, rule: Rule) -> UpstreamRegistry | InsideEcr:
     """The upstream of a rule, with its credentials. UpstreamError; no transaction may be open.
 
-    An ECR that has no entry is this ecrsim.
+    An ECR that has no entry is this ecrsim; so is ECR Public, unless the network may be asked.
     """
     addresses = addresses_of(runtime)
+    if (
+        kind_of(rule.upstream_registry_url) == "ecr-public"
+        and not runtime.config.upstream_network
+        and not addresses.has_entry(rule.upstream_registry_url)
+    ):
+        return InsideEcrPublic(runtime, registry, rule)
     upstream = ecr_upstream(rule.upstream_registry_url)
     if upstream is not None and not addresses.has_entry(rule.upstream_registry_url):
         return InsideEcr(runtime, registry, rule, Registry(*upstream))

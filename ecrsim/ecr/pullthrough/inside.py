@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ecrsim.core.registry import Registry, root_arn
+from ecrsim.core.registry import PUBLIC_REGION, Registry, root_arn
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamNotFound
 from ecrsim.core.upstream.registry import UpstreamManifest
@@ -17,6 +17,7 @@ from ecrsim.ecr.images import listing, lookup
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.layers import service as layers
 from ecrsim.ecr.pullthrough.rules import Rule
+from ecrsim.ecr.registries.aliases import registry_by_alias
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
 
@@ -58,8 +59,8 @@ class InsideEcr:
         layers.add_layer(call, into.id, digest, size)
 
     def _pull(self, call: Call, repository: str, reference: str) -> tuple[Image, bytes]:
-        self._repository(call, repository)
-        found = lookup.pull(call, self._upstream, repository, reference)
+        place = self._repository(call, repository)
+        found = lookup.pull(call, place.registry, place.repository_name, reference)
         if found is None or found[0].image_status != "ACTIVE":
             raise UpstreamNotFound(f"the upstream has no image {reference}")
         return found
@@ -87,3 +88,18 @@ class InsideEcr:
 
     def _call(self) -> Any:
         return self._runtime.call(Caller(self._registry.account, self._upstream.region, "", plane="registry"))
+
+
+class InsideEcrPublic(InsideEcr):
+    """ECR Public as the upstream: repositories are named `<alias>/<name>`, and everybody may read them."""
+
+    def __init__(self, runtime: Runtime, registry: Registry, rule: Rule) -> None:
+        super().__init__(runtime, registry, rule, Registry(registry.account, PUBLIC_REGION, "public"))
+
+    def _repository(self, call: Call, repository: str) -> Repository:
+        alias, _, name = repository.partition("/")
+        upstream = registry_by_alias(call.connection, alias)
+        found = find_repository(call, upstream, name) if upstream else None
+        if found is None:
+            raise UpstreamNotFound(f"the upstream has no repository {repository}")
+        return found
