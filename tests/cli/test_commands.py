@@ -40,6 +40,7 @@ def test_the_help_names_every_command(run):
         "events",
         "public",
         "public alias",
+        "public mirror",
     ],
 )
 def test_every_command_has_help(command, run):

@@ -131,6 +131,25 @@ class UpstreamRegistry:
             return own
         return _INDEX if "manifests" in document else MANIFEST_TYPES[0]
 
+    def tags(self, repository: str) -> list[str]:
+        """All of them (end-8a)."""
+        path: str | None = f"/v2/{repository}/tags/list"
+        found: list[str] = []
+        for _ in range(_MAX_PAGES):
+            if path is None:
+                break
+            with self.ask("GET", path, repository) as reply:
+                content, link, url = reply.read(MAX_MANIFEST), reply.header("link"), reply.url
+            try:
+                names = json.loads(content).get("tags")
+            except (ValueError, AttributeError, RecursionError):
+                names = None
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise UpstreamInvalid(f"{self.host} answers with no list of tags")
+            found += names
+            path = self._next(url, link)
+        return found
+
     def referrers(self, repository: str, digest: str) -> list[dict[str, Any]]:
         """Descriptors of what refers to this digest (end-12a); of a registry without that API by the tag (fallback)."""
         path: str | None = f"/v2/{repository}/referrers/{digest}"
