@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ class PrivateDaemon:
     Raises RuntimeError with the end of its log where it does not start.
     """
 
-    def __init__(self, program: str, storage_driver: str) -> None:
+    def __init__(self, program: str, storage_driver: str, environ: Mapping[str, str] | None = None) -> None:
         # Short, whatever pytest calls its folders: the path of a Unix socket has room for 107 characters.
         self.folder = Path(tempfile.mkdtemp(prefix="dockerd-"))
         self.host = f"unix://{self.folder}/docker.sock"
@@ -39,7 +40,7 @@ class PrivateDaemon:
                 *("--iptables=false", "--ip6tables=false", "--bridge=none"),
                 f"--storage-driver={storage_driver}",
             ],
-            env=clean_environ(self.folder / "home"),
+            env={**clean_environ(self.folder / "home"), **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
