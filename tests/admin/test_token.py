@@ -37,6 +37,14 @@ BEYOND = [
     ("PUT", "/_ecrsim/principals", {"users": []}),
     ("PUT", "/_ecrsim/upstreams", {"quay.io": "http://127.0.0.1:1"}),
 ]
+#: What concerns an image, and finds none here.
+OF_IMAGES = [
+    ("GET", "/_ecrsim/bill", None),
+    ("POST", "/_ecrsim/scan", {}),
+    ("GET", "/_ecrsim/scan-findings", None),
+    ("PUT", "/_ecrsim/scan-findings", {}),
+    ("DELETE", "/_ecrsim/scan-findings", None),
+]
 PROXIED = {"X-Forwarded-For": "127.0.0.1"}
 
 
@@ -80,6 +88,13 @@ class TestEach:
         assert asked(sim, row, PROXIED) == beyond
 
 
+@pytest.mark.parametrize("row", OF_IMAGES, ids=lambda row: f"{row[0]} {row[1]}")
+def test_images_are_behind_it_as_well(sims, row):
+    assert asked(sims["strict"], row) == 401
+    assert asked(sims["strict"], row, bearer(sims["strict"])) in (400, 404)
+    assert asked(sims["open"], row, peer=NEIGHBOUR) in (400, 404)
+
+
 def test_every_route_is_one_of_these(sims):
     assert asked(sims["open"], WITHIN[0]) == 200  # Flask is loaded by the first request
     rules = [
@@ -87,7 +102,7 @@ def test_every_route_is_one_of_these(sims):
         for rule in sims["open"].app._flask().__self__.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
     ]
-    known = {row[:2] for row in (*WITHIN, *BEYOND)} | {
+    known = {row[:2] for row in (*WITHIN, *BEYOND, *OF_IMAGES)} | {
         ("GET", path)
         for path in (
             "/",

@@ -11,6 +11,7 @@ from ecrsim.core import db
 from ecrsim.core.columns import Json, metadata
 from ecrsim.core.db import Database, RowConflict, SchemaMismatch, properties
 from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.migrations import SCHEMA_VERSION
 
 things = Table(
     "things",
@@ -87,7 +88,7 @@ class TestOpening:
         assert names(again) == ["a"]
         again.close()
 
-    @pytest.mark.parametrize("version", ["0", "5", "999"])
+    @pytest.mark.parametrize("version", ["0", str(SCHEMA_VERSION + 1), "999"])
     def test_another_version_is_refused_in_plain_words(self, database, path, version):
         with database.write() as connection:
             connection.execute(update(properties).where(properties.c.name == "schema_version").values(value=version))
@@ -116,7 +117,7 @@ class TestOpening:
         migrated.close()
 
     def test_tables_that_version_1_lacked_are_made(self, database, path, monkeypatch):
-        monkeypatch.setattr(db, "MIGRATIONS", {1: (), 2: (), 3: ()})
+        monkeypatch.setattr(db, "MIGRATIONS", dict.fromkeys(range(1, SCHEMA_VERSION), ()))
         with database.write() as connection:
             connection.exec_driver_sql("DROP TABLE jobs")
         as_of_version_1(database)

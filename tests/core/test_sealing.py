@@ -104,6 +104,8 @@ def as_version_3(data: Path, sim_secrets: dict[str, str]) -> None:
             database.execute("UPDATE targets SET settings = ? WHERE name = ?", (text, target.name))
         database.execute("DELETE FROM properties WHERE name = 'secret:key-id'")
         database.executemany("INSERT INTO properties VALUES (?, ?)", sim_secrets.items())
+        database.execute("DROP INDEX jobs_by_lane")
+        database.execute("ALTER TABLE jobs DROP COLUMN lane")
         database.execute("UPDATE properties SET value = '3' WHERE name = 'schema_version'")
         database.commit()
     (data / "secret.key").unlink()
