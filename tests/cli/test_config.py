@@ -220,6 +220,7 @@ def test_every_setting_can_come_from_a_variable_and_from_a_file(toml):
         "clock": "frozen",
         "jobs": "manual",
         "log_format": "json",
+        "scanner": "trivy",
         "secretsmanager_endpoint": "http://127.0.0.1:5002",
         "upstream": "registry.test=http://127.0.0.1:5001",
         "region_endpoint": "eu-west-1=http://127.0.0.1:5001",

@@ -18,7 +18,7 @@ from requests.structures import CaseInsensitiveDict
 
 from ecrsim.testing import Response
 from tests.dataplane.test_wire import TABLE
-from tests.dataplane.wire import Row, Settings, World, run, settings_of
+from tests.dataplane.wire import Row, Settings, World, assert_row, settings_of
 from tests.e2e.server import REGION, ServerProcess
 
 
@@ -100,4 +100,4 @@ ROWS.sort(key=lambda each: repr(settings_of(each.values[0])))
 def test_row(servers: Servers, entry: Row):
     served = servers.get(settings_of(entry))
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)) as connection:
-        run(entry, ServedWorld(served, connection))
+        assert_row(entry, ServedWorld(served, connection))

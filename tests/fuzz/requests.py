@@ -105,11 +105,12 @@ class Sent(NamedTuple):
 class Requests:
     """An endless supply of requests from one source of chance."""
 
-    def __init__(self, chance: random.Random, known: Known, token: str) -> None:
+    def __init__(self, chance: random.Random, known: Known, token: str, gallery: str = "public/none") -> None:
         self.values = Values(chance, known)
         self._chance = chance
         self._known = known
         self._token = token
+        self._gallery = gallery
         self._operations: list[Operation] = []
         self._routes: list[tuple[str, re.Pattern[str]]] = []
         self._kinds: tuple[tuple[Callable[[], Sent], ...], tuple[int, ...]] = (
@@ -188,7 +189,7 @@ class Requests:
     def _path(self, pattern: str) -> str:
         """A path that the pattern of a route matches, most of the time."""
         names = ("app", *self._known.repositories)
-        name = self.values.pick(names, "none", f"{OTHER_ACCOUNT}/us-east-1/app")
+        name = self.values.pick(names, "none", f"{OTHER_ACCOUNT}/us-east-1/app", f"{self._gallery}/app")
         if self.values.happens(4):
             name = self.values.text()
         path = pattern.replace("(.+)", quote(name.encode("utf-8", "replace"), safe="/:%"))

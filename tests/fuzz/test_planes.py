@@ -42,10 +42,10 @@ def test_nothing_breaks(number):
 
 
 def test_every_operation_and_route_is_tried():
-    """In six rounds, several times each."""
+    """In eight rounds, several times each."""
     requests = Requests(random.Random(1), Known(), "x")  # noqa: S311 - the same for the same seed
     seen = Counter()
-    for _ in range(6 * TOGETHER):
+    for _ in range(8 * TOGETHER):
         sent = requests.next()
         seen[sent.operation.name if sent.operation else sent.kind] += 1
         for method, pattern in ROUTES:

@@ -66,6 +66,7 @@ class World:
         self.book: dict[str, dict[str, bytes]] = {}
         with self._open():
             self.ecr = self.sim.client("ecr")
+            self.public = self.sim.client("ecr-public")
             self.kept = self.sim.client("ecr", account=KEPT)
             for repository in self.known.repositories:
                 create(self.ecr, repository)
@@ -76,11 +77,15 @@ class World:
             for data in LAYERS:
                 if data:  # an empty layer is refused
                     push_layer(self.ecr, "app", data)
+            create(self.public, "app")
+            (registry,) = self.public.describe_registries()["registries"]
+            #: What a public repository is called on the registry, where no host name tells the registries apart.
+            self.gallery = f"public/{registry['aliases'][0]['name']}"
             self.kept_before = self._kept_state()
             token = self.ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
             self.known.downloads.append(self._download_url())
         self.token = token
-        self.requests = Requests(self.chance, self.known, token)
+        self.requests = Requests(self.chance, self.known, token, self.gallery)
         self._note("app", numbered(1).digest, numbered(1).manifest)
 
     @contextmanager
@@ -165,9 +170,10 @@ class World:
             self._follow_registry(sent, answer)
         elif sent.kind == "api" and sent.operation is not None and answer.status == 200:
             found = json.loads(answer.body)
-            self._follow_loss(sent.operation.name, found)
+            is_public = sent.operation.service == "ecr-public"
+            self._follow_loss(sent.operation.name, found, is_public)
             if sent.is_plain:
-                self._follow_api(sent.operation.name, json.loads(sent.body), found)
+                self._follow_api(sent.operation.name, json.loads(sent.body), found, is_public)
 
     def _follow_registry(self, sent: Sent, answer: Response) -> None:
         path = unquote(sent.path.partition("?")[0])
@@ -193,39 +199,45 @@ class World:
             if found.status not in (200, 307):
                 raise Finding(f"the layer was acknowledged, and then: {found}")
 
-    def _follow_loss(self, operation: str, answer: Any) -> None:
+    def _follow_loss(self, operation: str, answer: Any, is_public: bool) -> None:
         """What was deleted or archived on purpose. By the answer alone: the request may have been damaged."""
         if operation == "DeleteRepository":
-            self.book.pop(answer["repository"]["repositoryName"], None)
+            self.book.pop(self._path_of(answer["repository"]["repositoryName"], is_public), None)
         elif operation in ("BatchDeleteImage", "UpdateImageStorageClass"):
             for image_id in answer["imageIds"] if "imageIds" in answer else [answer["imageId"]]:
                 for repository in list(self.book):
-                    self._forget(repository, image_id.get("imageDigest") or image_id["imageTag"])
+                    if repository.startswith(f"{self.gallery}/") == is_public:
+                        self._forget(repository, image_id.get("imageDigest") or image_id["imageTag"])
 
-    def _follow_api(self, operation: str, members: Any, answer: Any) -> None:
+    def _path_of(self, repository: str, is_public: bool) -> str:
+        return f"{self.gallery}/{repository}" if is_public else repository
+
+    def _follow_api(self, operation: str, members: Any, answer: Any, is_public: bool) -> None:
+        client = self.public if is_public else self.ecr
         name = str(members.get("repositoryName")) if isinstance(members, dict) else ""
         if operation == "CreateRepository":
             name = answer["repository"]["repositoryName"]
             self.known.add(self.known.repositories, name)
-            self.ecr.describe_repositories(repositoryNames=[name])
+            client.describe_repositories(repositoryNames=[name])
         elif operation == "PutImage":
             digest = answer["image"]["imageId"]["imageDigest"]
-            self._note(name, digest, members["imageManifest"].encode())
-            self.check_image(name, digest)
+            path = self._path_of(name, is_public)
+            self._note(path, digest, members["imageManifest"].encode())
+            self.check_image(path, digest)
         elif operation == "InitiateLayerUpload":
             self.known.add(self.known.uploads, answer["uploadId"])
         elif operation == "CompleteLayerUpload":
-            found = self.ecr.batch_check_layer_availability(repositoryName=name, layerDigests=[answer["layerDigest"]])
+            found = client.batch_check_layer_availability(repositoryName=name, layerDigests=[answer["layerDigest"]])
             if found["layers"][0]["layerAvailability"] != "AVAILABLE":
                 raise Finding(f"the layer was acknowledged, and then: {found}")
         elif operation in _READ_BACK:
-            self._read_back(operation, members, answer)
+            self._read_back(client.meta.service_model.service_name, operation, members, answer)
         if isinstance(answer, dict) and isinstance(answer.get("nextToken"), str):
             self.known.add(self.known.next_tokens, answer["nextToken"])
 
-    def _read_back(self, operation: str, members: Any, answer: Any) -> None:
+    def _read_back(self, service: str, operation: str, members: Any, answer: Any) -> None:
         reading, given, member = _READ_BACK[operation]
-        found = post(self.sim, reading, {name: members[name] for name in given if name in members})
+        found = post(self.sim, reading, {name: members[name] for name in given if name in members}, service=service)
         wanted = answer.get(member, members.get(member))
         if found.status != 200 or json.loads(found.body).get(member) != wanted:
             raise Finding(f"{member} was acknowledged, and then: {found}")
@@ -256,6 +268,11 @@ class World:
         """It is there on both planes, byte by byte."""
         manifest = self.book[repository][digest]
         self._same(self._read(repository, digest), manifest, f"{repository}@{digest}")
+        name = repository.removeprefix(f"{self.gallery}/")
+        if name != repository:
+            # ECR Public has no operation that gives a manifest.
+            self.public.describe_images(repositoryName=name, imageIds=[{"imageDigest": digest}])
+            return
         answer = self.ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])
         if not answer["images"] or answer["images"][0]["imageManifest"].encode() != manifest:
             raise Finding(f"{repository}@{digest} was acknowledged, and then: {answer}")

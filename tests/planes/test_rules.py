@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ecrsim.core.errors import EmptyUploadException, ServiceUnavailableException
+from ecrsim.core.public_errors import ThrottlingException
 from ecrsim.dataplane.errors import _TABLE
 from ecrsim.ecr.images.manifest import NotAnImage
 from tests.planes import rows_images, rows_layers, rows_manifests, rows_tags
@@ -28,11 +29,12 @@ def test_every_row_has_an_id_of_its_own():
 
 
 def test_every_class_that_the_registry_has_a_code_for_is_in_the_table():
-    """Empty uploads have a test below, and a full disk one of its own."""
+    """Empty uploads have a test below; a full disk and the limits of ECR Public have theirs."""
     elsewhere = {
         EmptyUploadException,
         NotAnImage,  # an InvalidParameterException to the API
         ServiceUnavailableException,
+        ThrottlingException,
     }
     answered = {entry.answers.api for module in TABLE.values() for entry in module.ROWS if entry.answers is not None}
     assert {each.__name__ for each in _TABLE} - answered == {each.__name__ for each in elsewhere}

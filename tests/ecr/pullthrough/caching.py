@@ -40,8 +40,9 @@ class Cache:
         return answer
 
     def settle(self) -> None:
-        """Wait until nothing is on its way."""
-        for under_way in hall_of(self.sim.runtime).imports.all():
+        """Wait until nothing is on its way: layers outlive the import that failed for one of them."""
+        hall = hall_of(self.sim.runtime)
+        for under_way in (*hall.imports.all(), *hall.layers.all()):
             under_way.whole.wait()
 
     def whole(self, reference: str, repository: str = "cache/library/app") -> dict[str, bytes]:

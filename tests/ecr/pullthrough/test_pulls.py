@@ -317,6 +317,7 @@ class TestFailures:
         assert found.get(imageTag="v1")["failures"][0]["failureCode"] == "UpstreamUnavailable"
         checked = found.ecr.batch_check_layer_availability(repositoryName="cache/library/app", layerDigests=layers)
         assert {layer["layerAvailability"] for layer in checked["layers"]} == {"UNAVAILABLE"}
+        found.settle()
         assert list(found.sim.runtime.blobs.uploads()) == []
 
     def test_the_event_of_a_failure(self, cache):
