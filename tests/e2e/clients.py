@@ -22,6 +22,8 @@ INSTALL_HINT = {
     "crane": "scripts/tools crane",
     "oras": "scripts/tools oras",
     "regctl": "scripts/tools regctl",
+    "helm": "scripts/tools helm",
+    "syft": "scripts/tools syft",
     "conformance-main": "scripts/tools conformance-main",
 }
 
