@@ -30,6 +30,11 @@ def of_registry(table: Table) -> ColumnElement[bool]:
     )
 
 
+def rows_of(table: Table, registry: Registry) -> ColumnElement[bool]:
+    """The rows of this registry, for a statement that is made for it alone."""
+    return and_(*(table.c[name] == value for name, value in values_of(registry).items()))
+
+
 def values_of(registry: Registry) -> dict[str, str]:
     """The registry as columns of a new row."""
     return {"kind": registry.kind, "registry_id": registry.account, "region": registry.region}

@@ -109,11 +109,12 @@ def describe_image_tags(
     limit = max_results or 100
     (after,) = paging.decode(request, next_token, [0])
     found = tags.page_of_image_tags(call, repository, after, limit + 1)
+    shown, token = paging.page_of(request, found, limit, lambda tag: [tag.id])
     return {
         "imageTagDetails": [
-            {"imageTag": each.image_tag, "createdAt": each.created_at, "imageDetail": each} for each in found[:limit]
+            {"imageTag": tag.image_tag, "createdAt": tag.created_at, "imageDetail": tag} for tag in shown
         ],
-        "nextToken": paging.encode(request, [found[limit - 1].id]) if len(found) > limit else None,
+        "nextToken": token,
     }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import orjson
 from sqlalchemy import bindparam, func, insert, select
 
+from ecrsim.core.entries import is_among
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
@@ -55,11 +55,10 @@ def page_of_image_tags(call: Call, repository: Repository, after: int, limit: in
 
 def note_tags(call: Call, repository: Repository, tags: Sequence[str]) -> None:
     """These were attached now. Their rows go with the tags."""
-    named = func.json_each(orjson.dumps(list(tags)).decode()).table_valued("value")
     known = select(image_tag_times.c.image_tag_id)
     new = select(image_tags.c.id, bindparam("now", call.now)).where(
         image_tags.c.repository_id == repository.id,
-        image_tags.c.image_tag.in_(select(named.c.value)),
+        is_among(image_tags.c.image_tag, tags),
         image_tags.c.id.not_in(known),
     )
     call.connection.execute(insert(image_tag_times).from_select(["image_tag_id", "created_at"], new))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import and_, or_, select
 
 from ecrsim.blobs.base import BlobStoreError
 from ecrsim.core.clock import iso
+from ecrsim.core.entries import has_entry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images import lookup
 from ecrsim.ecr.registries.aliases import registry_by_alias
@@ -73,8 +74,7 @@ def search(call: Call, wanted: Search, after: int, limit: int) -> list[dict[str,
         (repository_catalogs.c.operating_systems, wanted.operating_systems),
     ):
         for value in values:
-            entries = func.json_each(column).table_valued("value")
-            query = query.where(exists(select(entries.c.value).where(entries.c.value == value)))
+            query = query.where(has_entry(column, value))
     if wanted.is_verified:
         query = query.where(registry_catalogs.c.is_verified)
     if after:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
+from ecrsim.core.entries import is_among
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_tags, images
@@ -55,11 +56,9 @@ _DETAIL = select(*(images.c[name] for name in ImageDetail._fields)).where(
 _MATCHES: dict[tuple[str, bool | None], tuple[Query[ImageDetail], Query[TaggedId]]] = {}
 
 _ONE_DETAIL = Query(_DETAIL.where(images.c.id == bindparam("image_id")), ImageDetail)
-# A statement cannot have a varying number of parameters and be compiled once: the numbers go in as one JSON text.
-_NUMBERS = func.json_each(bindparam("numbers")).table_valued("value")
 _TAGS = Query(
     select(image_tags.c.image_id, image_tags.c.image_tag)
-    .where(image_tags.c.image_id.in_(select(_NUMBERS.c.value)))
+    .where(is_among(image_tags.c.image_id, "numbers"))
     .order_by(image_tags.c.image_id, image_tags.c.id),
     _Tag,
 )

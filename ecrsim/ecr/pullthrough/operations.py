@@ -119,10 +119,8 @@ def describe_pull_through_cache_rules(
     limit = max_results or 100
     (after,) = paging.decode(request, next_token, [""])
     found = service.page_of_rules(call, registry, after, limit + 1, named)
-    return {
-        "pullThroughCacheRules": [_described(registry.account, rule) for rule in found[:limit]],
-        "nextToken": paging.encode(request, [found[limit - 1].ecr_repository_prefix]) if len(found) > limit else None,
-    }
+    shown, token = paging.page_of(request, found, limit, lambda rule: [rule.ecr_repository_prefix])
+    return {"pullThroughCacheRules": [_described(registry.account, rule) for rule in shown], "nextToken": token}
 
 
 @operation("ValidatePullThroughCacheRule", transaction="own", runs="long")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from ecrsim.core.belonging import of_registry, values_of
+from ecrsim.core.belonging import of_registry, rows_of, values_of
+from ecrsim.core.entries import is_among
 from ecrsim.core.errors import (
     LimitExceededException,
     PullThroughCacheRuleAlreadyExistsException,
@@ -149,7 +149,7 @@ def add_rule(call: Call, registry: Registry, rule: Rule) -> None:
 def replace_rule(call: Call, registry: Registry, rule: Rule) -> None:
     """Put it in the place of the one with its prefix."""
     statement = update(pull_through_cache_rules).where(
-        *(pull_through_cache_rules.c[name] == value for name, value in values_of(registry).items()),
+        rows_of(pull_through_cache_rules, registry),
         pull_through_cache_rules.c.ecr_repository_prefix == rule.ecr_repository_prefix,
     )
     call.connection.execute(statement.values(rule._asdict()))
@@ -169,8 +169,7 @@ def page_of_rules(call: Call, registry: Registry, after: str, limit: int, prefix
     """In the order of their prefixes, after the prefix `after`; of `prefixes` alone, if there are any."""
     query = select(*_COLUMNS).where(_OF, pull_through_cache_rules.c.ecr_repository_prefix > after)
     if prefixes:
-        named = func.json_each(orjson.dumps(list(prefixes)).decode()).table_valued("value")
-        query = query.where(pull_through_cache_rules.c.ecr_repository_prefix.in_(select(named.c.value)))
+        query = query.where(is_among(pull_through_cache_rules.c.ecr_repository_prefix, prefixes))
     ordered = query.order_by(pull_through_cache_rules.c.ecr_repository_prefix).limit(limit)
     return [Rule._make(row) for row in call.connection.execute(ordered, registry._asdict())]
 

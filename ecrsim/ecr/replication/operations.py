@@ -108,10 +108,11 @@ def list_replication_backfills(
     limit = max_results or 25
     (before,) = paging.decode(request, next_token, [0])
     found = backfills.page_of_backfills(call, registry, before, limit + 1)
+    shown, token = paging.page_of(request, found, limit, lambda backfill: [backfill.number])
     return {
         "registryId": registry.account,
-        "backfills": [_details(backfill) for backfill in found[:limit]],
-        "nextToken": paging.encode(request, [found[limit - 1].number]) if len(found) > limit else None,
+        "backfills": [_details(backfill) for backfill in shown],
+        "nextToken": token,
     }
 
 
@@ -134,8 +135,8 @@ def describe_replication_backfill_results(
     if backfill.ended_at is None:
         return answer
     found = backfills.page_of_results(call, backfill, result_status_filter, after, limit + 1)
-    token = paging.encode(request, [found[limit - 1].position]) if len(found) > limit else None
-    return answer | {"results": [_result(unit) for unit in found[:limit]], "nextToken": token}
+    shown, token = paging.page_of(request, found, limit, lambda unit: [unit.position])
+    return answer | {"results": [_result(unit) for unit in shown], "nextToken": token}
 
 
 def _result(unit: backfills.Unit) -> dict[str, Any]:

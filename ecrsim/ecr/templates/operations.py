@@ -76,11 +76,8 @@ def describe_repository_creation_templates(
     limit = max_results or 100
     (after,) = paging.decode(request, next_token, [""])
     found = service.page_of_templates(call, registry, after, limit + 1, named)
-    return {
-        "registryId": registry.account,
-        "repositoryCreationTemplates": found[:limit],
-        "nextToken": paging.encode(request, [found[limit - 1].prefix]) if len(found) > limit else None,
-    }
+    shown, token = paging.page_of(request, found, limit, lambda template: [template.prefix])
+    return {"registryId": registry.account, "repositoryCreationTemplates": shown, "nextToken": token}
 
 
 def _answer(registry: Registry, template: rules.Template) -> dict[str, Any]:

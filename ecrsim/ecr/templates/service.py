@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from ecrsim.contract.models import service as model
 from ecrsim.contract.shape import shape
-from ecrsim.core.belonging import values_of
+from ecrsim.core.belonging import rows_of, values_of
+from ecrsim.core.entries import is_among
 from ecrsim.core.errors import (
     InvalidParameterException,
     InvalidTagParameterException,
@@ -40,7 +41,7 @@ _COLUMNS = [creation_templates.c[name] for name in Template._fields]
 
 
 def _of(registry: Registry) -> Any:
-    return and_(*(creation_templates.c[name] == value for name, value in values_of(registry).items()))
+    return rows_of(creation_templates, registry)
 
 
 # --- templates --------------------------------------------------------------------------------------------------------
@@ -94,9 +95,7 @@ def page_of_templates(
     """In the order of their prefixes, after the prefix `after`; of `prefixes` alone, if there are any."""
     query = select(*_COLUMNS).where(_of(registry), creation_templates.c.prefix > after)
     if prefixes:
-        # One parameter, however many there are.
-        named = func.json_each(orjson.dumps(list(prefixes)).decode()).table_valued("value")
-        query = query.where(creation_templates.c.prefix.in_(select(named.c.value)))
+        query = query.where(is_among(creation_templates.c.prefix, prefixes))
     rows = call.connection.execute(query.order_by(creation_templates.c.prefix).limit(limit))
     return [Template._make(row) for row in rows]
 
