@@ -67,6 +67,9 @@ def get_blob(asked: RepositoryRequest) -> Answer:
     runtime = asked.call.runtime
     if runtime.config.blob_redirect:
         lifetime = runtime.config.download_url_lifetime
+        if repository.kind == "public":
+            # Whoever is led to the layer takes it: the URL may be used by anybody, who is not asked who he is.
+            limits.count_data(asked.call, size)
         path = downloads.signed_path(runtime.secret("download"), digest, asked.call.now, lifetime)
         return Answer(307, [("Location", asked.request.origin + path), ("Content-Length", "0")])
     try:

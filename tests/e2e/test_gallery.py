@@ -1,5 +1,6 @@
-"""The gallery in Chromium: hostile texts and names run nothing, and all of it is read in a narrow window."""
+"""The gallery in Chromium: hostile texts run nothing, a narrow window holds it, and keys alone are enough."""
 
+import itertools
 import re
 import tempfile
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.e2e.browser import ENTER, SPACE, started
 from tests.e2e.clients import Client, clean_environ, require
 from tests.e2e.test_width import FLAGS, WIDTH, widths  # noqa: F401 - a fixture
 from tests.gallery.test_markdown import HOSTILE
@@ -67,3 +69,69 @@ def test_the_pages_are_read_in_a_narrow_window(server, paths, widths):  # noqa: 
     for path in paths:
         page = requests.get(f"{server.url}{path}", timeout=20).text
         assert widths(page) == (WIDTH, WIDTH), path
+
+
+@pytest.fixture
+def browser():
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as folder:
+        flags = [flag for flag in FLAGS if "virtual-time" not in flag]
+        with started(Path(folder), flags) as found:
+            yield found
+
+
+@pytest.fixture
+def shelf(server):
+    """Two repositories that a search for `keys` finds, of which one is for ARM; the alias of the registry."""
+    public = server.client("ecr-public")
+    for name, architecture in (("keys-arm", "ARM"), ("keys-x86", "x86-64")):
+        data = {"description": "For keys", "architectures": [architecture], "aboutText": "See [more](https://a.test)."}
+        public.create_repository(repositoryName=name, catalogData=data)
+        push(public, name, None, "v1", "v2")
+    yield public.describe_registries()["registries"][0]["aliases"][0]["name"]
+    for name in ("keys-arm", "keys-x86"):
+        public.delete_repository(repositoryName=name, force=True)
+
+
+def test_a_keyboard_is_enough(server, browser, shelf):
+    browser.open(f"{server.url}/gallery/")
+    browser.tab_to("searchbox", "Name or description")
+    browser.press("keys")
+    browser.tab_to("checkbox", "ARM")
+    browser.press(SPACE)
+    browser.press(ENTER)
+    assert browser.path.startswith("/gallery/?q=keys&architecture=ARM")
+    browser.tab_to("link", f"{shelf}/keys-arm")
+    browser.press(ENTER)
+    assert browser.path == f"/gallery/{shelf}/keys-arm"
+    stops = browser.all_stops()
+    assert stops[:2] == [("link", "Skip to the content"), ("link", "Gallery")]
+    assert ("link", "more") in stops
+    assert ("region", "Image tags") in stops
+    assert all(name for _, name in stops), stops
+
+
+def test_a_screen_reader_finds_its_way(server, browser, shelf):
+    """Language, title, one main heading, no level left out, landmarks, and tables that say what a cell is about."""
+    for path, landmarks in (("", ["navigation", "main", "search"]), (f"{shelf}/keys-arm", ["navigation", "main"])):
+        browser.open(f"{server.url}/gallery/{path}")
+        assert browser.look("document.documentElement.lang") == "en"
+        assert browser.title.endswith("ecrsim gallery")
+        levels = browser.look("[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])")
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), levels
+        for landmark in landmarks:
+            tag = {"navigation": "nav", "search": "form[role=search]"}.get(landmark, landmark)
+            assert browser.look(f"document.querySelectorAll('{tag}').length") == 1, landmark
+    assert browser.look("[...document.querySelectorAll('th')].every(each => each.scope)")
+    assert browser.look("[...document.querySelectorAll('img')].every(each => each.hasAttribute('alt'))")
+
+
+def test_it_works_without_scripts(server, shelf):
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as folder:
+        off = {"prefs": {"profile.managed_default_content_settings.javascript": 2}}
+        flags = [flag for flag in FLAGS if "virtual-time" not in flag]
+        with started(Path(folder), flags, **off) as browser:
+            browser.open(f"{server.url}/gallery/?q=keys")
+            browser.tab_to("link", f"{shelf}/keys-x86")
+            browser.press(ENTER)
+            assert browser.path == f"/gallery/{shelf}/keys-x86"

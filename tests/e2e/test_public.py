@@ -5,6 +5,7 @@ Nobody's hosts file is written to: clients reach the name through a proxy that l
 
 import base64
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ecrsim.testing import build_image
 from tests.e2e import daemon, images
 from tests.e2e.clients import Client, clean_environ, find, require
 from tests.e2e.test_https import free_port
@@ -89,9 +91,9 @@ def reached(site, tmp_path):
 
 
 def repository(server, name):
-    """A public repository; `<alias>/<name>`, however the server is called."""
+    """A public repository; `<alias>/<name>`, of a server that is called as AWS's."""
     uri = server.client("ecr-public").create_repository(repositoryName=name)["repository"]["repositoryUri"]
-    return "/".join(uri.split("/")[-2:])
+    return str(uri).partition("/")[2]
 
 
 def password(server):
@@ -115,7 +117,7 @@ class TestByName:
         mine, anybody = (Client((require("crane"),), environ) for environ in reached)
         uri = f"{HOST}/{repository(server, 'by-crane')}"
         layout = str(images.write_layout(tmp_path / "layout", image := images.build_image("by crane")))
-        assert "Not Authorized" in anybody.refuses("push", layout, f"{uri}:v1")
+        assert "401 Unauthorized" in anybody.refuses("push", layout, f"{uri}:v1")
         log_in(mine, server, HOST, "auth", "login")
         mine("push", layout, f"{uri}:v1")
         assert anybody("digest", f"{uri}:v1").strip() == image.digest == digests(server, "by-crane")[0]
@@ -143,8 +145,8 @@ class TestByName:
         (tmp_path / "web" / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.0.0\n")
         mine("package", "web", cwd=tmp_path)
         log_in(mine, server, HOST, "registry", "login")
-        mine("push", "web-1.0.0.tgz", f"oci://{HOST}/{name.removesuffix('/web')}/charts", cwd=tmp_path)
-        anybody("pull", f"oci://{HOST}/{name.removesuffix('/web')}/charts/web", "--version", "1.0.0", cwd=tmp_path)
+        mine("push", "web-1.0.0.tgz", f"oci://{HOST}/{name.removesuffix('/web')}", cwd=tmp_path)
+        anybody("pull", f"oci://{HOST}/{name}", "--version", "1.0.0", cwd=tmp_path)
 
     def test_docker_logs_in_as_aws_documents_it(self, site, reached, tmp_path):
         """By `aws ecr-public get-login-password | docker login public.ecr.aws`; the daemon trusts the authority."""
@@ -231,7 +233,7 @@ def test_docker_pulls_a_public_image_through_a_private_cache(server, docker_logg
     assert found["imageDigest"] == image.digest
 
 
-def test_the_aws_cli_knows_every_operation_it_needs(server, home, tmp_path):
+def test_the_aws_cli_calls_every_operation(server, home, tmp_path):
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_PAGER": ""}
     words = ("--endpoint-url", server.url, "--region", "us-east-1", "--output", "text", "ecr-public")
     aws = Client((require("aws"), *words), {**home, **keys})
@@ -247,6 +249,29 @@ def test_the_aws_cli_knows_every_operation_it_needs(server, home, tmp_path):
     assert "ACTIVE" in aws("describe-registries")
     assert aws("describe-images", *here).strip() == ""
     assert aws("describe-image-tags", *here).strip() == ""
+    assert "by/cli" in aws("describe-repositories", "--repository-names", "by/cli")
+    image = build_image(b"by the AWS CLI")
+    for digest, data in image.blobs.items():
+        (tmp_path / "layer").write_bytes(data)
+        upload = ("--upload-id", aws("initiate-layer-upload", *here, "--query", "uploadId").strip())
+        part = ("--part-first-byte", "0", "--part-last-byte", str(len(data) - 1))
+        aws("upload-layer-part", *here, *upload, *part, "--layer-part-blob", f"fileb://{tmp_path / 'layer'}")
+        assert digest in aws("complete-layer-upload", *here, *upload, "--layer-digests", digest)
+        assert "AVAILABLE" in aws("batch-check-layer-availability", *here, "--layer-digests", digest)
+    (tmp_path / "manifest").write_bytes(image.manifest)
+    aws("put-image", *here, "--image-tag", "v1", "--image-manifest", f"file://{tmp_path / 'manifest'}")
+    assert image.digest in aws("describe-images", *here)
+    assert "v1" in aws("describe-image-tags", *here)
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "ecr-public:DescribeImages"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    aws("set-repository-policy", *here, "--policy-text", policy)
+    assert "ecr-public:DescribeImages" in aws("get-repository-policy", *here)
+    aws("delete-repository-policy", *here)
+    assert "RepositoryPolicyNotFoundException" in aws.refuses("get-repository-policy", *here)
+    assert "v1" in aws("batch-delete-image", *here, "--image-ids", "imageTag=v1")
+    aws("untag-resource", "--resource-arn", arn, "--tag-keys", "team")
+    assert aws("list-tags-for-resource", "--resource-arn", arn).strip() == ""
+    assert aws("get-authorization-token", "--query", "authorizationData.authorizationToken").strip()
     far = Client(
         (require("aws"), "--endpoint-url", server.url, "--region", "eu-west-1", "ecr-public"), {**home, **keys}
     )

@@ -370,11 +370,13 @@ class TestLimits:
         assert error_of(anybody.pull("all")) == self.RATE
 
     @pytest.mark.recorded
-    def test_the_bytes_of_a_month(self, sim, anybody, configure):
+    @pytest.mark.parametrize("given", [200, 307])
+    def test_the_bytes_of_a_month(self, sim, anybody, configure, given):
+        """A layer that the client is led to counts like one that is sent (inferred)."""
         size = len(IMAGE.manifest) + len(IMAGE.blobs[LAYER])
-        configure(public_limits=True, quota_public_data=size)
+        configure(public_limits=True, quota_public_data=size, blob_redirect=given == 307)
         assert anybody.pull().status == 200
-        assert anybody.of_repository("GET", f"blobs/{LAYER}").status == 200
+        assert anybody.of_repository("GET", f"blobs/{LAYER}").status == given
         assert error_of(anybody.of_repository("GET", f"blobs/{LAYER}")) == self.DATA
         sim.advance(seconds=1)
         assert error_of(anybody.pull()) == self.DATA
