@@ -192,16 +192,6 @@ ROWS = (
         given=fresh,
     ),
     row(
-        "only the last chunk may be below the minimum",
-        "ECR recorded",
-        ask("PATCH {upload}", 201, body=LONG[:2000]),
-        ask("PATCH {upload}", 201, body=LONG[2000:]),
-        ask("PUT {upload}?digest={long}", 201),
-        given=fresh,
-        strict_ecr=True,
-        quota_layer_part_min=2000,
-    ),
-    row(
         "the chunk in the last request counts as one",
         "ECR recorded",
         ask("PATCH {upload}", 201, body=LONG[:1999]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from typing import Any, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from botocore.exceptions import ClientError
 from sqlalchemy import select
@@ -189,7 +189,7 @@ class RegistryPlane:
     def push_manifest(
         self, repository: str, manifest: bytes, media_type: str | None, tag: str | None, digest: str | None = None
     ) -> str:
-        reference = tag or digest or digest_of(manifest)
+        reference = quote(tag, safe="") if tag else digest or digest_of(manifest)
         if digest is not None and tag is not None:
             reference = f"{digest}?{urlencode({'tag': tag})}"
         headers = {} if media_type is None else {"Content_Type": media_type}

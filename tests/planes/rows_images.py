@@ -145,6 +145,13 @@ DELETIONS = (
         shows=((TWO,),),
     ),
     rule(
+        "the same image of another repository stays",
+        "documented",
+        after(deletes(ONE.digest), pulls("v1", "other")),
+        given=after(holding((ONE, "v1")), elsewhere(lambda plane: push(plane, "other", ONE, "v1"))),
+        shows=(),
+    ),
+    rule(
         "an image is deleted once",
         "recorded",
         deletes(ONE.digest),

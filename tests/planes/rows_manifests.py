@@ -276,7 +276,7 @@ PIECES = (
     ),
     rule(
         "neither layers nor images need be there where they may be missing",
-        "sparse",
+        "setting",
         after(pushes(THREE, "v1"), pushes(LISTING, "v2")),
         shows=((THREE, "v1"), (LISTING, "v2")),
         sparse=True,
@@ -309,7 +309,7 @@ QUOTAS = (
     ),
     rule(
         "as many layers as an image may have",
-        "quota_layers_per_image",
+        "setting",
         pushes(DEEP[1], "v1"),
         given=layers_of(IMAGE),
         shows=((DEEP[1], "v1"),),
@@ -317,7 +317,7 @@ QUOTAS = (
     ),
     rule(
         "one layer more than an image may have",
-        "quota_layers_per_image",
+        "setting",
         pushes(DEEP[2], "v1"),
         TOO_DEEP,
         given=layers_of(IMAGE),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.answers import ACCOUNT
+from tests.answers import ACCOUNT, constraint
 from tests.planes.catalogue import Fixture
-from tests.planes.pushing import Plane, client
+from tests.planes.pushing import Plane, client, push
 from tests.planes.table import (
     IMAGE,
     ONE,
@@ -15,10 +15,18 @@ from tests.planes.table import (
     Answers,
     after,
     deletes,
+    elsewhere,
     holding,
+    pulls,
     pushes,
     rule,
     too_many_tags,
+)
+
+NO_TAG = Answers(
+    "InvalidParameterException",
+    "405 UNSUPPORTED",
+    constraint("imageTag", "must satisfy regular expression '[a-zA-Z0-9-_.]+'"),
 )
 
 
@@ -168,6 +176,57 @@ ROWS = (
         pushes(TWO, "V1"),
         given=holding((ONE, "v1"), (TWO,)),
         shows=((ONE, "v1"), (TWO, "V1")),
+    ),
+    rule(
+        "a tag is its repository's own",
+        "documented",
+        pushes(ONE, "v1"),
+        given=after(holding((ONE,)), elsewhere(lambda plane: push(plane, "other", TWO, "v1"))),
+        shows=((ONE, "v1"),),
+    ),
+    # What a tag is
+    *(
+        rule(
+            f"a tag of {what}",
+            "documented of PutImage; inferred of /v2/",
+            after(pushes(ONE, tag), pulls(tag)),
+            given=holding((ONE,)),
+            shows=((ONE, tag),),
+        )
+        for what, tag in (
+            ("a dot in front", ".v1"),
+            ("a dash in front", "-v1"),
+            ("every kind of sign", "A_b-c.9"),
+            ("300 characters", "v" * 300),
+        )
+    ),
+    *(
+        rule(
+            f"no tag: {what}",
+            "recorded of PutImage; inferred of /v2/",
+            pushes(ONE, tag),
+            NO_TAG,
+            given=holding((ONE,)),
+            shows=((ONE,),),
+        )
+        for what, tag in (
+            ("a plus", "a+b"),
+            ("a space", "a b"),
+            ("a letter that is not ASCII", "ä"),
+            ("a newline", "v\n"),
+        )
+    ),
+    rule(
+        "no tag: 301 characters",
+        "inferred",
+        pushes(ONE, "v" * 301),
+        Answers(
+            "InvalidParameterException",
+            "405 UNSUPPORTED",
+            constraint("imageTag", "must have length less than or equal to 300"),
+        ),
+        given=holding((ONE,)),
+        shows=((ONE,),),
     ),
     # What is there already
     rule(

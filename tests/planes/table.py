@@ -4,12 +4,14 @@ A rule that both planes show is told here once: what is given, what is done, wha
 database shows then. What only one plane has (members of an answer, headers, several images in one request) is beside
 that plane's other tests, in `tests/ecr` or `tests/dataplane`.
 
-Sources: `recorded` was seen in an answer of ECR, `documented` is written down by AWS, `inferred` is our reading. Where
-a class has only its code from ECR, the status is inferred, as `docs/fidelity.md` lists.
+Sources: `recorded` was seen in an answer of ECR, `documented` is written down by AWS, `inferred` is our reading, and
+`setting` is one of ecrsim's own. Where ECR shows only the code of a class, the status is inferred, as
+`docs/fidelity.md` lists.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -77,6 +79,7 @@ def rule(
 ) -> Rule:
     """An act without `answers` is taken by both planes, and has to say what the database shows."""
     assert answers is not None or shows is not None, id
+    assert re.match(r"(recorded|documented|inferred|setting)\b", source), id
     return Rule(id, source, given, act, answers, shows, settings, account)
 
 

@@ -51,6 +51,9 @@ def test_an_upload_without_bytes_is_refused_by_both(planes: Planes):
             f"The upload with id '{upload_id}' in the repository with name 'app' in registry "
             "with id '000000000000' cannot be completed because it does not have any parts"
         )  # recorded
+        # Inferred: it may still be used.
+        plane.append("app", upload_id, 0, LAYER)
+        plane.complete("app", upload_id, digest_of(LAYER))
 
 
 def test_a_part_out_of_order_is_refused_with_the_place_to_go_on_from(planes: Planes):
@@ -76,4 +79,5 @@ def test_an_upload_of_another_repository_is_not_there(planes: Planes):
         plane.append("other", upload_id, 0, LAYER)
         refused = ask(plane, lambda plane, upload_id=upload_id: plane.complete("app", upload_id, digest_of(LAYER)))
         assert refused.code in ("UploadNotFoundException", "404 BLOB_UPLOAD_UNKNOWN")
+        assert "the repository with name 'app'" in refused.message
         plane.complete("other", upload_id, digest_of(LAYER))

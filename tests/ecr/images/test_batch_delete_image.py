@@ -78,12 +78,6 @@ def test_what_goes(ecr, repository, delete, image_ids, answered, left):
     assert listed(ecr, "app") == left
 
 
-def test_a_second_time_it_is_not_found(repository, delete):
-    delete(*by_digest(ONE))
-    for image_id in (*by_digest(ONE), *by_tag("a")):
-        assert [failure["failureCode"] for failure in delete(image_id)["failures"]] == ["ImageNotFound"]
-
-
 def test_what_is_wrong_with_one_id_does_not_keep_the_others(ecr, repository, delete):
     answer = delete({"imageTag": "none"}, *by_tag("a"), {}, *by_digest(TWO))
 
@@ -99,21 +93,6 @@ def test_a_deleted_image_is_gone_everywhere(ecr, repository, delete):
     assert [detail["imageDigest"] for detail in ecr.describe_images(repositoryName="app")["imageDetails"]] == [
         TWO.digest
     ]
-
-
-@pytest.mark.documented
-def test_its_layers_are_not_deleted_at_once(ecr, repository, delete):
-    delete(*by_digest(ONE, TWO))
-    found = ecr.batch_check_layer_availability(repositoryName="app", layerDigests=list(ONE.blobs))["layers"]
-    assert {layer["layerAvailability"] for layer in found} == {"AVAILABLE"}
-    assert put(ecr, "app", ONE) == ONE.digest
-
-
-def test_other_repositories_keep_their_images(ecr, repository, delete):
-    create(ecr, "other")
-    push(ecr, "other", ONE, "a")
-    delete(*by_digest(ONE))
-    assert listed(ecr, "other") == [A]
 
 
 def referenced(image_id, *indexes):

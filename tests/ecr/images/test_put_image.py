@@ -113,24 +113,23 @@ class TestManifest:
 
 
 class TestTag:
-    @pytest.mark.parametrize("tag", ["v1", ".", "-a", "A_b-c.D", "a" * 300])
-    def test_what_the_service_takes(self, ecr, repository, tag):
-        put(ecr, "app", build_image(), tag)
-        assert listed(ecr, "app")[0][1] == tag
+    """What no path of the registry can hold; what else a tag is stands in `tests/planes/rows_tags.py`."""
 
-    @pytest.mark.parametrize("tag", ["a:b", "a/b", "a b", "ä", "v1\n"])
-    def test_what_it_does_not(self, ecr, repository, tag):
+    @pytest.mark.inferred
+    def test_a_dot_is_one(self, ecr, repository):
+        put(ecr, "app", build_image(), ".")
+        assert listed(ecr, "app")[0][1] == "."
+
+    @pytest.mark.parametrize("tag", ["a:b", "a/b"])
+    def test_a_colon_and_a_slash_are_in_none(self, ecr, repository, tag):
         assert refusal(put, ecr=ecr, repository="app", image=build_image(), tag=tag) == recorded(
             "InvalidParameterException", constraint("imageTag", "must satisfy regular expression '[a-zA-Z0-9-_.]+'")
         )
 
-    @pytest.mark.parametrize(
-        ("tag", "bound"), [("", "greater than or equal to 1"), ("a" * 301, "less than or equal to 300")]
-    )
-    def test_bounds_of_its_length(self, sim, repository, tag, bound):
-        answer = post(sim, "PutImage", {**repository, "imageManifest": "{}", "imageTag": tag})
+    def test_it_is_not_empty(self, sim, repository):
+        answer = post(sim, "PutImage", {**repository, "imageManifest": "{}", "imageTag": ""})
         assert refusal_of(answer) == inferred(
-            "InvalidParameterException", constraint("imageTag", f"must have length {bound}")
+            "InvalidParameterException", constraint("imageTag", "must have length greater than or equal to 1")
         )
 
 

@@ -1,4 +1,4 @@
-"""What a push makes of tags, and of images that are there already."""
+"""What DescribeImages and ListImages say of tags; where tags go is told in `tests/planes/rows_tags.py`."""
 
 from datetime import timedelta
 
@@ -25,20 +25,12 @@ def test_a_further_tag_does_not_change_when_it_was_pushed(sim, ecr, two):
 
 
 @pytest.mark.documented
-def test_a_tag_moves_and_the_image_that_loses_its_last_one_stays(ecr, two):
+def test_an_image_that_lost_its_last_tag_is_untagged(ecr, two):
     put(ecr, "app", numbered(2), "v1")
 
     assert listed(ecr, "app") == [(two[0], None), (two[1], "v1")]
     assert "imageTags" not in described(ecr, "app", imageDigest=two[0])
     assert [digest for digest, _ in listed(ecr, "app", filter={"tagStatus": "UNTAGGED"})] == [two[0]]
-
-
-def test_an_image_that_loses_one_of_its_tags_keeps_the_others(ecr, two):
-    put(ecr, "app", numbered(1), "v2")
-    put(ecr, "app", numbered(2), "v1")
-
-    assert described(ecr, "app", imageDigest=two[0])["imageTags"] == ["v2"]
-    assert [digest for digest, _ in listed(ecr, "app", filter={"tagStatus": "UNTAGGED"})] == []
 
 
 @pytest.mark.inferred
@@ -49,14 +41,6 @@ def test_tags_have_the_order_in_which_they_were_attached(ecr, two):
     put(ecr, "app", numbered(1), "z")
 
     assert described(ecr, "app", imageTag="v1")["imageTags"] == ["v1", "a", "m", "z"]
-
-
-def test_tags_are_the_repository_s_own(ecr, two):
-    create(ecr, "other")
-    other = push(ecr, "other", numbered(2), "v1")
-
-    assert listed(ecr, "app") == [(two[0], "v1"), (two[1], None)]
-    assert listed(ecr, "other") == [(other, "v1")]
 
 
 @pytest.mark.documented

@@ -1,6 +1,5 @@
-"""InitiateLayerUpload, UploadLayerPart, CompleteLayerUpload: every check, in its order."""
+"""Operations of layer uploads; what /v2/ shows as well is told in `tests/planes/rows_layers.py`."""
 
-import hashlib
 import re
 
 import pytest
@@ -181,14 +180,6 @@ class TestComplete:
         upload.part(b"data")
         assert upload.complete(NOWHERE, digest_of(b"data"), "md5:00")["layerDigest"] == digest_of(b"data")
 
-    def test_sha512_is_taken_as_well(self, ecr, upload):
-        upload.part(b"data")
-        digest = f"sha512:{hashlib.sha512(b'data').hexdigest()}"
-        assert upload.complete(digest)["layerDigest"] == digest
-
-        (layer,) = ecr.batch_check_layer_availability(repositoryName="app", layerDigests=[digest])["layers"]
-        assert (layer["layerAvailability"], layer["layerSize"]) == ("AVAILABLE", 4)
-
     def test_after_it_the_upload_is_gone(self, ecr, upload):
         upload.part(b"data")
         upload.complete(digest_of(b"data"))
@@ -196,58 +187,6 @@ class TestComplete:
         assert refusal(ecr.upload_layer_part, **upload.parameters(b"x")) == upload.not_found()
         again = refusal(ecr.complete_layer_upload, **upload.place, layerDigests=[digest_of(b"data")])
         assert again == upload.not_found()
-
-    def test_nothing_was_uploaded(self, ecr, upload):
-        found = refusal(ecr.complete_layer_upload, **upload.place, layerDigests=[digest_of(b"")])
-        assert found == recorded(
-            "EmptyUploadException",
-            f"The upload with id '{upload.place['uploadId']}' in the repository with name 'app' "
-            f"in registry with id '{ACCOUNT}' cannot be completed because it does not have any parts",
-        )
-        # Inferred: it may still be used.
-        upload.part(b"data")
-        assert upload.complete(digest_of(b"data"))["layerDigest"] == digest_of(b"data")
-
-    @pytest.mark.parametrize(
-        ("sizes", "accepted"),
-        [
-            ([4], True),
-            ([9], True),
-            ([10, 4], True),
-            ([10, 10], True),
-            ([4, 10], False),
-            ([4, 10, 10], False),
-            ([10, 4, 10], False),
-            ([10, 9, 1], False),
-            ([4, 4, 4], False),
-        ],
-    )
-    def test_only_the_last_part_may_be_small(self, ecr, upload, configure, sizes, accepted):
-        configure(quota_layer_part_min=10)
-        for size in sizes:
-            upload.part(b"x" * size)
-        digest = digest_of(b"x" * sum(sizes))
-        if accepted:
-            assert upload.complete(digest)["layerDigest"] == digest
-        else:
-            found = refusal(ecr.complete_layer_upload, **upload.place, layerDigests=[digest])
-            assert found == recorded(
-                "LayerPartTooSmallException", "All layer parts except the last part should be at least 5MB"
-            )
-
-    @pytest.mark.documented
-    def test_the_least_part_has_5_mib(self, ecr, upload):
-        upload.part(bytes(5 * 1024 * 1024))
-        upload.part(b"x")
-        data = bytes(5 * 1024 * 1024) + b"x"
-        assert upload.complete(digest_of(data))["layerDigest"] == digest_of(data)
-
-        small = Upload(ecr)
-        small.part(bytes(5 * 1024 * 1024 - 1))
-        small.part(b"x")
-        assert refusal(ecr.complete_layer_upload, **small.place, layerDigests=[NOWHERE]).code == (
-            "LayerPartTooSmallException"
-        )
 
     def test_another_digest(self, ecr, upload):
         upload.part(b"data")
@@ -271,26 +210,6 @@ class TestComplete:
         # As AWS's own client, one may take it for success.
         push(ecr, "app", build_image(b"data"))
 
-    def test_a_layer_of_another_repository_is_not_there(self, ecr, upload):
-        create(ecr, "other")
-        digest = push_layer(ecr, "other", b"data")
-        upload.part(b"data")
-        assert upload.complete(digest)["layerDigest"] == digest
-
-    @pytest.mark.recorded
-    def test_the_digest_is_looked_at_before_what_is_there(self, ecr, upload):
-        push_layer(ecr, "app", b"data")
-        upload.part(b"data")
-        found = refusal(ecr.complete_layer_upload, **upload.place, layerDigests=[NOWHERE])
-        assert found.code == "InvalidLayerException"
-
-    @pytest.mark.inferred
-    def test_small_parts_are_looked_at_before_the_digest(self, ecr, upload):
-        for _ in range(2):
-            upload.part(b"x")
-        found = refusal(ecr.complete_layer_upload, **upload.place, layerDigests=[NOWHERE])
-        assert found.code == "LayerPartTooSmallException"
-
     @pytest.mark.parametrize("digests", [[], ["sha256:ab"] * 101])
     def test_bounds_of_the_digests(self, sim, upload, digests):
         bound = "less than or equal to 100" if digests else "greater than or equal to 1"
@@ -313,22 +232,6 @@ class TestWhichUpload:
             }
 
         return attempt
-
-    def test_one_that_was_never_begun(self, ecr, attempts):
-        create(ecr)
-        (found,) = attempts({"repositoryName": "app", "uploadId": SOME_ID})
-        assert found == inferred(
-            "UploadNotFoundException",
-            f"The upload with id '{SOME_ID}' in the repository with name 'app' "
-            f"in registry with id '{ACCOUNT}' does not exist",
-        )
-
-    @pytest.mark.documented
-    def test_one_of_another_repository(self, ecr, upload, attempts):
-        create(ecr, "other")
-        (found,) = attempts({**upload.place, "repositoryName": "other"})
-        assert found.code == "UploadNotFoundException"
-        assert "the repository with name 'other'" in found.message
 
     def test_one_of_no_repository(self, upload, attempts):
         (found,) = attempts({**upload.place, "repositoryName": "none"})
