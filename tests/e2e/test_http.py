@@ -68,12 +68,14 @@ def test_several_accept_lines_are_one_list(connection, uploads, pushed):
     assert (found.status, found.headers["content-type"], found.body) == (200, images.MANIFEST, pushed.manifest)
 
 
-def test_the_ping_needs_no_slash(connection):
-    for path in ("/v2", "/v2/"):
-        challenged = connection.ask("GET", path, logged_in=False)
-        assert challenged.status == 401
-        assert challenged.headers["www-authenticate"].startswith('Basic realm="http://localhost/"')
-        assert connection.ask("GET", path).status == 200
+def test_the_ping_needs_no_slash(launch):
+    """At a server of its own: one that has public repositories challenges with Bearer."""
+    with Connection(launch()) as connection:
+        for path in ("/v2", "/v2/"):
+            challenged = connection.ask("GET", path, logged_in=False)
+            assert challenged.status == 401
+            assert challenged.headers["www-authenticate"].startswith('Basic realm="http://localhost/"')
+            assert connection.ask("GET", path).status == 200
 
 
 def test_a_stream_in_chunks_of_any_size(connection, uploads):
