@@ -8,6 +8,7 @@ functions of the same names in `tests/answers.py`. The marks `slow`, `crash` and
 runs with `--all` only.
 """
 
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ TIERS = {
 def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in (PROVENANCE | TIERS).items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+    # A shell that runs the tests in the background ignores Ctrl-C, and so would every process that they start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
