@@ -39,14 +39,14 @@ from ecrsim.ecr.images.scrub import report
 _GIB = 1 << 30
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """`verdict` is ok, warn or FAIL."""
 
     verdict: str
     text: str
 
 
-def diagnose(config: Config) -> list[Finding]:
+def diagnose(config: Config) -> list[CheckResult]:
     return [*_ports(config), *_data(config), *_names(config), *_docker(config)]
 
 
@@ -60,9 +60,9 @@ def doctor(config: Config, _: argparse.Namespace) -> int:
 # --- ports ------------------------------------------------------------------------------------------------------------
 
 
-def _ports(config: Config) -> Iterator[Finding]:
+def _ports(config: Config) -> Iterator[CheckResult]:
     if config.port == 0:
-        yield Finding("ok", "any free port will be taken")
+        yield CheckResult("ok", "any free port will be taken")
         return
     host = config.host_to_ask
     answer = _health(f"http://{f'[{host}]' if ':' in host else host}:{config.port}/_ecrsim/health")
@@ -78,7 +78,7 @@ def _ports(config: Config) -> Iterator[Finding]:
         yield _https(host, config.tls_port)
 
 
-def _health(url: str) -> Finding | None:
+def _health(url: str) -> CheckResult | None:
     """The finding about the server that answers there; None when nobody does."""
     port = urlsplit(url).port
     taken = f"port {port} is taken by something that is not ecrsim"
@@ -86,16 +86,16 @@ def _health(url: str) -> Finding | None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=3) as answer:
-            return Finding("ok", f"ecrsim {json.load(answer)['version']} answers on port {port}")
+            return CheckResult("ok", f"ecrsim {json.load(answer)['version']} answers on port {port}")
     except urllib.error.HTTPError as error:
-        return Finding("FAIL", f"{taken} (HTTP {error.code}); choose another with --port")
+        return CheckResult("FAIL", f"{taken} (HTTP {error.code}); choose another with --port")
     except (HTTPException, ValueError, KeyError, TypeError):
-        return Finding("FAIL", f"{taken}; choose another with --port")
+        return CheckResult("FAIL", f"{taken}; choose another with --port")
     except OSError:
         return None
 
 
-def _admin(config: Config, host: str) -> Finding:
+def _admin(config: Config, host: str) -> CheckResult:
     """Whether commands reach the admin surface with the token that they find."""
     request = urllib.request.Request(f"http://{f'[{host}]' if ':' in host else host}:{config.port}/_ecrsim/clock")
     token = known_token(config)
@@ -104,40 +104,42 @@ def _admin(config: Config, host: str) -> Finding:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=3):
-            return Finding("ok", f"commands can ask this ecrsim, {'with its' if token else 'without a'} token")
+            return CheckResult("ok", f"commands can ask this ecrsim, {'with its' if token else 'without a'} token")
     except urllib.error.HTTPError as error:
         if error.code == 404:
-            return Finding("ok", "the admin surface is switched off, so commands cannot ask this ecrsim")
+            return CheckResult("ok", "the admin surface is switched off, so commands cannot ask this ecrsim")
         hint = "; set ECRSIM_ADMIN_TOKEN to what `ecrsim token` prints there" if error.code == 401 else ""
-        return Finding("warn", f"commands cannot ask this ecrsim (HTTP {error.code}){hint}")
+        return CheckResult("warn", f"commands cannot ask this ecrsim (HTTP {error.code}){hint}")
     except (OSError, HTTPException) as error:
-        return Finding("warn", f"commands cannot ask this ecrsim: {error}")
+        return CheckResult("warn", f"commands cannot ask this ecrsim: {error}")
 
 
-def _bindable(host: str, port: int, option: str) -> Finding:
+def _bindable(host: str, port: int, option: str) -> CheckResult:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            return Finding("FAIL", f"{host} port {port} cannot be used: {error.strerror}; choose another with {option}")
-    return Finding("ok", f"port {port} is free; ecrsim is not running there")
+            return CheckResult(
+                "FAIL", f"{host} port {port} cannot be used: {error.strerror}; choose another with {option}"
+            )
+    return CheckResult("ok", f"port {port} is free; ecrsim is not running there")
 
 
-def _https(host: str, port: int) -> Finding:
+def _https(host: str, port: int) -> CheckResult:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with socket.create_connection((host, port), timeout=3) as plain, context.wrap_socket(plain):
-            return Finding("ok", f"HTTPS answers on port {port}")
+            return CheckResult("ok", f"HTTPS answers on port {port}")
     except OSError:
-        return Finding("FAIL", f"ecrsim runs without HTTPS on port {port}; start it with --tls")
+        return CheckResult("FAIL", f"ecrsim runs without HTTPS on port {port}; start it with --tls")
 
 
 # --- the data directory -----------------------------------------------------------------------------------------------
 
 
-def _data(config: Config) -> Iterator[Finding]:
+def _data(config: Config) -> Iterator[CheckResult]:
     directory = Path(config.data_dir)
     found = _openable(config, directory) if _is_there(config.database_file) else _makeable(directory)
     yield found
@@ -146,43 +148,45 @@ def _data(config: Config) -> Iterator[Finding]:
     if found.verdict == "ok":
         free = shutil.disk_usage(_nearest(Path(config.blob_store or directory))).free
         text = f"{free / _GIB:.1f} GiB are free for layers"
-        yield Finding("ok", text) if free > _GIB else Finding("warn", f"only {text}")
+        yield CheckResult("ok", text) if free > _GIB else CheckResult("warn", f"only {text}")
 
 
-def _openable(config: Config, directory: Path) -> Finding:
+def _openable(config: Config, directory: Path) -> CheckResult:
     load_capabilities()
     try:
         with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
             runtime.open()
             runtime.blobs.check()
     except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:
-        return Finding("FAIL", f"data directory {directory}: {error}")
+        return CheckResult("FAIL", f"data directory {directory}: {error}")
     except DBAPIError as error:
-        return Finding("FAIL", f"database {config.database_file}: {error.orig}")
-    return Finding("ok", f"data directory {directory} can be read and written")
+        return CheckResult("FAIL", f"database {config.database_file}: {error.orig}")
+    return CheckResult("ok", f"data directory {directory} can be read and written")
 
 
-def _layers(config: Config) -> Iterator[Finding]:
+def _layers(config: Config) -> Iterator[CheckResult]:
     """The findings of the scrub."""
     with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
         runtime.open()
         found = report(runtime)
     wrong = found["missing"] + found["damaged"]
     if wrong:
-        yield Finding("FAIL", f"{wrong} layers are missing or damaged; ecrsim fsck says what it means for which images")
+        yield CheckResult(
+            "FAIL", f"{wrong} layers are missing or damaged; ecrsim fsck says what it means for which images"
+        )
     elif found["checkedAt"]:
-        yield Finding("ok", f"all layers were read by {found['checkedAt']}, and are sound")
+        yield CheckResult("ok", f"all layers were read by {found['checkedAt']}, and are sound")
 
 
-def _makeable(directory: Path) -> Finding:
+def _makeable(directory: Path) -> CheckResult:
     nearest = _nearest(directory)
     if not nearest.is_dir():
-        return Finding("FAIL", f"data directory {directory}: {nearest} is a file; choose another with --data-dir")
+        return CheckResult("FAIL", f"data directory {directory}: {nearest} is a file; choose another with --data-dir")
     if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        return Finding(
+        return CheckResult(
             "FAIL", f"data directory {directory}: {nearest} cannot be written; choose another with --data-dir"
         )
-    return Finding("ok", f"data directory {directory} has no database yet; the first start makes it")
+    return CheckResult("ok", f"data directory {directory} has no database yet; the first start makes it")
 
 
 def _nearest(path: Path) -> Path:
@@ -226,37 +230,37 @@ def _addresses(name: str) -> list[str]:
         return []
 
 
-def _names(config: Config) -> Iterator[Finding]:
+def _names(config: Config) -> Iterator[CheckResult]:
     name = _host_of(_authority(config))
     addresses = _addresses(name)
     hint = f"add '127.0.0.1 {name}' to the hosts file, or use --registry-host localhost"
     shown = ", ".join(addresses)
     if not addresses:
-        yield Finding("FAIL", f"the name {name} does not resolve; {hint}")
+        yield CheckResult("FAIL", f"the name {name} does not resolve; {hint}")
     elif any(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses):
-        yield Finding("ok", f"the name {name} leads to this machine ({shown})")
+        yield CheckResult("ok", f"the name {name} leads to this machine ({shown})")
     elif config.registry_host == "aws":
-        yield Finding("FAIL", f"the name {name} leads to {shown}, which is AWS's own registry; {hint}")
+        yield CheckResult("FAIL", f"the name {name} leads to {shown}, which is AWS's own registry; {hint}")
     else:
-        yield Finding("warn", f"the name {name} leads to {shown}, which is not this machine's loopback")
+        yield CheckResult("warn", f"the name {name} leads to {shown}, which is not this machine's loopback")
 
 
-def _docker(config: Config) -> Iterator[Finding]:
+def _docker(config: Config) -> Iterator[CheckResult]:
     if shutil.which("docker") is None:
-        yield Finding("warn", "there is no docker on this machine; other clients work as well")
+        yield CheckResult("warn", "there is no docker on this machine; other clients work as well")
         return
     registry = _docker_registry_config()
     authority = _authority(config)
     if registry is None:
-        yield Finding("warn", "docker does not answer: is its daemon running, and may you use it?")
+        yield CheckResult("warn", "docker does not answer: is its daemon running, and may you use it?")
     elif _is_insecure(registry, authority):
-        yield Finding("ok", f"docker does not insist on trusted HTTPS for {authority}")
+        yield CheckResult("ok", f"docker does not insist on trusted HTTPS for {authority}")
     elif config.wants_tls:
         target = f"/etc/docker/certs.d/{authority}/ca.crt"
-        yield Finding("warn", f"docker insists on HTTPS for {authority}: ecrsim tls ca | sudo tee {target}")
+        yield CheckResult("warn", f"docker insists on HTTPS for {authority}: ecrsim tls ca | sudo tee {target}")
     else:
         hint = f'add "insecure-registries": ["{authority}"] to its daemon.json, or use --tls'
-        yield Finding("FAIL", f"docker insists on HTTPS for {authority}; {hint}")
+        yield CheckResult("FAIL", f"docker insists on HTTPS for {authority}; {hint}")
 
 
 def _docker_registry_config() -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ _PACE = 1.0
 Command = Callable[[Config, Advisories, argparse.Namespace], int]
 
 
-class CannotError(Exception):
+class AdvisoriesError(Exception):
     """It could not be done; the text says why."""
 
 
@@ -43,7 +43,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
     directory = (None if options.data_dir else served_in(config.port)) or Path(config.data_dir)
     try:
         return _COMMANDS[options.run](config, open_advisories(directory), options)
-    except (CannotError, AdvisoriesBusy, AdvisoriesDamaged, NoPlace, UpstreamError, vex.VexError) as error:
+    except (AdvisoriesError, AdvisoriesBusy, AdvisoriesDamaged, NoPlace, UpstreamError, vex.VexError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename or directory}: {error.strerror}")
@@ -54,7 +54,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
 
 def _bring(config: Config, advisories: Advisories, options: argparse.Namespace) -> int:
     if options.source and len(options.place) > 1:
-        raise CannotError("--source names one source: import one place at a time")
+        raise AdvisoriesError("--source names one source: import one place at a time")
     refused = 0
     for place in options.place:
         done = _bring_one(config, advisories, place, options.source)
@@ -125,7 +125,7 @@ def _show(_: Config, advisories: Advisories, options: argparse.Namespace) -> int
     snapshot = advisories.snapshot()
     found = snapshot.find(options.cve)
     if not found:
-        raise CannotError(f"no advisory is known under {options.cve}")
+        raise AdvisoriesError(f"no advisory is known under {options.cve}")
     if options.json:
         _json([_whole(each, snapshot.packages_of(each.number)) for each in found])
         return 0
@@ -187,7 +187,7 @@ def _whole(advisory: Advisory, packages: list[Affected]) -> dict[str, Any]:
 def _remove(_: Config, advisories: Advisories, options: argparse.Namespace) -> int:
     if not advisories.remove(options.source):
         names = ", ".join(each.name for each in advisories.sources())
-        raise CannotError(f"there is no source {options.source}; there are: {names or 'none'}")
+        raise AdvisoriesError(f"there is no source {options.source}; there are: {names or 'none'}")
     _say(f"{options.source} is removed")
     return 0
 
@@ -205,13 +205,13 @@ def _ignore(_: Config, advisories: Advisories, options: argparse.Namespace) -> i
         return 0
     if options.remove:
         if not advisories.heed(options.cve, repository=options.repository):
-            raise CannotError(f"{options.cve} is not ignored there")
+            raise AdvisoriesError(f"{options.cve} is not ignored there")
         _say(f"{options.cve} is ignored no longer")
         return 0
     try:
         until = None if options.until is None else parse_iso(options.until) / SECOND
     except (ValueError, OverflowError):
-        raise CannotError(f"{options.until} is no date: 2026-12-31, or 2026-12-31T12:00:00Z") from None
+        raise AdvisoriesError(f"{options.until} is no date: 2026-12-31, or 2026-12-31T12:00:00Z") from None
     advisories.ignore(options.cve, repository=options.repository, until=until, reason=options.reason)
     _say(f"{options.cve} is ignored in {options.repository or 'all repositories'}")
     return 0
@@ -221,7 +221,7 @@ def _heed_document(advisories: Advisories, file: Path) -> int:
     try:
         document = orjson.loads(file.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise CannotError(f"{file} is not JSON: {error}") from None
+        raise AdvisoriesError(f"{file} is not JSON: {error}") from None
     count = advisories.put_document(file.name, document)
     _say(f"{file}: {count} statements are heeded")
     return 0

@@ -43,7 +43,7 @@ class Route(NamedTuple):
     takes: int = 0
 
 
-class Found(NamedTuple):
+class MatchedRoute(NamedTuple):
     """The route of a path and a method, and the token of the request."""
 
     token: Token
@@ -154,7 +154,7 @@ class DataPlane:
             body,
         )
 
-    def _find(self, request: Request) -> Found:
+    def _find(self, request: Request) -> MatchedRoute:
         name = public_name(self._runtime, request)
         token = self._tokens.check(request) if name is None else self._tokens.check_public(request)
         methods, path_name, reference = _match(request.path)
@@ -162,7 +162,7 @@ class DataPlane:
         if route is None:
             allowed = ", ".join(methods)
             raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.", [("Allow", allowed)])
-        return Found(token, methods, route, path_name, reference, name)
+        return MatchedRoute(token, methods, route, path_name, reference, name)
 
     def look_for_token(self, request: Request) -> Work:
         """GET /token/, to which ECR Public's challenge leads."""
@@ -174,7 +174,7 @@ class DataPlane:
         except Exception as error:  # noqa: BLE001 - every one has an answer
             return self._error(request, error)
 
-    def _perform(self, request: Request, found: Found) -> Answer | Steps:
+    def _perform(self, request: Request, found: MatchedRoute) -> Answer | Steps:
         if found.route.runs == "bytes":
             return self._steps(request, found)
         try:
@@ -183,12 +183,12 @@ class DataPlane:
             return self._error(request, error)
         return _finished(request, answer)
 
-    def _attempt(self, request: Request, found: Found, fetched: Fetched) -> Answer:
+    def _attempt(self, request: Request, found: MatchedRoute, fetched: Fetched) -> Answer:
         with self._resolve(request, found) as asked:
             asked.call.lookups["fetched"] = fetched
             return cast(Answer, found.route.handle(asked))
 
-    def _steps(self, request: Request, found: Found) -> Steps:
+    def _steps(self, request: Request, found: MatchedRoute) -> Steps:
         try:
             with self._resolve(request, found) as asked:
                 answer = yield from cast(Steps, found.route.handle(asked))
@@ -197,7 +197,7 @@ class DataPlane:
         return _finished(request, answer)
 
     @contextlib.contextmanager
-    def _resolve(self, request: Request, found: Found) -> Iterator[RepositoryRequest]:
+    def _resolve(self, request: Request, found: MatchedRoute) -> Iterator[RepositoryRequest]:
         """The request with its registry and repository, in a call whose caller may do what the route needs."""
         token, methods, route, path_name, reference, name_of_public = found
         scope = Scope(Registry(token.account, token.region), "")

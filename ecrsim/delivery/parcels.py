@@ -45,7 +45,7 @@ class Parcel:
         return orjson.dumps(self.envelope)
 
 
-class Sink(Protocol):
+class EventSink(Protocol):
     """A target that can be delivered to. One thread uses it; `abort` alone may come from another."""
 
     def take(self, parcels: Sequence[Parcel]) -> int:

@@ -23,7 +23,7 @@ from ecrsim.core.outbox import newest, oldest, page, prune
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
 from ecrsim.delivery.eventbridge import envelope
-from ecrsim.delivery.parcels import Parcel, Refused, Sink, Undelivered
+from ecrsim.delivery.parcels import EventSink, Parcel, Refused, Undelivered
 from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.sinks import sink_of
 from ecrsim.delivery.tables import deliveries
@@ -43,7 +43,7 @@ _PAGE, _PRUNED = 100, 2_000
 #: takes longer (boto3's calls cannot be cut off) is left to itself, and delivered again later.
 _PATIENCE, _GRACE = 2.0, 2.0
 
-MakeSink = Callable[[Target, Reach, str, Callable[[], int]], Sink]
+MakeSink = Callable[[Target, Reach, str, Callable[[], int]], EventSink]
 
 
 def pause_after(attempts: int) -> float:
@@ -181,7 +181,7 @@ class _Courier:
         self._runtime = runtime
         self._make_sink = make_sink
         self._patterns = targets.compiled(route.patterns)
-        self._sink: Sink | None = None
+        self._sink: EventSink | None = None
         self._ending = threading.Event()
         self._awake = threading.Event()
         self._is_abandoned = False
@@ -249,7 +249,7 @@ class _Courier:
             self._sink.close()
         self._look()  # another may begin now
 
-    def _begin(self) -> Sink | None:
+    def _begin(self) -> EventSink | None:
         """Go on where the row of the target says. None, and the end, when there is no row any more."""
         query = deliveries.select().where(deliveries.c.incarnation == self.route.target.incarnation)
         with self._runtime.database.read() as connection:
@@ -264,7 +264,7 @@ class _Courier:
         reach = Reach.of(runtime.config, runtime.data_dir)
         return self._make_sink(self.route.target, reach, runtime.config.region, runtime.clock.unturned)
 
-    def _work(self, sink: Sink) -> bool:
+    def _work(self, sink: EventSink) -> bool:
         """Deliver a page of events. False when there is none.
 
         Events that come after a change of the targets go by the new targets alone.
@@ -289,7 +289,7 @@ class _Courier:
             self._move(found[-1].sequence)
         return True
 
-    def _bring(self, sink: Sink, parcels: Sequence[Parcel]) -> None:
+    def _bring(self, sink: EventSink, parcels: Sequence[Parcel]) -> None:
         """Deliver these; of one that can never be delivered, remember that."""
         try:
             sink.deliver(parcels)
@@ -320,7 +320,7 @@ class _Courier:
         if not self._is_abandoned and time.monotonic() - self._saved_at >= _SAVE:
             self._save()
 
-    def _rest(self, sink: Sink) -> None:
+    def _rest(self, sink: EventSink) -> None:
         """Everything is delivered: write the cursor when that is due, wait for more."""
         due = self._saved_at + _SAVE - time.monotonic()
         if not self._is_saved and due <= 0:

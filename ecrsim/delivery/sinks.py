@@ -14,7 +14,7 @@ import orjson
 
 from ecrsim.core.neighbours import Access, Neighbour, NeighbourError
 from ecrsim.core.partitions import PARTITIONS
-from ecrsim.delivery.parcels import Parcel, Refused, Sink, Undelivered
+from ecrsim.delivery.parcels import EventSink, Parcel, Refused, Undelivered
 from ecrsim.delivery.reach import OutOfReach, Reach
 from ecrsim.delivery.targets import Target
 from ecrsim.delivery.webhook import WebhookSink
@@ -28,7 +28,7 @@ _SUFFIXES = "|".join(sorted({re.escape(each.dns_suffix) for each in PARTITIONS})
 _AWS_QUEUE = re.compile(rf"(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.(?:{_SUFFIXES})", re.ASCII)
 
 
-def sink_of(target: Target, reach: Reach, region: str, now: Callable[[], int]) -> Sink:
+def sink_of(target: Target, reach: Reach, region: str, now: Callable[[], int]) -> EventSink:
     """The sink of a target that was checked. `now`: the real time, epoch milliseconds."""
     settings = target.settings
     match target.type:

@@ -35,7 +35,7 @@ _SOURCE = re.compile(
 _INTO = re.compile(r"(?P<alias>[^/]+)/(?P<name>.+)")
 
 
-class Source(NamedTuple):
+class MirrorSource(NamedTuple):
     """`public.ecr.aws/nginx/nginx:1.27`. `reference`: a tag or a digest; None for all tags."""
 
     host: str
@@ -43,12 +43,12 @@ class Source(NamedTuple):
     reference: str | None
 
 
-def parse_source(text: str) -> Source:
+def parse_source(text: str) -> MirrorSource:
     """CommandFailed for what names no repository of a registry."""
     match = _SOURCE.fullmatch(text)
     if match is None:
         raise CommandFailed(f"{text} names no repository: HOST/REPOSITORY, with :TAG or @DIGEST")
-    return Source(match["host"], match["repository"], match["tag"] or match["digest"])
+    return MirrorSource(match["host"], match["repository"], match["tag"] or match["digest"])
 
 
 def mirror(config: Config, options: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ DANGEROUS = 3
 STANDARD_INPUT = "-"
 
 
-class CannotError(Exception):
+class ForecastError(Exception):
     """It cannot be done; the text is for the user."""
 
 
@@ -92,7 +92,7 @@ def simulate(config: Config, options: argparse.Namespace) -> int:
     try:
         found = _forecast(config, options)
         _write(options.output, _render(options, found))
-    except (CannotError, LookupError, PricesError, *SOURCE_ERRORS) as error:
+    except (ForecastError, LookupError, PricesError, *SOURCE_ERRORS) as error:
         return _fail(error.args[0] if isinstance(error, LookupError) else str(error))
     except ServiceError as error:
         return _fail(f"the policy cannot be used: {error.message}")
@@ -130,14 +130,14 @@ def _forecast(config: Config, options: argparse.Namespace) -> dict[str, Any]:
     source = _source(config, options)
     text = given if given is not None else source.policy_text
     if text is None:
-        raise CannotError(f"{source.name} has no lifecycle policy: give one with --policy")
+        raise ForecastError(f"{source.name} has no lifecycle policy: give one with --policy")
     policy = policies.read(text)
     now = options.now if options.now is not None else source.now if source.now is not None else Clock().now()
     images = source.images
     history = history_of(images, now)
     per_day = history.per_day if options.pushes_per_day is None else options.pushes_per_day
     if per_day * options.days > MAX_PUSHES:
-        raise CannotError(f"{per_day:.0f} pushes a day for {options.days} days are more than {MAX_PUSHES}")
+        raise ForecastError(f"{per_day:.0f} pushes a day for {options.days} days are more than {MAX_PUSHES}")
     pushes = pushes_to_come(images, history, now, options.days, per_day)
     forecast = foresee(images, policy, now, options.days, pushes, options.runs_per_day)
     warnings = hints(
@@ -149,7 +149,7 @@ def _forecast(config: Config, options: argparse.Namespace) -> dict[str, Any]:
         index_count=source.index_count,
         are_references_known=source.are_references_known,
     )
-    asked = documents.Asked(
+    asked = documents.UserQuestion(
         source.kind, source.name, source.are_references_known, per_day, options.pushes_per_day is not None
     )
     found = documents.document(asked, images, forecast, history, prices, warnings)

@@ -26,7 +26,7 @@ SIZES_COUNT_TWICE = (
 )
 
 
-class Asked(NamedTuple):
+class UserQuestion(NamedTuple):
     """The question of the user. `per_day_is_given`: the rate of pushes is not read from the history."""
 
     source: str
@@ -37,7 +37,7 @@ class Asked(NamedTuple):
 
 
 def document(
-    asked: Asked,
+    asked: UserQuestion,
     images: Sequence[LifecycleImage],
     forecast: Forecast,
     history: History,
@@ -117,7 +117,7 @@ def _money(amount: float) -> float:
     return round(amount, 6)
 
 
-def _pushes(asked: Asked, history: History) -> dict[str, Any]:
+def _pushes(asked: UserQuestion, history: History) -> dict[str, Any]:
     return {
         "perDay": round(asked.per_day, 4),
         "basis": "given" if asked.per_day_is_given else "history",

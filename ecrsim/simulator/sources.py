@@ -20,7 +20,7 @@ from ecrsim.simulator.reading import UnreadableError, described, read_images
 SOURCE_ERRORS = (RemoteError, UnreadableError, NeighbourError, OSError)
 
 
-class Source(NamedTuple):
+class ImageSource(NamedTuple):
     """`policy_text`: the policy that the repository has, if the source knows it. `now`: the source's own time, if any.
 
     `index_count`: of the images that are indexes, where `are_references_known` is false.
@@ -35,7 +35,7 @@ class Source(NamedTuple):
     now: int | None = None
 
 
-def running(config: Config, repository: str, account: str, region: str) -> Source:
+def running(config: Config, repository: str, account: str, region: str) -> ImageSource:
     """A repository of the ecrsim at `config.host` and `config.port`. RemoteError."""
     images: list[LifecycleImage] = []
     after: int | None = 0
@@ -45,7 +45,7 @@ def running(config: Config, repository: str, account: str, region: str) -> Sourc
         answer = ask(config, "GET", f"/_ecrsim/lifecycle/images?{urllib.parse.urlencode(query)}")
         images += [_image(found) for found in answer["images"]]
         after = answer["next"]
-    return Source("ecrsim", repository, images, True, 0, answer["lifecyclePolicyText"], answer["now"])
+    return ImageSource("ecrsim", repository, images, True, 0, answer["lifecyclePolicyText"], answer["now"])
 
 
 def _image(found: Mapping[str, Any]) -> LifecycleImage:
@@ -64,10 +64,10 @@ def _image(found: Mapping[str, Any]) -> LifecycleImage:
     )
 
 
-def printed(name: str, read: Callable[[], bytes]) -> Source:
+def printed(name: str, read: Callable[[], bytes]) -> ImageSource:
     """The output of describe-images. UnreadableError, OSError."""
     found = read_images(read())
-    return Source("describe-images", name, found.images, False, found.index_count)
+    return ImageSource("describe-images", name, found.images, False, found.index_count)
 
 
 def live(
@@ -78,7 +78,7 @@ def live(
     profile: str | None,
     endpoint_url: str | None,
     wants_policy: bool,
-) -> Source:
+) -> ImageSource:
     """A repository of ECR, with the caller's own credentials. NeighbourError."""
     ecr = Neighbour(
         "ecr", Access(region=region, endpoint_url=endpoint_url, profile=profile, has_own_credentials=True, attempts=5)
@@ -89,7 +89,7 @@ def live(
         found = described(_pages(ecr, named))
     finally:
         ecr.close()
-    return Source("ecr", repository, found.images, False, found.index_count, policy_text)
+    return ImageSource("ecr", repository, found.images, False, found.index_count, policy_text)
 
 
 def _policy_of(ecr: Neighbour, named: dict[str, str]) -> str | None:

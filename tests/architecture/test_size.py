@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -44,3 +45,15 @@ def test_a_long_function_is_seen():
 @everywhere
 def test_every_name_says_something(folder: str):
     assert [path for path in (ROOT / folder).rglob("*") if path.stem in EMPTY_NAMES] == []
+
+
+def test_no_two_classes_of_the_package_share_a_name():
+    """One name for one thing: who reads it in another file looks for it in one place. Those of one file alone may."""
+    found = Counter(
+        node.name
+        for source in sources("ecrsim")
+        for node in source.tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert len(found) > 300
+    assert [name for name, number in found.items() if number > 1] == []

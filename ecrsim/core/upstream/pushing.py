@@ -29,7 +29,7 @@ _ELSEWHERE = 416
 Read = Callable[[int, int], bytes]
 
 
-class Session(Protocol):
+class UploadSession(Protocol):
     """Where the upload of one blob goes on, kept for whoever goes on with it after a failure or a restart."""
 
     def find(self) -> str | None:
@@ -60,7 +60,14 @@ class Pusher:
             return False
 
     def blob(
-        self, repository: str, digest: str, size: int, read: Read, session: Session, *, mount_from: str | None = None
+        self,
+        repository: str,
+        digest: str,
+        size: int,
+        read: Read,
+        session: UploadSession,
+        *,
+        mount_from: str | None = None,
     ) -> bool:
         """Upload it, unless it is there, or can be mounted (end-4a, 5, 6, 11). Whether any of it had to be sent.
 
@@ -90,7 +97,7 @@ class Pusher:
         session.forget()
         return True
 
-    def _send(self, repository: str, size: int, read: Read, session: Session, place: tuple[str, int]) -> str:
+    def _send(self, repository: str, size: int, read: Read, session: UploadSession, place: tuple[str, int]) -> str:
         """Send from this place on, in chunks. Where the upload is to be ended."""
         location, offset = place
         breaks = 0

@@ -32,7 +32,7 @@ def _rest(config: Config) -> float:
 def read_layers(runtime: Runtime) -> None:
     try:
         found = scrub.scrub(runtime)
-    except scrub.Stopped:
+    except scrub.ScrubStopped:
         return
     except BlobStoreError as error:
         log.warning("layers are not read: %s", error)

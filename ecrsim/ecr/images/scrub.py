@@ -33,7 +33,7 @@ class State(NamedTuple):
     bytes: int = 0
 
 
-class Stopped(Exception):
+class ScrubStopped(Exception):
     """ecrsim is told to stop in the middle of a pass."""
 
 
@@ -61,7 +61,7 @@ def _pass(runtime: Runtime, found: State) -> int:
 
     def pace(size: int) -> None:
         if runtime.stopping.wait(size / rate):
-            raise Stopped
+            raise ScrubStopped
 
     query = select(layers.c.layer_digest, func.max(layers.c.layer_size)).group_by(layers.c.layer_digest)
     while True:

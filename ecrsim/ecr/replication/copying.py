@@ -31,7 +31,7 @@ from ecrsim.records.trail import record_call
 ROLE = "AWSServiceRoleForECRReplication"
 
 
-class Outcome(NamedTuple):
+class CopyResult(NamedTuple):
     """Why there is no copy, of an index also why some of its images have none; None and nothing when there is one."""
 
     failure_code: str | None = None
@@ -52,7 +52,7 @@ def role_caller(source: Registry, destination: Registry) -> Caller:
     return Caller(source.account, destination.region, role.session_arn)
 
 
-def copy(call: Call, source: Repository, image_digest: str, destination: Registry, tags: Sequence[str]) -> Outcome:
+def copy(call: Call, source: Repository, image_digest: str, destination: Registry, tags: Sequence[str]) -> CopyResult:
     """Copy the image with its children, layers, and those of `tags` that it still has. Runs in a write transaction.
 
     Either all of it arrives or nothing; both are told. ServiceUnavailableException is no outcome: it passes.
@@ -73,14 +73,14 @@ def copy(call: Call, source: Repository, image_digest: str, destination: Registr
 
 def _copy(
     call: Call, source: Repository, image: Image | None, image_digest: str, destination: Registry, tags: Sequence[str]
-) -> Outcome:
+) -> CopyResult:
     action = ["ReplicateImage"]
     error: ServiceError
     try:
         if image is None:
-            return Outcome("ImageNotFound")
+            return CopyResult("ImageNotFound")
         if image.image_status != "ACTIVE":
-            return Outcome("ImageInaccessible")
+            return CopyResult("ImageInaccessible")
         with call.connection.begin_nested():
             repository = _repository(call, destination, source.repository_name, action)
             try:
@@ -90,7 +90,7 @@ def _copy(
                 raise _SubImage(failed) from failed
             _put(call, source, image, repository, tags)
         on_trail(call, "ReplicateImage", destination, source.repository_name, image_digest)
-        return Outcome()
+        return CopyResult()
     except _SubImage as failed:
         error, codes = failed.error, [code_of(failed.error)]
     except ServiceError as failed:
@@ -98,7 +98,7 @@ def _copy(
     if isinstance(error, ServiceUnavailableException):
         raise error
     on_trail(call, action[0], destination, source.repository_name, image_digest, error)
-    return Outcome(code_of(error), tuple(codes))
+    return CopyResult(code_of(error), tuple(codes))
 
 
 def code_of(error: ServiceError) -> str:

@@ -9,11 +9,11 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import image_by_digest, image_by_id, image_by_tag
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.replication import backfills, service
-from ecrsim.ecr.replication.copying import Outcome, copy
+from ecrsim.ecr.replication.copying import CopyResult, copy
 from ecrsim.ecr.replication.deleting import delete_copy, what_is_back
 from ecrsim.ecr.replication.events import ImageReplicated
 from ecrsim.ecr.replication.rules import Verdict
-from ecrsim.ecr.replication.sending import Stopped, delete, send
+from ecrsim.ecr.replication.sending import SendingStopped, delete, send
 from ecrsim.ecr.replication.sites import endpoint_of
 from ecrsim.ecr.repositories.service import find_repository_by_id
 from ecrsim.ecr.repositories.tables import Repository
@@ -59,12 +59,12 @@ def _send_image(call: Call, job: Job, destination: Registry) -> None:
         if not is_pending(call, job):
             return
         image, repository, found = _wanted(call, job, destination)
-    outcome = Outcome("ImageNotFound")
+    outcome = CopyResult("ImageNotFound")
     tags: list[str] = []
     if image is not None and repository is not None and found is not None:
         try:
             outcome, tags = send(call, job, repository, image.image_digest, destination, found.image_tags)
-        except Stopped:
+        except SendingStopped:
             return
     with call.writing():
         image, repository, now = _wanted(call, job, destination)
@@ -148,7 +148,7 @@ def continue_backfill(call: Call, job: Job) -> None:
         units = backfills.next_units(call, backfill, SENT) if backfill is not None and is_far else []
     try:
         sent = [_send_unit(call, job, backfill, unit) for unit in units] if backfill is not None else []
-    except Stopped:
+    except SendingStopped:
         return
     with call.writing():
         backfill = backfills.find(call, number)
@@ -165,18 +165,18 @@ def continue_backfill(call: Call, job: Job) -> None:
         backfills.count(call, backfill, [outcome.failure_code for outcome in sent])
 
 
-def _send_unit(call: Call, job: Job, backfill: backfills.Backfill, unit: backfills.Unit) -> Outcome:
+def _send_unit(call: Call, job: Job, backfill: backfills.Backfill, unit: backfills.Unit) -> CopyResult:
     """To another site, with no transaction open."""
     with call.reading():
         repository = find_repository_by_id(call, unit.repository_id)
     if repository is None:
-        return Outcome("RepositoryNotFound")
+        return CopyResult("RepositoryNotFound")
     wanted = [unit.image_tag] if unit.image_tag else []
     outcome, tags = send(call, job, repository, unit.image_digest, backfill.destination, wanted)
-    return Outcome("ImageNotFound") if outcome.failure_code is None and tags != wanted else outcome
+    return CopyResult("ImageNotFound") if outcome.failure_code is None and tags != wanted else outcome
 
 
-def _tell_of_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit, outcome: Outcome) -> None:
+def _tell_of_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit, outcome: CopyResult) -> None:
     """What came of an image that was sent, if it is still there."""
     repository = find_repository_by_id(call, unit.repository_id)
     image = image_by_digest(call, repository, unit.image_digest) if repository is not None else None
@@ -188,15 +188,15 @@ def _tell_of_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit
     _note(call, image, backfill.destination, outcome)
 
 
-def _copy_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -> Outcome:
+def _copy_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -> CopyResult:
     """The image under the tag, as far as both are there. A repository that is gone is a failure (documented)."""
     repository = find_repository_by_id(call, unit.repository_id)
     if repository is None:
-        return Outcome("RepositoryNotFound")
+        return CopyResult("RepositoryNotFound")
     image = image_by_digest(call, repository, unit.image_digest)
     holder = image_by_tag(call, repository, unit.image_tag) if unit.image_tag else image
     if image is None or holder is None or holder.id != image.id:
-        return Outcome("ImageNotFound")
+        return CopyResult("ImageNotFound")
     outcome = copy(
         call, repository, unit.image_digest, backfill.destination, [unit.image_tag] if unit.image_tag else []
     )
@@ -204,7 +204,7 @@ def _copy_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -
     return outcome
 
 
-def _note(call: Call, image: Image, destination: Registry, outcome: Outcome) -> None:
+def _note(call: Call, image: Image, destination: Registry, outcome: CopyResult) -> None:
     """The status of the copy; one that is under way by itself says itself how it ended."""
     known = service.find(call, image.id, destination)
     if image_by_id(call, image.id) is not None and (known is None or known.status != "IN_PROGRESS"):

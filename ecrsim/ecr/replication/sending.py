@@ -20,7 +20,7 @@ from ecrsim.ecr.images.tables import image_layers
 from ecrsim.ecr.layers.service import stored_size
 from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.registries.service import account_setting
-from ecrsim.ecr.replication.copying import Outcome, children
+from ecrsim.ecr.replication.copying import CopyResult, children
 from ecrsim.ecr.replication.sites import Site, at_site, make_repository
 from ecrsim.ecr.replication.tables import replications
 from ecrsim.ecr.replication.uploads import KeptUpload
@@ -53,11 +53,11 @@ _HOLDER = Query(
 )
 
 
-class Stopped(Exception):
+class SendingStopped(Exception):
     """ecrsim is stopping: the rest is sent after the next start."""
 
 
-class Layer(NamedTuple):
+class LayerToSend(NamedTuple):
     """A layer of a parcel. `holder`: another repository that has it there, as far as is known here."""
 
     digest: str
@@ -65,30 +65,30 @@ class Layer(NamedTuple):
     holder: str | None
 
 
-class Parcel(NamedTuple):
+class ImageToSend(NamedTuple):
     """One image to be sent: its manifest, and the layers that are here."""
 
     image_digest: str
     media_type: str
     manifest: bytes
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerToSend, ...]
 
 
 def send(
     call: Call, job: Job, source: Repository, image_digest: str, destination: Registry, tags: Sequence[str]
-) -> tuple[Outcome, list[str]]:
+) -> tuple[CopyResult, list[str]]:
     """Send the image with its children and layers, and those of `tags` that it still has.
 
     What came of it, and these tags. No transaction may be open. UpstreamUnavailable and UpstreamBusy: try again later.
-    Stopped.
+    SendingStopped.
     """
     with call.reading():
         image = image_by_digest(call, source, image_digest)
         if image is None:
-            return Outcome("ImageNotFound"), []
+            return CopyResult("ImageNotFound"), []
         here = set(tags_of(call, image))
         if image.image_status != "ACTIVE":
-            return Outcome("ImageInaccessible"), []
+            return CopyResult("ImageInaccessible"), []
         family = [*children(call, source, image), image]
         parcels = [_parcel(call, source, each.image_digest, destination) for each in family]
         # ECR mounts where both registries say so (documented); another registry is asked in any case.
@@ -115,9 +115,9 @@ def send(
         return _failed("InvalidAnswer", error), wanted
     except UpstreamUnavailable:
         if call.runtime.stopping.is_set():
-            raise Stopped from None
+            raise SendingStopped from None
         raise
-    return Outcome(), wanted
+    return CopyResult(), wanted
 
 
 def delete(
@@ -138,23 +138,23 @@ def delete(
         log.warning("a deletion was not replicated: %s", error)
 
 
-def _failed(code: str, error: Exception) -> Outcome:
+def _failed(code: str, error: Exception) -> CopyResult:
     log.warning("a copy was not sent: %s", error)
-    return Outcome(code)
+    return CopyResult(code)
 
 
-def _parcel(call: Call, source: Repository, image_digest: str, destination: Registry) -> Parcel:
+def _parcel(call: Call, source: Repository, image_digest: str, destination: Registry) -> ImageToSend:
     image = image_by_digest(call, source, image_digest)
     assert image is not None  # noqa: S101 - looked up in the same transaction
     manifest = manifest_of(call, image)
     blobs = manifests.read(manifest, image.image_manifest_media_type).blobs
     sizes = {blob.digest: stored_size(call, source, blob.digest) for blob in blobs}
     found = [
-        Layer(digest, size, _holder(call, source, digest, destination))
+        LayerToSend(digest, size, _holder(call, source, digest, destination))
         for digest, size in sizes.items()
         if size is not None
     ]
-    return Parcel(image_digest, image.image_manifest_media_type, manifest, tuple(found))
+    return ImageToSend(image_digest, image.image_manifest_media_type, manifest, tuple(found))
 
 
 def _holder(call: Call, source: Repository, layer_digest: str, destination: Registry) -> str | None:
@@ -176,7 +176,7 @@ class _Push:
         self._destination = destination
         self._mounts = mounts or site.api is None
 
-    def all(self, parcels: Sequence[Parcel], tags: Sequence[str]) -> None:
+    def all(self, parcels: Sequence[ImageToSend], tags: Sequence[str]) -> None:
         """The children of an index first, under no tag."""
         for parcel in parcels:
             for layer in parcel.layers:
@@ -186,14 +186,14 @@ class _Push:
             if not arrived:
                 self._pusher.manifest(self._name, parcel.image_digest, parcel.manifest, parcel.media_type)
 
-    def _layer(self, layer: Layer) -> None:
+    def _layer(self, layer: LayerToSend) -> None:
         session = KeptUpload(self._call, self._job, self._destination, self._name, layer.digest)
         read = _reader(self._call.runtime, layer.digest)
         holder = layer.holder if self._mounts else None
         self._pusher.blob(self._name, layer.digest, layer.size, read, session, mount_from=holder)
 
 
-def _is_tagged(pusher: Pusher, repository_name: str, tag: str, parcel: Parcel) -> bool:
+def _is_tagged(pusher: Pusher, repository_name: str, tag: str, parcel: ImageToSend) -> bool:
     """False when the other side keeps the tag where it is: the image arrives without it, as within one site."""
     try:
         pusher.manifest(repository_name, tag, parcel.manifest, parcel.media_type)
@@ -205,7 +205,7 @@ def _is_tagged(pusher: Pusher, repository_name: str, tag: str, parcel: Parcel) -
 def _reader(runtime: Runtime, digest: str) -> Read:
     def read(offset: int, length: int) -> bytes:
         if runtime.stopping.is_set():
-            raise Stopped
+            raise SendingStopped
         with runtime.blobs.open(digest) as blob:
             blob.seek(offset)
             return blob.read(length)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ecrsim.core.event import NewEvent
 from ecrsim.core.registry import Registry
 from ecrsim.ecr.repositories.tables import Repository
-from ecrsim.ecr.scanning.rules import Change
+from ecrsim.ecr.scanning.rules import FrequencyChange
 
 
 class ImageScanned(NamedTuple):
@@ -63,7 +63,7 @@ class ScanFrequencyChanged(NamedTuple):
     """Repositories of a registry with enhanced scanning are scanned at another frequency."""
 
     registry: Registry
-    changes: tuple[Change, ...]
+    changes: tuple[FrequencyChange, ...]
 
     def rows(self) -> Iterable[NewEvent]:
         """One event for all of them (documented: it has a list)."""

@@ -21,7 +21,7 @@ class LayerAsked(NamedTuple):
     failure: str | None = None
 
 
-class Asked(NamedTuple):
+class ImageToExamine(NamedTuple):
     """An image to be examined. `directory` is the data directory, which has the advisories.
 
     `scan_types`: for which findings are wanted.

@@ -20,7 +20,7 @@ import orjson
 
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
-from ecrsim.ecr.scanning.examination import Asked, Examined, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.examination import Examined, ImageToExamine, LayerAsked, LayerRead
 from ecrsim.ecr.scanning.findings import Finding
 
 #: Seconds that one image may take (documented of Inspector's collection of packages: 15 minutes).
@@ -40,7 +40,7 @@ class Examiner:
         self._process: subprocess.Popen[bytes] | None = None
         self._memory: Any = None
 
-    def examine(self, asked: Asked) -> Examined:
+    def examine(self, asked: ImageToExamine) -> Examined:
         """ServiceUnavailableException when ecrsim is told to stop meanwhile."""
         with self._lock:
             if self._runtime.config.jobs != "worker":
@@ -52,11 +52,11 @@ class Examiner:
                     return answer
         return Examined((), "The image cannot be examined: the process that examines images ended")
 
-    def _examine_here(self, asked: Asked) -> Examined:
+    def _examine_here(self, asked: ImageToExamine) -> Examined:
         # Imported here: 100 ms and 4 MB that a start, and a server, do without.
-        from ecrsim.ecr.scanning.examining import Memory, examine
+        from ecrsim.ecr.scanning.examining import LayerMemory, examine
 
-        self._memory = self._memory or Memory()
+        self._memory = self._memory or LayerMemory()
         return examine(asked, self._memory)
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class Examiner:
                     with contextlib.suppress(OSError):
                         pipe.close()
 
-    def _ask(self, asked: Asked) -> Examined | None:
+    def _ask(self, asked: ImageToExamine) -> Examined | None:
         """None when the process is no more."""
         if self._process is None or self._process.poll() is not None:
             self.stop()
@@ -135,14 +135,14 @@ def receive(stream: IO[bytes]) -> Any:
     return orjson.loads(content)
 
 
-def asked_to_json(asked: Asked) -> Any:
+def asked_to_json(asked: ImageToExamine) -> Any:
     layers = [[*each[:3], _sent(each.content), each.failure] for each in asked.layers]
     return asked._asdict() | {"layers": layers}
 
 
-def asked_from_json(value: Any) -> Asked:
+def asked_from_json(value: Any) -> ImageToExamine:
     layers = [LayerAsked(*each)._replace(content=_back(each[3])) for each in value["layers"]]
-    return Asked(**(value | {"layers": layers}))
+    return ImageToExamine(**(value | {"layers": layers}))
 
 
 def examined_to_json(examined: Examined) -> Any:
@@ -175,11 +175,11 @@ def _back(content: str | None) -> bytes | None:
 def main() -> None:
     """Examine what comes by standard input, until it ends or nothing comes for a while."""
     # Imported here: 100 ms and 4 MB that the other side of the pipes does without.
-    from ecrsim.ecr.scanning.examining import Memory, examine
+    from ecrsim.ecr.scanning.examining import LayerMemory, examine
 
     # No lower: on a machine that is busy with builds and tests it would hardly ever come to its turn.
     os.nice(5)
-    memory = Memory()
+    memory = LayerMemory()
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     while select.select([stdin], [], [], IDLE)[0]:
         try:

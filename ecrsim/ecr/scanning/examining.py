@@ -16,11 +16,11 @@ import orjson
 from ecrsim.ecr.scanning import findings
 from ecrsim.ecr.scanning.advisories import Advisories, open_advisories
 from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
-from ecrsim.ecr.scanning.examination import Asked, Examined, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.examination import Examined, ImageToExamine, LayerAsked, LayerRead
 from ecrsim.ecr.scanning.external import ScannerFailed, scan
 from ecrsim.ecr.scanning.findings import Finding
 from ecrsim.ecr.scanning.matching import vulnerabilities_of
-from ecrsim.ecr.scanning.packages import BrokenLayer, Layer, bill_of, read_layer
+from ecrsim.ecr.scanning.packages import BrokenLayer, LayerContents, bill_of, read_layer
 from ecrsim.ecr.scanning.platforms import platform
 from ecrsim.ecr.scanning.suppression import Suppression, revision_at
 from ecrsim.ecr.scanning.vulnerability import Vulnerability
@@ -31,25 +31,25 @@ _PACKAGES = 60_000
 _CONFIG = 4 * 1024 * 1024
 
 
-class Memory:
+class LayerMemory:
     """What one process knows of layers and of packages, until it is too much."""
 
     def __init__(self) -> None:
-        self._layers: dict[str, Layer] = {}
+        self._layers: dict[str, LayerContents] = {}
         self._packages = 0
         self._judged: dict[tuple[Package, OperatingSystem | None], list[Vulnerability]] = {}
         self._revision = ""
         self._advisories: dict[str, Advisories] = {}
 
-    def layer(self, digest: str, content: bytes) -> Layer:
+    def layer(self, digest: str, content: bytes) -> LayerContents:
         """The layer of a content that was remembered."""
         found = self._layers.get(digest)
         if found is None:
-            found = Layer.from_json(orjson.loads(zlib.decompress(content)))
+            found = LayerContents.from_json(orjson.loads(zlib.decompress(content)))
             self.keep(found)
         return found
 
-    def keep(self, layer: Layer) -> None:
+    def keep(self, layer: LayerContents) -> None:
         count = sum(len(each.packages) for each in layer.files.values()) + len(layer.marks) // 200
         if self._packages + count > _PACKAGES:
             self._layers.clear()
@@ -78,9 +78,9 @@ class Memory:
         return found
 
 
-def examine(asked: Asked, memory: Memory) -> Examined:
+def examine(asked: ImageToExamine, memory: LayerMemory) -> Examined:
     """Read what is not known yet, lay the layers on top of each other, and compare."""
-    layers: list[Layer] = []
+    layers: list[LayerContents] = []
     read: list[LayerRead] = []
     for each in asked.layers:
         if each.failure is not None:
@@ -111,7 +111,7 @@ def examine(asked: Asked, memory: Memory) -> Examined:
     return examined._replace(read=read, bill=bill.to_json() if asked.wants_bill else None)
 
 
-def _judged(asked: Asked, memory: Memory, bill: Bill) -> Examined:
+def _judged(asked: ImageToExamine, memory: LayerMemory, bill: Bill) -> Examined:
     """ScannerFailed, where another program is to look."""
     known = memory.advisories(asked.directory).snapshot()
     suppression = Suppression(asked, known)
@@ -139,7 +139,7 @@ def _judged(asked: Asked, memory: Memory, bill: Bill) -> Examined:
     )
 
 
-def _vulnerabilities(asked: Asked, memory: Memory, bill: Bill, known: Any) -> list[Vulnerability]:
+def _vulnerabilities(asked: ImageToExamine, memory: LayerMemory, bill: Bill, known: Any) -> list[Vulnerability]:
     if asked.scanner == "own":
         return memory.vulnerabilities(bill, known)
     return scan(asked.scanner, asked.manifest.encode(), asked.media_type, asked.blobs)
@@ -162,7 +162,7 @@ def _findings(
     return [*found, *more], [(each.name, each.package, reasons[each.name]) for each in more]
 
 
-def _read(asked: LayerAsked) -> Layer:
+def _read(asked: LayerAsked) -> LayerContents:
     if asked.path is None:
         raise BrokenLayer("its bytes are not in the registry")
     with Path(asked.path).open("rb") as stream:

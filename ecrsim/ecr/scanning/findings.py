@@ -42,7 +42,7 @@ class Finding(NamedTuple):
         return SEVERITIES.index(self.severity)
 
 
-class Image(NamedTuple):
+class ScannedImage(NamedTuple):
     """What an enhanced finding says of its image; times are epoch milliseconds."""
 
     registry: Registry
@@ -151,7 +151,7 @@ def _number(score: Score | None) -> str | None:
 
 
 def show_enhanced(
-    severity: str, detail: Sequence[Mapping[str, Any]], image: Image, times: Times, status: str = "ACTIVE"
+    severity: str, detail: Sequence[Mapping[str, Any]], image: ScannedImage, times: Times, status: str = "ACTIVE"
 ) -> dict[str, Any]:
     """As DescribeImageScanFindings shows it; members and words are recorded (Inspector), with those added since."""
     group = [Vulnerability.from_json(each) for each in detail]
@@ -181,7 +181,7 @@ def show_enhanced(
     }
 
 
-def _arn(image: Image, name: str) -> str:
+def _arn(image: ScannedImage, name: str) -> str:
     """The same whenever the vulnerability is found in the image."""
     registry = image.registry
     text = f"{registry.account} {registry.region} {image.repository_name} {image.image_digest} {name}"
@@ -250,7 +250,7 @@ def _full_name(package: Package) -> str:
     return f"{package.namespace}{separator}{package.name}"
 
 
-def _resource(image: Image) -> dict[str, Any]:
+def _resource(image: ScannedImage) -> dict[str, Any]:
     details = {
         "architecture": image.architecture,
         "author": image.author or None,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ecrsim.ecr.scanning.advisory import Advisory, Affected, LookUp, Range
 from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
 from ecrsim.ecr.scanning.ecosystems import Key, keys_of
-from ecrsim.ecr.scanning.naming import names_of, page_of, source_of
+from ecrsim.ecr.scanning.naming import names_of, source_of, url_of
 from ecrsim.ecr.scanning.severity import score_of, severity_of_scores, severity_of_word
 from ecrsim.ecr.scanning.versions import is_before, version_of
 from ecrsim.ecr.scanning.vulnerability import SEVERITIES, Score, Vulnerability
@@ -184,7 +184,7 @@ def _merged(name: str, package: Package, hits: list[Hit], known: LookUp) -> Vuln
         title=next((record.summary for record in records if record.summary), f"{name} - {package.name}"),
         description=next((record.details for record in records if record.details), first.summary),
         source=source_of(first, hits[0].affected.ecosystem),
-        source_url=page_of(name, first, hits[0].affected.ecosystem),
+        source_url=url_of(name, first, hits[0].affected.ecosystem),
         scores=scores,
         reference_urls=tuple(dict.fromkeys(urls)),
         related=tuple(text for text in dict.fromkeys(names) if text != name),

@@ -68,7 +68,7 @@ def source_of(advisory: Advisory, ecosystem: str) -> str:
     return next((name for prefix, (name, _) in _PAGES.items() if advisory.id.startswith(prefix)), "OSV")
 
 
-def page_of(name: str, advisory: Advisory, ecosystem: str) -> str:
+def url_of(name: str, advisory: Advisory, ecosystem: str) -> str:
     """The page of the source that tells of the vulnerability `name`."""
     form = _PAGES_OF_DISTRIBUTIONS.get(ecosystem.partition(":")[0])
     if form is not None and name.startswith("CVE-"):

@@ -18,7 +18,7 @@ from ecrsim.ecr.images.tables import image_manifests, images
 from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.scanning.beginning import DOCUMENTS
-from ecrsim.ecr.scanning.examination import READER, Asked, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.examination import READER, ImageToExamine, LayerAsked, LayerRead
 from ecrsim.ecr.scanning.tables import layer_contents
 
 #: Documents that are attached to an image, of which so many are heeded.
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
     """An image, and what is asked about it."""
 
     image: Image
-    asked: Asked
+    asked: ImageToExamine
 
 
 def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence[str]) -> Plan | None:
@@ -70,7 +70,7 @@ def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence
     read = manifests.read(content, image.image_manifest_media_type)
     config, *blobs = read.blobs
     asked = [_asked(call, each.digest, each.media_type) for each in blobs]
-    wanted = Asked(
+    wanted = ImageToExamine(
         directory=str(call.runtime.data_dir),
         layers=asked,
         config=call.runtime.blobs.path(config.digest),

@@ -77,11 +77,11 @@ def _second(milliseconds: int | None) -> int | None:
     return None if milliseconds is None else milliseconds // 1000 * 1000
 
 
-def about_image(repository: Repository, image: Image, tags: Sequence[str], scan: Scan) -> shapes.Image:
+def about_image(repository: Repository, image: Image, tags: Sequence[str], scan: Scan) -> shapes.ScannedImage:
     """What enhanced findings say of their image."""
     name, registry = repository.repository_name, repository.registry
     kinds = scan.architecture, scan.author, scan.platform
-    return shapes.Image(registry, name, image.image_digest, tags, scan.pushed_at, *kinds)
+    return shapes.ScannedImage(registry, name, image.image_digest, tags, scan.pushed_at, *kinds)
 
 
 def _basic(row: keeping.Page) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _basic(row: keeping.Page) -> dict[str, Any]:
     return detail["finding"] if isinstance(detail, dict) else shapes.show_basic(row.severity, detail)
 
 
-def _enhanced(row: keeping.Page, image: shapes.Image, scan: Scan) -> dict[str, Any]:
+def _enhanced(row: keeping.Page, image: shapes.ScannedImage, scan: Scan) -> dict[str, Any]:
     detail = orjson.loads(row.detail)
     if isinstance(detail, dict):
         return dict(detail["finding"])

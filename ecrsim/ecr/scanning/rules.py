@@ -92,7 +92,7 @@ def _is_stronger(frequency: str, than: Applied) -> bool:
     return not than.filters or FREQUENCIES.index(frequency) > FREQUENCIES.index(than.frequency)
 
 
-class Change(NamedTuple):
+class FrequencyChange(NamedTuple):
     """A repository whose frequency is another one now."""
 
     repository_name: str
@@ -100,14 +100,16 @@ class Change(NamedTuple):
     previous: str
 
 
-def changes(before: Configuration, after: Configuration, repositories: Iterable[tuple[str, bool]]) -> list[Change]:
+def changes(
+    before: Configuration, after: Configuration, repositories: Iterable[tuple[str, bool]]
+) -> list[FrequencyChange]:
     """Of these (name, own flag), those that are scanned at another frequency."""
     found = []
     for name, flag in repositories:
         previous = applied(before, name, scan_on_push=flag).frequency
         frequency = applied(after, name, scan_on_push=flag).frequency
         if previous != frequency:
-            found.append(Change(name, frequency, previous))
+            found.append(FrequencyChange(name, frequency, previous))
     return found
 
 

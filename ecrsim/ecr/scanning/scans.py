@@ -146,7 +146,7 @@ def fail(call: Call, image_id: int, scan_type: str, status: str, reason: str | N
     _FAIL.run(call.connection, image=image_id, type=scan_type, outcome=status, reason=reason)
 
 
-class Outcome(NamedTuple):
+class ScanResult(NamedTuple):
     """What a scan that completed says of its image and of the advisories."""
 
     updated_at: int | None
@@ -156,7 +156,7 @@ class Outcome(NamedTuple):
     platform: str | None
 
 
-def complete(call: Call, image_id: int, scan_type: str, outcome: Outcome) -> None:
+def complete(call: Call, image_id: int, scan_type: str, outcome: ScanResult) -> None:
     _COMPLETE.run(
         call.connection,
         image=image_id,

@@ -19,7 +19,7 @@ from ecrsim.ecr.scanning.examination import Examined
 from ecrsim.ecr.scanning.findings import Finding
 from ecrsim.ecr.scanning.planning import remember
 from ecrsim.ecr.scanning.results import about_image
-from ecrsim.ecr.scanning.scans import Outcome, Scan
+from ecrsim.ecr.scanning.scans import Scan, ScanResult
 from ecrsim.ecr.scanning.tables import set_findings
 
 _SET = Query(
@@ -70,7 +70,7 @@ def complete(
 ) -> None:
     """COMPLETE, with these findings."""
     suppressed = {(name, package): reason for name, package, reason in examined.suppressed.get(scan.scan_type, ())}
-    outcome = Outcome(
+    outcome = ScanResult(
         examined.advisories_updated_at,
         examined.revision,
         examined.architecture,
@@ -118,7 +118,9 @@ def _tell(
     record_all(call, facts)
 
 
-def _finding(call: Call, row: keeping.Row, detail: object, about: shapes.Image, status: str) -> Mapping[str, object]:
+def _finding(
+    call: Call, row: keeping.Row, detail: object, about: shapes.ScannedImage, status: str
+) -> Mapping[str, object]:
     if isinstance(detail, dict):
         return dict(detail["finding"]) | {"status": status}
     times = shapes.Times(row.first_observed_at, call.now, call.now)

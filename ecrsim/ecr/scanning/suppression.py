@@ -10,7 +10,7 @@ import orjson
 
 from ecrsim.ecr.scanning import vex
 from ecrsim.ecr.scanning.advisories.snapshot import Snapshot
-from ecrsim.ecr.scanning.examination import Asked
+from ecrsim.ecr.scanning.examination import ImageToExamine
 from ecrsim.ecr.scanning.vulnerability import Vulnerability
 
 #: Bytes of a document that is attached to an image.
@@ -28,11 +28,11 @@ def revision_at(known: Snapshot, now: float) -> str:
 class Suppression:
     """What is said about the vulnerabilities of one image."""
 
-    def __init__(self, asked: Asked, known: Snapshot) -> None:
+    def __init__(self, asked: ImageToExamine, known: Snapshot) -> None:
         self._asked = asked
         self._ignored = known.ignored()
         self._statements = [*known.statements(), *_attached(asked.documents)]
-        self._image = vex.Image(asked.repository, asked.digest, tuple(asked.tags))
+        self._image = vex.AskedImage(asked.repository, asked.digest, tuple(asked.tags))
 
     def reason(self, vulnerability: Vulnerability) -> str | None:
         """Why nobody is to hear of it; None where nothing is said."""
@@ -47,9 +47,9 @@ class Suppression:
         return f"{found.status}: {why}" if why else found.status
 
 
-def _attached(documents: Sequence[str]) -> list[vex.Statement]:
+def _attached(documents: Sequence[str]) -> list[vex.VexStatement]:
     """One that cannot be read says nothing."""
-    found: list[vex.Statement] = []
+    found: list[vex.VexStatement] = []
     for path in documents:
         try:
             with Path(path).open("rb") as stream:

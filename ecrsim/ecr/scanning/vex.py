@@ -35,7 +35,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class VexStatement:
     """One statement. `timestamp`: seconds since 1970; of two about the same the later one holds."""
 
     vulnerabilities: tuple[str, ...]
@@ -50,14 +50,14 @@ class Statement:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Statement:
+    def from_json(cls, value: dict[str, Any]) -> VexStatement:
         products = (Product(**{name: tuple(texts) for name, texts in each.items()}) for each in value["products"])
         return cls(
             **{**value, "vulnerabilities": tuple(value["vulnerabilities"]), "products": tuple(products)},
         )
 
 
-class Image(NamedTuple):
+class AskedImage(NamedTuple):
     """The image that is asked about."""
 
     repository: str
@@ -68,7 +68,7 @@ class Image(NamedTuple):
 # --- documents --------------------------------------------------------------------------------------------------------
 
 
-def statements(document: Any) -> list[Statement]:
+def statements(document: Any) -> list[VexStatement]:
     """The statements of a document. VexError."""
     if not isinstance(document, dict) or not str(document.get("@context", "")).startswith("https://openvex.dev/ns"):
         raise VexError("it is no OpenVEX document: @context is not https://openvex.dev/ns…")
@@ -80,7 +80,7 @@ def statements(document: Any) -> list[Statement]:
     return [_statement(each, f"statements[{place}]", moment, name) for place, each in enumerate(found)]
 
 
-def _statement(found: Any, where: str, moment: float, document: str) -> Statement:
+def _statement(found: Any, where: str, moment: float, document: str) -> VexStatement:
     if not isinstance(found, dict):
         raise VexError(f"{where} is not an object")
     status = found.get("status")
@@ -95,7 +95,7 @@ def _statement(found: Any, where: str, moment: float, document: str) -> Statemen
     if not isinstance(products, list) or not products:
         raise VexError(f"{where}.products is missing or empty")
     own = found.get("last_updated") or found.get("timestamp")
-    return Statement(
+    return VexStatement(
         vulnerabilities=_vulnerability(found.get("vulnerability"), f"{where}.vulnerability"),
         products=tuple(_product(each, f"{where}.products[{place}]") for place, each in enumerate(products)),
         status=status,
@@ -167,7 +167,7 @@ def _time(found: Any, where: str) -> float:
 # --- verdicts ---------------------------------------------------------------------------------------------------------
 
 
-def verdict(known: Iterable[Statement], vulnerability: Vulnerability, image: Image) -> Statement | None:
+def verdict(known: Iterable[VexStatement], vulnerability: Vulnerability, image: AskedImage) -> VexStatement | None:
     """The statement that holds: the latest that applies, the last of those at one time. None where none does."""
     found = None
     for each in known:
@@ -176,7 +176,7 @@ def verdict(known: Iterable[Statement], vulnerability: Vulnerability, image: Ima
     return found
 
 
-def applies(statement: Statement, vulnerability: Vulnerability, image: Image) -> bool:
+def applies(statement: VexStatement, vulnerability: Vulnerability, image: AskedImage) -> bool:
     """Whether a statement is about this vulnerability of this package in this image, whatever it says of it."""
     if not {vulnerability.id, *vulnerability.related} & set(statement.vulnerabilities):
         return False
@@ -190,7 +190,7 @@ def applies(statement: Statement, vulnerability: Vulnerability, image: Image) ->
     return False
 
 
-def _is_image(name: str, image: Image) -> bool:
+def _is_image(name: str, image: AskedImage) -> bool:
     """`pkg:oci/app@sha256:…?repository_url=…&tag=…`, or a reference as docker writes it."""
     if not name.startswith("pkg:"):
         found = _DIGEST.search(name)

@@ -17,7 +17,7 @@ from ecrsim.cli import main
 from ecrsim.config import with_values
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.images.fsck import fsck
-from ecrsim.ecr.images.scrub import Stopped, report, scrub, state
+from ecrsim.ecr.images.scrub import ScrubStopped, report, scrub, state
 from ecrsim.ecr.layers import soundness
 from ecrsim.testing import build_image, call_application
 from tests.pushing import push, push_layer
@@ -232,14 +232,14 @@ def test_the_scrub_goes_on_where_it_was_stopped(sim: Ecrsim, monkeypatch: pytest
 
     def examine(runtime: Runtime, digest: str, pace: soundness.Pace, *, aside: bool) -> str | None:
         if len(seen) == 3:
-            raise Stopped
+            raise ScrubStopped
         seen.append(digest)
         return whole(runtime, digest, pace, aside=aside)
 
     monkeypatch.setattr("ecrsim.ecr.images.scrub._PAGE", 2)
     with monkeypatch.context() as patch:
         patch.setattr(soundness, "examine", examine)
-        with pytest.raises(Stopped):
+        with pytest.raises(ScrubStopped):
             scrub(sim.runtime)
     with sim.runtime.database.read() as connection:
         assert state(connection).cursor == sorted(seen)[1]
@@ -252,7 +252,7 @@ def test_the_scrub_goes_on_where_it_was_stopped(sim: Ecrsim, monkeypatch: pytest
 
 def test_the_scrub_stops_at_once(sim: Ecrsim):
     sim.runtime.stopping.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(ScrubStopped):
         scrub(sim.runtime)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ecrsim.ecr.scanning.advisories import open_advisories
-from ecrsim.ecr.scanning.advisories.records import Refused, read_record
+from ecrsim.ecr.scanning.advisories.records import RecordRefused, read_record
 from tests.ecr.scanning.osv import affecting, fixed_in, record
 
 GOOD = fixed_in("CVE-2024-0001", "PyPI", "x", "2")
@@ -94,7 +94,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("document", "reason"), REFUSED)
 def test_a_record_is_refused_with_its_reason(document: Any, reason: str):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RecordRefused) as caught:
         read_record(document)
     assert str(caught.value) == reason
 
@@ -138,7 +138,7 @@ def outcome(document: Any) -> str:
     """The id, or the reason."""
     try:
         return read_record(document).id
-    except Refused as reason:
+    except RecordRefused as reason:
         return str(reason)
 
 
@@ -159,5 +159,5 @@ def test_the_store_takes_no_half_of_a_character_and_says_so(tmp_path: Path):
 
 def test_a_long_description_is_cut_and_too_many_entries_are_refused():
     assert len(read_record(changed(details="x" * 10_000)).body["details"]) == 4_096
-    with pytest.raises(Refused, match="aliases has more than 2000 entries"):
+    with pytest.raises(RecordRefused, match="aliases has more than 2000 entries"):
         read_record(changed(aliases=[f"CVE-2024-{n}" for n in range(2_001)]))

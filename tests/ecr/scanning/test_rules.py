@@ -4,7 +4,7 @@ import pytest
 
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.ecr.scanning import rules
-from ecrsim.ecr.scanning.rules import DAY, Applied, Change, Configuration, Kept, Shown
+from ecrsim.ecr.scanning.rules import DAY, Applied, Configuration, FrequencyChange, Kept, Shown
 
 NAMES = ("prod", "repo-prod", "prod-repo", "repo-prod-repo", "prodrepo")
 #: AWS's own table: a filter, and which of NAMES it matches.
@@ -79,7 +79,7 @@ def test_only_repositories_whose_frequency_is_another_one_have_changed():
     before = Configuration("BASIC", [rule(PUSH, "app")])
     after = Configuration("ENHANCED", [rule(ALWAYS, "app-*"), rule(PUSH, "app")])
     repositories = [("app-a", False), ("app", False), ("other", True)]
-    assert rules.changes(before, after, repositories) == [Change("app-a", ALWAYS, PUSH)]
+    assert rules.changes(before, after, repositories) == [FrequencyChange("app-a", ALWAYS, PUSH)]
 
 
 @pytest.mark.inferred

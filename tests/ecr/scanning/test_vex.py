@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from ecrsim.ecr.scanning.bill import Package
-from ecrsim.ecr.scanning.vex import Image, Statement, VexError, applies, statements, verdict
+from ecrsim.ecr.scanning.vex import AskedImage, VexError, VexStatement, applies, statements, verdict
 from ecrsim.ecr.scanning.vulnerability import Vulnerability
 
 DIGEST = "sha256:" + "ab" * 32
-IMAGE = Image("team/app", DIGEST, ("v1", "latest"))
+IMAGE = AskedImage("team/app", DIGEST, ("v1", "latest"))
 LIBSSL = Package("deb", "libssl3", "3.0.11-1", namespace="debian", source_name="openssl", source_version="3.0.11-1")
 LODASH = Package("npm", "lodash", "4.17.20")
 
@@ -34,7 +34,7 @@ def document(*found: Any, **more: Any) -> dict[str, Any]:
     return {**whole, "timestamp": "2026-01-01T00:00:00Z", "statements": list(found), **more}
 
 
-def one(*arguments: Any, **more: Any) -> Statement:
+def one(*arguments: Any, **more: Any) -> VexStatement:
     (statement,) = statements(document(said(*arguments, **more)))
     return statement
 
@@ -118,7 +118,7 @@ def test_the_latest_of_several_holds_and_the_last_of_one_time():
 def test_a_statement_goes_into_json_and_comes_back():
     product = {"@id": "pkg:oci/app", "hashes": {"sha-256": "00"}, "subcomponents": ["pkg:npm/x"]}
     statement = one(product, status="not_affected", justification="component_not_present")
-    assert Statement.from_json(statement.to_json()) == statement
+    assert VexStatement.from_json(statement.to_json()) == statement
 
 
 @pytest.mark.parametrize(

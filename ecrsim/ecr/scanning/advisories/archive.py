@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from ecrsim.ecr.scanning.advisories.records import Refused
+from ecrsim.ecr.scanning.advisories.records import RecordRefused
 
 #: Bytes of one record.
 MAX_MEMBER = 16 * 1024 * 1024
@@ -27,7 +27,7 @@ class NoArchive(ValueError):
     """It is no zip archive, or a broken one; the text says how."""
 
 
-class Member(NamedTuple):
+class ArchivedFile(NamedTuple):
     """A file of the archive. Sizes and offset as the directory has them."""
 
     name: str
@@ -44,7 +44,7 @@ def count(stream: BinaryIO) -> int:
     return _end(stream)[2]
 
 
-def members(stream: BinaryIO) -> Iterator[Member]:
+def members(stream: BinaryIO) -> Iterator[ArchivedFile]:
     """The files of an archive in the order of its directory. NoArchive, also in the middle."""
     offset, size, _ = _end(stream)
     end = offset + size
@@ -65,25 +65,25 @@ def members(stream: BinaryIO) -> Iterator[Member]:
         offset += place
 
 
-def content(stream: BinaryIO, member: Member) -> bytes:
-    """The bytes of a file. Refused."""
+def content(stream: BinaryIO, member: ArchivedFile) -> bytes:
+    """The bytes of a file. RecordRefused."""
     if member.flags & _ENCRYPTED:
-        raise Refused("it is encrypted")
+        raise RecordRefused("it is encrypted")
     if member.method not in (0, 8):
-        raise Refused(f"it is compressed by method {member.method}, which is not read")
+        raise RecordRefused(f"it is compressed by method {member.method}, which is not read")
     if member.size > MAX_MEMBER or member.compressed > MAX_MEMBER:
-        raise Refused(f"it has more than {MAX_MEMBER} bytes")
+        raise RecordRefused(f"it has more than {MAX_MEMBER} bytes")
     stream.seek(member.offset)
     header = stream.read(30)
     if len(header) < 30 or header[:4] != _LOCAL:
-        raise Refused("it is not where the directory of the archive says")
+        raise RecordRefused("it is not where the directory of the archive says")
     name, extra = struct.unpack("<HH", header[26:30])
     stream.seek(name + extra, 1)
     found = stream.read(member.compressed)
     if member.method:
         found = _inflated(found, member.size)
     if len(found) != member.size or zlib.crc32(found) != member.crc:
-        raise Refused("its bytes are damaged")
+        raise RecordRefused("its bytes are damaged")
     return found
 
 
@@ -93,10 +93,10 @@ def _inflated(found: bytes, size: int) -> bytes:
         # One more than there are to be: an archive may lie about that.
         return inflater.decompress(found, size + 1)
     except zlib.error:
-        raise Refused("its bytes are damaged") from None
+        raise RecordRefused("its bytes are damaged") from None
 
 
-def _entry(piece: bytes, place: int) -> tuple[Member, int]:
+def _entry(piece: bytes, place: int) -> tuple[ArchivedFile, int]:
     if piece[place : place + 4] != _ENTRY:
         raise NoArchive("its directory is damaged")
     flags, method = struct.unpack_from("<HH", piece, place + 8)
@@ -107,7 +107,7 @@ def _entry(piece: bytes, place: int) -> tuple[Member, int]:
     text = piece[start : start + name].decode("utf-8", "replace")
     if _FULL in (compressed, size, offset):
         size, compressed, offset = _of_64_bits(piece[start + name : start + name + extra], size, compressed, offset)
-    return Member(text, flags, method, crc, compressed, size, offset), 46 + name + extra + comment
+    return ArchivedFile(text, flags, method, crc, compressed, size, offset), 46 + name + extra + comment
 
 
 def _of_64_bits(extra: bytes, size: int, compressed: int, offset: int) -> tuple[int, int, int]:

@@ -16,8 +16,8 @@ from ecrsim.ecr.scanning import vex
 from ecrsim.ecr.scanning.advisories import schema
 from ecrsim.ecr.scanning.advisories.replacing import FILE, changed, check
 from ecrsim.ecr.scanning.advisories.shipping import SHIPPED, load_shipped, shipped_in_memory
-from ecrsim.ecr.scanning.advisories.snapshot import Ignored, Refusal, Snapshot, Source
-from ecrsim.ecr.scanning.advisories.writing import Entry, Writer, add_source, drop_default, remove_source
+from ecrsim.ecr.scanning.advisories.snapshot import AdvisorySource, Ignored, Refusal, Snapshot
+from ecrsim.ecr.scanning.advisories.writing import RecordInFile, Writer, add_source, drop_default, remove_source
 from ecrsim.ecr.scanning.advisory import Advisory, Affected
 
 #: The source of records that a test or program adds; a reset forgets it.
@@ -99,7 +99,7 @@ class Advisories:
         """The advisories whose id, alias or upstream this is: `find("CVE-2024-3094")`."""
         return self.snapshot().find(name)
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[AdvisorySource]:
         return self.snapshot().sources()
 
     def refused(self, source: str | None = None) -> list[Refusal]:
@@ -108,7 +108,7 @@ class Advisories:
     def ignored(self) -> list[Ignored]:
         return self.snapshot().ignored()
 
-    def statements(self) -> list[vex.Statement]:
+    def statements(self) -> list[vex.VexStatement]:
         """What OpenVEX documents say, each document's statements in their order."""
         return self.snapshot().statements()
 
@@ -129,7 +129,7 @@ class Advisories:
             remove_source(connection, source)
             writer = Writer(connection, add_source(connection, source, "imported", place, self.now()))
             for each in records:
-                reason = writer.write(Entry(place or source, each))
+                reason = writer.write(RecordInFile(place or source, each))
                 if reason is not None:
                     refused.append(Refusal(source, place or source, _id_of(each), str(reason)))
             writer.finish()
@@ -179,7 +179,7 @@ class Advisories:
         writer = Writer(connection, number)
         refused = []
         for place, each in enumerate(records):
-            entry = Entry(f"record {place + 1}", each)
+            entry = RecordInFile(f"record {place + 1}", each)
             writer.forget(entry)
             reason = writer.write(entry)
             if reason is not None:
@@ -245,7 +245,7 @@ def open_advisories(place: Runtime | Path) -> Advisories:
     return Advisories(place, lambda: clock.now() / SECOND)
 
 
-def _insert_statements(connection: sqlite3.Connection, name: str, found: list[vex.Statement]) -> None:
+def _insert_statements(connection: sqlite3.Connection, name: str, found: list[vex.VexStatement]) -> None:
     rows = [(name, place, schema.packed(each.to_json())) for place, each in enumerate(found)]
     connection.executemany("INSERT INTO statements VALUES (?, ?, ?)", rows)
 

@@ -14,9 +14,9 @@ import orjson
 from ecrsim.core.clock import iso
 from ecrsim.core.durations import SECOND
 from ecrsim.ecr.scanning.advisories import archive
-from ecrsim.ecr.scanning.advisories.records import Refused
+from ecrsim.ecr.scanning.advisories.records import RecordRefused
 from ecrsim.ecr.scanning.advisories.trackers import DEBIAN, is_alpine, of_alpine, of_debian
-from ecrsim.ecr.scanning.advisories.writing import Entry
+from ecrsim.ecr.scanning.advisories.writing import RecordInFile
 
 #: Bytes of one JSON file that is not in an archive: the whole of Debian's tracker is 70 MB.
 MAX_JSON = 512 * 1024 * 1024
@@ -24,7 +24,7 @@ _PIECE = 1024 * 1024
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 #: Reads one file of an archive, one file of a directory, or one member of a big document.
-Step = Callable[[], Iterator[Entry]]
+Step = Callable[[], Iterator[RecordInFile]]
 
 
 class NoPlace(Exception):
@@ -95,17 +95,17 @@ def _of_archive(file: Path, stream: BinaryIO) -> Iterator[Step]:
         for member in archive.members(stream):
             yield lambda member=member: _member(stream, member, modified)  # type: ignore[misc]
     except archive.NoArchive as error:
-        reason = Refused(f"the archive is broken: {error}")
-        yield lambda: iter([Entry(file.name, reason)])
+        reason = RecordRefused(f"the archive is broken: {error}")
+        yield lambda: iter([RecordInFile(file.name, reason)])
 
 
-def _member(stream: BinaryIO, member: archive.Member, modified: str) -> Iterator[Entry]:
+def _member(stream: BinaryIO, member: archive.ArchivedFile, modified: str) -> Iterator[RecordInFile]:
     if not member.name.endswith(".json"):
         return
     try:
         document = _parsed(archive.content(stream, member))
-    except Refused as reason:
-        yield Entry(member.name, reason)
+    except RecordRefused as reason:
+        yield RecordInFile(member.name, reason)
         return
     yield from entries_of(document, member.name, modified)
 
@@ -115,33 +115,33 @@ def _of_json(file: Path) -> Iterator[Step]:
         yield from _of_big_json(file)
         return
 
-    def read() -> Iterator[Entry]:
+    def read() -> Iterator[RecordInFile]:
         try:
             document = _parsed(file.read_bytes())
-        except (Refused, OSError) as reason:
-            yield Entry(file.name, Refused(str(reason)))
+        except (RecordRefused, OSError) as reason:
+            yield RecordInFile(file.name, RecordRefused(str(reason)))
             return
         yield from entries_of(document, file.name, _modified(file))
 
     yield read
 
 
-def entries_of(document: Any, place: str, modified: str) -> Iterator[Entry]:
+def entries_of(document: Any, place: str, modified: str) -> Iterator[RecordInFile]:
     """The records of a document: itself, a list, `{"records": […]}`, a secdb, or Debian's tracker."""
     if is_alpine(document):
         for found in of_alpine(document, modified):
-            yield Entry(place, found, joins=True)
+            yield RecordInFile(place, found, joins=True)
     elif isinstance(document, list):
         for each in document:
-            yield Entry(place, each)
+            yield RecordInFile(place, each)
     elif isinstance(document, dict) and "id" not in document and isinstance(document.get("records"), list):
         for each in document["records"]:
-            yield Entry(place, each)
+            yield RecordInFile(place, each)
     elif isinstance(document, dict) and DEBIAN.match(_head(document)):
         for source, found in document.items():
             yield from _debian(source, found, place, modified)
     else:
-        yield Entry(place, document)
+        yield RecordInFile(place, document)
 
 
 def _head(document: dict[str, Any]) -> str:
@@ -152,30 +152,30 @@ def _head(document: dict[str, Any]) -> str:
     return ""
 
 
-def _debian(source: str, found: Any, place: str, modified: str) -> Iterator[Entry]:
+def _debian(source: str, found: Any, place: str, modified: str) -> Iterator[RecordInFile]:
     for each in of_debian(source, found, modified):
-        yield Entry(place, each, joins=True)
+        yield RecordInFile(place, each, joins=True)
 
 
 def _of_big_json(file: Path) -> Iterator[Step]:
     """A list of records, or Debian's tracker: one member after the other, the text alone being in memory."""
     place, modified = file.name, _modified(file)
     if file.stat().st_size > MAX_JSON:
-        yield lambda: iter([Entry(place, Refused(f"it has more than {MAX_JSON} bytes"))])
+        yield lambda: iter([RecordInFile(place, RecordRefused(f"it has more than {MAX_JSON} bytes"))])
         return
     try:
         text = file.read_text(encoding="utf-8")
         is_debian = DEBIAN.match(text) is not None
         if not is_debian and not text.lstrip(" \t\r\n").startswith("["):
-            raise Refused("it is neither a list of records nor Debian's tracker, and too long for one record")
+            raise RecordRefused("it is neither a list of records nor Debian's tracker, and too long for one record")
         for name, value in _inside(text):
             if is_debian:
                 yield lambda name=name, value=value: _debian(name, value, place, modified)  # type: ignore[misc]
             else:
-                yield lambda value=value: iter([Entry(place, value)])  # type: ignore[misc]
+                yield lambda value=value: iter([RecordInFile(place, value)])  # type: ignore[misc]
     except (ValueError, RecursionError) as error:
-        reason = error if isinstance(error, Refused) else Refused(f"it is not JSON: {error}")
-        yield lambda: iter([Entry(place, reason)])
+        reason = error if isinstance(error, RecordRefused) else RecordRefused(f"it is not JSON: {error}")
+        yield lambda: iter([RecordInFile(place, reason)])
 
 
 def _inside(text: str) -> Iterator[tuple[str, Any]]:
@@ -210,7 +210,7 @@ def _parsed(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise Refused(f"it is not JSON: {error}") from None
+        raise RecordRefused(f"it is not JSON: {error}") from None
 
 
 def _modified(file: Path) -> str:

@@ -33,7 +33,7 @@ _COMPARABLE = (
 _WORD_FIRST = re.compile(r"(Critical|Important|Moderate|Low): ")
 
 
-class Refused(ValueError):
+class RecordRefused(ValueError):
     """The record is not taken; the text says why."""
 
 
@@ -55,12 +55,12 @@ class Record(NamedTuple):
 
 
 def read_record(document: Any) -> Record:
-    """The record of a document in the OSV schema. Refused."""
+    """The record of a document in the OSV schema. RecordRefused."""
     if not isinstance(document, dict):
-        raise Refused("it is not a JSON object")
+        raise RecordRefused("it is not a JSON object")
     identity = document.get("id")
     if not isinstance(identity, str) or not _ID.fullmatch(identity):
-        raise Refused("id: it is missing or no identifier" if "id" in document else "id is missing")
+        raise RecordRefused("id: it is missing or no identifier" if "id" in document else "id is missing")
     body: dict[str, Any] = {
         "summary": _text(document, "summary")[:_SUMMARY],
         "details": _text(document, "details")[:_DETAILS],
@@ -89,7 +89,7 @@ def read_record(document: Any) -> Record:
 def _affected(entry: Any, where: str) -> About | None:
     """None for one that is about no package: commits of a repository alone."""
     if not isinstance(entry, dict):
-        raise Refused(f"{where} is not an object")
+        raise RecordRefused(f"{where} is not an object")
     ranges = [
         _range(each, f"{where}.ranges[{place}]") for place, each in enumerate(_list(entry, "ranges", where, 5_000))
     ]
@@ -97,7 +97,7 @@ def _affected(entry: Any, where: str) -> About | None:
     if "package" not in entry:
         if any(kind == "GIT" for kind, _ in ranges) or not (ranges or versions):
             return None
-        raise Refused(f"{where}.package is missing")
+        raise RecordRefused(f"{where}.package is missing")
     package = _object(entry, "package", where)
     ecosystem = _short(package, "ecosystem", f"{where}.package")
     name = _short(package, "name", f"{where}.package")
@@ -123,22 +123,22 @@ def _affected(entry: Any, where: str) -> About | None:
 
 def _range(found: Any, where: str) -> tuple[str, list[tuple[str, str]]]:
     if not isinstance(found, dict):
-        raise Refused(f"{where} is not an object")
+        raise RecordRefused(f"{where} is not an object")
     kind = found.get("type")
     if kind not in _RANGES:
-        raise Refused(f"{where}.type is not {', '.join(_RANGES)}")
+        raise RecordRefused(f"{where}.type is not {', '.join(_RANGES)}")
     events = []
     for place, event in enumerate(_list(found, "events", where, _MOST_EVENTS)):
         if not isinstance(event, dict) or len(event) != 1:
-            raise Refused(f"{where}.events[{place}] is not an object of one member")
+            raise RecordRefused(f"{where}.events[{place}] is not an object of one member")
         ((name, version),) = event.items()
         if name not in _EVENTS:
-            raise Refused(f"{where}.events[{place}] is not {', '.join(_EVENTS)}")
+            raise RecordRefused(f"{where}.events[{place}] is not {', '.join(_EVENTS)}")
         if not isinstance(version, str) or not 0 < len(version) <= _LONGEST_TEXT:
-            raise Refused(f"{where}.events[{place}].{name} is no version")
+            raise RecordRefused(f"{where}.events[{place}].{name} is no version")
         events.append((name, version))
     if not any(name == "introduced" for name, _ in events):
-        raise Refused(f"{where}.events has no introduced")
+        raise RecordRefused(f"{where}.events has no introduced")
     return kind, events
 
 
@@ -148,7 +148,7 @@ def _severities(owner: dict[str, Any], member: str, where: str = "") -> tuple[li
     for place, each in enumerate(_list(owner, member, where, 100)):
         path = _at(where, f"{member}[{place}]")
         if not isinstance(each, dict) or not all(isinstance(each.get(name), str) for name in ("type", "score")):
-            raise Refused(f"{path} has no type and score that are texts")
+            raise RecordRefused(f"{path} has no type and score that are texts")
         kind, score = each["type"], each["score"][:_LONGEST_TEXT]
         if kind in _VECTORS:
             vectors.append((kind, score))
@@ -161,7 +161,7 @@ def _references(document: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     for place, each in enumerate(_list(document, "references", "", 100_000)):
         if not isinstance(each, dict) or not all(isinstance(each.get(name), str) for name in ("type", "url")):
-            raise Refused(f"references[{place}] has no type and url that are texts")
+            raise RecordRefused(f"references[{place}] has no type and url that are texts")
         found.append((each["type"], each["url"]))
     # What an advisory itself says comes first, where not all are kept.
     found.sort(key=lambda each: each[0] not in ("ADVISORY", "EVIDENCE"))
@@ -189,14 +189,14 @@ def _text(owner: dict[str, Any], member: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Refused(f"{member} is not a text")
+        raise RecordRefused(f"{member} is not a text")
     return value
 
 
 def _short(owner: dict[str, Any], member: str, where: str) -> str:
     value = owner.get(member)
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT:
-        raise Refused(f"{_at(where, member)} is missing or no text of up to {_LONGEST_TEXT} characters")
+        raise RecordRefused(f"{_at(where, member)} is missing or no text of up to {_LONGEST_TEXT} characters")
     return value
 
 
@@ -205,9 +205,9 @@ def _list(owner: dict[str, Any], member: str, where: str, most: int) -> list[Any
     if value is None:
         return []
     if not isinstance(value, list):
-        raise Refused(f"{_at(where, member)} is not a list")
+        raise RecordRefused(f"{_at(where, member)} is not a list")
     if len(value) > most:
-        raise Refused(f"{_at(where, member)} has more than {most} entries")
+        raise RecordRefused(f"{_at(where, member)} has more than {most} entries")
     return value
 
 
@@ -216,14 +216,14 @@ def _object(owner: dict[str, Any], member: str, where: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Refused(f"{_at(where, member)} is not an object")
+        raise RecordRefused(f"{_at(where, member)} is not an object")
     return value
 
 
 def _texts(owner: dict[str, Any], member: str, most: int, where: str = "") -> list[str]:
     found = _list(owner, member, where, most)
     if not all(isinstance(each, str) and 0 < len(each) <= _LONGEST_TEXT for each in found):
-        raise Refused(f"{_at(where, member)} has entries that are no texts of up to {_LONGEST_TEXT} characters")
+        raise RecordRefused(f"{_at(where, member)} has entries that are no texts of up to {_LONGEST_TEXT} characters")
     return found
 
 
@@ -237,17 +237,17 @@ def _time(document: dict[str, Any], member: str, *, required: bool = False) -> f
     value = document.get(member)
     if value is None:
         if required:
-            raise Refused(f"{member} is missing")
+            raise RecordRefused(f"{member} is missing")
         return None
     if not isinstance(value, str) or "T" not in value:
-        raise Refused(f"{member} is no time as RFC 3339 has it")
+        raise RecordRefused(f"{member} is no time as RFC 3339 has it")
     try:
         moment = datetime.fromisoformat(value)
         seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
-        raise Refused(f"{member} is no time as RFC 3339 has it") from None
+        raise RecordRefused(f"{member} is no time as RFC 3339 has it") from None
     return seconds if moment.year > 1 else None
 
 
-#: Makes a record of a document, or raises Refused.
+#: Makes a record of a document, or raises RecordRefused.
 Reader = Callable[[Any], Record]

@@ -12,17 +12,17 @@ import orjson
 from ecrsim.core.clock import parse_iso
 from ecrsim.core.durations import SECOND
 from ecrsim.ecr.scanning.advisories import schema
-from ecrsim.ecr.scanning.advisories.writing import Entry, Writer, add_source, write_all
+from ecrsim.ecr.scanning.advisories.writing import RecordInFile, Writer, add_source, write_all
 
 #: The name of the source.
 SHIPPED = "shipped"
 
 
-def shipped_entries() -> Iterator[Entry]:
+def shipped_entries() -> Iterator[RecordInFile]:
     """Every record of every file of the set, in the order of their names."""
     for name, document in _documents():
         for record in document["records"]:
-            yield Entry(name, record)
+            yield RecordInFile(name, record)
 
 
 def shipped_at() -> float:

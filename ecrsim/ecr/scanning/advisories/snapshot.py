@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, Self
 
 from ecrsim.ecr.scanning.advisories.schema import advisory_of, affected_of, unpacked
 from ecrsim.ecr.scanning.advisory import Advisory, Affected
-from ecrsim.ecr.scanning.vex import Statement
+from ecrsim.ecr.scanning.vex import VexStatement
 
 _DOCUMENTS = "SELECT document, count(*) FROM statements GROUP BY document ORDER BY document"
 
 
-class Source(NamedTuple):
+class AdvisorySource(NamedTuple):
     """Where records came from. `kind`: imported, added (by a test) or shipped. Times are seconds since 1970."""
 
     name: str
@@ -61,7 +61,9 @@ class Snapshot:
         # Who still scans with it holds it; the file it reads may be gone by then.
         weakref.finalize(self, connection.close)
         self.revision = str(dict(self._rows("SELECT name, value FROM properties"))["revision"])
-        self._sources = {int(row[0]): Source(*row[1:]) for row in self._rows("SELECT * FROM sources ORDER BY number")}
+        self._sources = {
+            int(row[0]): AdvisorySource(*row[1:]) for row in self._rows("SELECT * FROM sources ORDER BY number")
+        }
 
     def _rows(self, statement: str, *parameters: Any) -> list[Any]:
         with self._lock:
@@ -75,7 +77,7 @@ class Snapshot:
         """When advisories came in last, in seconds since 1970; 0 when there are none."""
         return max((source.imported_at for source in self._sources.values()), default=0.0)
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[AdvisorySource]:
         """By their order of import."""
         return list(self._sources.values())
 
@@ -117,10 +119,10 @@ class Snapshot:
         """What is ignored, whether its time is over or not."""
         return [Ignored(*row) for row in self._rows("SELECT * FROM ignored ORDER BY id, repository")]
 
-    def statements(self) -> list[Statement]:
+    def statements(self) -> list[VexStatement]:
         """What the OpenVEX documents say that were imported."""
         rows = self._rows("SELECT body FROM statements ORDER BY document, place")
-        return [Statement.from_json(unpacked(row[0])) for row in rows]
+        return [VexStatement.from_json(unpacked(row[0])) for row in rows]
 
     def documents(self) -> list[tuple[str, int]]:
         """Their names, and how many statements each has."""

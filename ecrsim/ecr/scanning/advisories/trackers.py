@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ecrsim.ecr.scanning.advisories.records import Refused
+from ecrsim.ecr.scanning.advisories.records import RecordRefused
 
 #: Debian's releases by their code names; others of the tracker, such as sid, are no release that an image is of.
 _RELEASES = {
@@ -25,15 +25,15 @@ DEBIAN = re.compile(r'\s*\{\s*"[a-z0-9][a-z0-9+.-]*"\s*:\s*\{\s*"(?:CVE|TEMP)-')
 _IDS = re.compile(r"(?:CVE-\d{4}-\d{4,19}|GHSA(?:-[a-z0-9]{4}){3}|[A-Z][A-Z0-9]*-[A-Za-z0-9.:-]+)")
 
 
-def of_debian(source: str, found: Any, modified: str) -> Iterator[dict[str, Any] | Refused]:
+def of_debian(source: str, found: Any, modified: str) -> Iterator[dict[str, Any] | RecordRefused]:
     """What Debian's security tracker says of one source package, a record for each CVE and release that it affects."""
     if not isinstance(found, dict):
-        yield Refused(f"{source} is not an object of CVEs")
+        yield RecordRefused(f"{source} is not an object of CVEs")
         return
     for name, entry in found.items():
         releases = entry.get("releases") if isinstance(entry, dict) else None
         if not isinstance(releases, dict):
-            yield Refused(f"{source}: {name} has no releases")
+            yield RecordRefused(f"{source}: {name} has no releases")
             continue
         affected = [each for code, release in releases.items() if (each := _debian_release(source, code, release))]
         if not affected:
@@ -77,18 +77,18 @@ def is_alpine(document: Any) -> bool:
     return "distroversion" in document or "urlprefix" in document
 
 
-def of_alpine(document: dict[str, Any], modified: str) -> Iterator[dict[str, Any] | Refused]:
+def of_alpine(document: dict[str, Any], modified: str) -> Iterator[dict[str, Any] | RecordRefused]:
     """What a secdb says, a record for each CVE of each package."""
     ecosystem = _ecosystem(document)
     if ecosystem is None:
-        yield Refused("distroversion is missing, and urlprefix is neither Wolfi's nor Chainguard's")
+        yield RecordRefused("distroversion is missing, and urlprefix is neither Wolfi's nor Chainguard's")
         return
     for place, each in enumerate(document["packages"]):
         package = each.get("pkg") if isinstance(each, dict) else None
         name = package.get("name") if isinstance(package, dict) else None
         fixes = package.get("secfixes") if isinstance(package, dict) else None
         if not isinstance(name, str) or not isinstance(fixes, dict):
-            yield Refused(f"packages[{place}] has no pkg with name and secfixes")
+            yield RecordRefused(f"packages[{place}] has no pkg with name and secfixes")
             continue
         for version, texts in fixes.items():
             if version != "0":
@@ -103,15 +103,17 @@ def _ecosystem(document: dict[str, Any]) -> str | None:
     return f"Alpine:{version}" if isinstance(version, str) and version else None
 
 
-def _secfix(ecosystem: str, name: str, version: str, texts: Any, modified: str) -> Iterator[dict[str, Any] | Refused]:
+def _secfix(
+    ecosystem: str, name: str, version: str, texts: Any, modified: str
+) -> Iterator[dict[str, Any] | RecordRefused]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        yield Refused(f"{name}: secfixes of {version} are no list of texts")
+        yield RecordRefused(f"{name}: secfixes of {version} are no list of texts")
         return
     for text in texts:
         # An entry may name several, with remarks behind them.
         names = [word for word in text.split() if _IDS.fullmatch(word)]
         if not names:
-            yield Refused(f"{name}: {text[:80]!r} names no vulnerability")
+            yield RecordRefused(f"{name}: {text[:80]!r} names no vulnerability")
         for identity in names:
             yield {
                 "id": f"{ecosystem.partition(':')[0].upper()}-{identity}",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ecrsim.ecr.scanning.advisories.records import Record, Refused, read_record
+from ecrsim.ecr.scanning.advisories.records import Record, RecordRefused, read_record
 from ecrsim.ecr.scanning.advisories.schema import SPAN, packed
 
 #: Everything about the records of a span of numbers.
@@ -19,11 +19,11 @@ _REMOVE = (
 )
 
 
-class Entry(NamedTuple):
+class RecordInFile(NamedTuple):
     """One record as it was found: `place` is the file it stands in. `joins`: what is there of that id is added to."""
 
     place: str
-    #: A document in the OSV schema, or a Refused that says why there is none.
+    #: A document in the OSV schema, or a RecordRefused that says why there is none.
     document: Any
     joins: bool = False
 
@@ -45,17 +45,17 @@ class Writer:
         found: int | None = self._connection.execute(query, (start, start + SPAN)).fetchone()[0]
         return start if found is None else found + 1
 
-    def write(self, entry: Entry) -> Refused | None:
+    def write(self, entry: RecordInFile) -> RecordRefused | None:
         """Take one record, or note why it is refused, and return that."""
         document = entry.document
         try:
-            if isinstance(document, Refused):
+            if isinstance(document, RecordRefused):
                 raise document
             record = read_record(document)
             self._insert(record, joins=entry.joins)
-        except (Refused, UnicodeEncodeError, orjson.JSONEncodeError) as error:
+        except (RecordRefused, UnicodeEncodeError, orjson.JSONEncodeError) as error:
             # Half of a surrogate pair is a character for Python's own reader of JSON, and for nobody else.
-            reason = error if isinstance(error, Refused) else Refused("it holds characters that are none")
+            reason = error if isinstance(error, RecordRefused) else RecordRefused("it holds characters that are none")
             identity = document.get("id") if isinstance(document, dict) else ""
             identity = identity[:255] if isinstance(identity, str) else ""
             identity = identity.encode(errors="replace").decode()
@@ -80,7 +80,7 @@ class Writer:
             execute("INSERT INTO records VALUES (?, ?, ?, ?)", (number, self.source, record.id, body))
         except sqlite3.IntegrityError:
             if not joins:
-                raise Refused("a record of the same id came before") from None
+                raise RecordRefused("a record of the same id came before") from None
             query = "SELECT number FROM records WHERE source = ? AND id = ?"
             number = execute(query, (self.source, record.id)).fetchone()[0]
         else:
@@ -91,7 +91,7 @@ class Writer:
         found = [(ecosystem, name, number, content) for ecosystem, name, content in about]
         self._connection.executemany("INSERT INTO affected VALUES (?, ?, ?, ?)", found)
 
-    def forget(self, entry: Entry) -> int:
+    def forget(self, entry: RecordInFile) -> int:
         """Remove the record of the entry's id, which is about to be written anew. Returns how many there were."""
         identity = entry.document.get("id") if isinstance(entry.document, dict) else None
         query = "SELECT number FROM records WHERE source = ? AND id = ?"
@@ -140,7 +140,7 @@ def drop_default(connection: sqlite3.Connection) -> None:
         remove_source(connection, "shipped")
 
 
-def write_all(writer: Writer, entries: Iterable[Entry]) -> Iterator[Refused]:
+def write_all(writer: Writer, entries: Iterable[RecordInFile]) -> Iterator[RecordRefused]:
     """Write every entry; those that are refused are given."""
     for entry in entries:
         reason = writer.write(entry)

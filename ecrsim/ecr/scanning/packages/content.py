@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 
 from ecrsim.ecr.scanning.packages.limits import Limits, Unread
-from ecrsim.ecr.scanning.packages.streams import Pieces, Source
+from ecrsim.ecr.scanning.packages.streams import PieceStream, ReadableBytes
 
 _PIECE = 64 * 1024
 
 
-class Content(Pieces):
+class Content(PieceStream):
     """Bytes of a file that are read once, in order. `size` is None where only the end tells it."""
 
-    def __init__(self, path: str, source: Source, size: int | None, limits: Limits) -> None:
+    def __init__(self, path: str, source: ReadableBytes, size: int | None, limits: Limits) -> None:
         super().__init__(_limited(source, size))
         self.path = path
         self.size = size
@@ -54,7 +54,7 @@ class Content(Pieces):
             yield rest
 
 
-def _limited(source: Source, size: int | None) -> Iterator[bytes]:
+def _limited(source: ReadableBytes, size: int | None) -> Iterator[bytes]:
     while size is None or size > 0:
         piece = source.read(_PIECE if size is None else min(_PIECE, size))
         if not piece:

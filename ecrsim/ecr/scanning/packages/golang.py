@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ecrsim.ecr.scanning.bill import Package
-from ecrsim.ecr.scanning.packages.streams import Pieces
+from ecrsim.ecr.scanning.packages.streams import PieceStream
 
 _MAGIC = b"\xff Go buildinf:"
 _ALIGNED = 16
@@ -32,7 +32,7 @@ def find(window: bytes, start: int, base: int) -> int | None:
     return at if at >= 0 else None
 
 
-def modules(begun: bytes, rest: Pieces) -> Iterator[Package] | None:
+def modules(begun: bytes, rest: PieceStream) -> Iterator[Package] | None:
     """The modules and Go's own library, of a block that begins with `begun`; None if it is no such block.
 
     Programs of Go before 1.18, whose block has pointers, are not read.
@@ -49,7 +49,7 @@ def modules(begun: bytes, rest: Pieces) -> Iterator[Package] | None:
 
 
 class _Block:
-    def __init__(self, begun: bytes, rest: Pieces) -> None:
+    def __init__(self, begun: bytes, rest: PieceStream) -> None:
         self._begun = begun
         self._rest = rest
 

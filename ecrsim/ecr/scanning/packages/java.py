@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ecrsim.ecr.scanning.bill import Package
 from ecrsim.ecr.scanning.packages.content import Content, text_of
 from ecrsim.ecr.scanning.packages.limits import Limits, TooMuch, Unread
-from ecrsim.ecr.scanning.packages.streams import Pieces
+from ecrsim.ecr.scanning.packages.streams import PieceStream
 from ecrsim.ecr.scanning.packages.zips import Budget, members_of
 
 #: Archives of Java by the end of their names.
@@ -67,7 +67,7 @@ def read_archive(content: Content) -> Iterator[Package]:
     yield from _packages(content, content.path, content.limits, Budget.of(content.limits), content.limits.nesting)
 
 
-def _packages(data: Pieces, path: str, limits: Limits, budget: Budget, nesting: int) -> Iterator[Package]:
+def _packages(data: PieceStream, path: str, limits: Limits, budget: Budget, nesting: int) -> Iterator[Package]:
     archive = _Archive(path.rpartition("/")[2].rpartition(".")[0][:_LONGEST_NAME])
     nested: list[Package] = []
     for member in members_of(data, budget):
@@ -93,7 +93,7 @@ def _packages(data: Pieces, path: str, limits: Limits, budget: Budget, nesting: 
     yield from nested
 
 
-def _text(data: Pieces) -> str:
+def _text(data: PieceStream) -> str:
     text = data.exactly(_TEXT + 1)
     if len(text) > _TEXT:
         raise Unread(f"an archive with a manifest or properties of more than {_TEXT >> 10} KiB")

@@ -16,7 +16,7 @@ _MARK = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundInFile:
     """What one file told: its packages, without path, layer and the distribution's id; or which system it is."""
 
     packages: tuple[Package, ...] = ()
@@ -28,12 +28,12 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerContents:
     """What one layer adds, replaces and takes away. Paths have no leading slash."""
 
     digest: str
     #: What files told, by path.
-    files: dict[str, Found] = field(default_factory=dict)
+    files: dict[str, FoundInFile] = field(default_factory=dict)
     #: Hard links to such files, or to files that are not in this layer.
     hard_links: dict[str, str] = field(default_factory=dict)
     #: Symlinks that may lead to directories, or to `os-release`, as they are written.
@@ -62,7 +62,7 @@ class Layer:
         return {name: each for name, each in value.items() if each}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Layer:
+    def from_json(cls, value: dict[str, Any]) -> LayerContents:
         """The layer that `to_json` wrote."""
         return cls(
             digest=value["digest"],
@@ -80,7 +80,7 @@ class Layer:
 _TOLD = ("type", "name", "version", "namespace", "arch", "source_name", "source_version", "licenses")
 
 
-def _found_to_json(found: Found) -> dict[str, Any]:
+def _found_to_json(found: FoundInFile) -> dict[str, Any]:
     value: dict[str, Any] = {}
     if found.packages:
         value["packages"] = [_trimmed([getattr(package, name) for name in _TOLD]) for package in found.packages]
@@ -95,9 +95,9 @@ def _trimmed(row: list[Any]) -> list[Any]:
     return row
 
 
-def _found_from_json(value: dict[str, Any]) -> Found:
+def _found_from_json(value: dict[str, Any]) -> FoundInFile:
     system = value.get("system")
-    return Found(
+    return FoundInFile(
         packages=tuple(_package(row) for row in value.get("packages", ())),
         system=None if system is None else OperatingSystem(**{**system, "id_like": tuple(system["id_like"])}),
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
 from ecrsim.ecr.scanning.packages import systems
-from ecrsim.ecr.scanning.packages.layer import Found, Layer, Marks, mark
+from ecrsim.ecr.scanning.packages.layer import FoundInFile, LayerContents, Marks, mark
 from ecrsim.ecr.scanning.packages.limits import BrokenLayer
 from ecrsim.ecr.scanning.packages.readers import reader_of
 from ecrsim.ecr.scanning.packages.reading import followed
@@ -18,13 +18,13 @@ _STEPS = 40
 
 
 class _Kept(NamedTuple):
-    found: Found
+    found: FoundInFile
     layer: str
     #: The file that a hard link was made to.
     same_as: str | None = None
 
 
-def bill_of(layers: Sequence[Layer]) -> Bill:
+def bill_of(layers: Sequence[LayerContents]) -> Bill:
     """What the image of these layers holds, the lowest first: what a higher one deletes or replaces is not in it.
 
     BrokenLayer if a layer has a hard link to a file that no layer has: nobody could unpack the image.
@@ -45,7 +45,7 @@ class _Tree:
         self._below: list[Marks] = []
         self._hashes: dict[str, int] = {}
 
-    def put(self, layer: Layer) -> None:
+    def put(self, layer: LayerContents) -> None:
         """Lay the layer on top."""
         marks = Marks(layer.marks)
         self._remove(layer, marks)
@@ -59,7 +59,7 @@ class _Tree:
         self._unread |= layer.unread
         self._below.append(marks)
 
-    def _remove(self, layer: Layer, marks: Marks) -> None:
+    def _remove(self, layer: LayerContents, marks: Marks) -> None:
         gone = {self._place(path) for path in layer.whiteouts}
         opaque = {self._resolved(path) for path in layer.opaque}
         aliases = self._aliases()
@@ -93,7 +93,7 @@ class _Tree:
             aliases.setdefault(self._resolved(link), []).append(link)
         return aliases
 
-    def _hard_link(self, path: str, target: str, layer: Layer, marks: Marks) -> None:
+    def _hard_link(self, path: str, target: str, layer: LayerContents, marks: Marks) -> None:
         kept = self._files.get(target)
         if kept is not None and reader_of(path) is not reader_of(target):
             # A file of another name, as a copy in a cache, is not asked there.

@@ -9,11 +9,11 @@ from ecrsim.ecr.scanning.bill import OperatingSystem, Package
 from ecrsim.ecr.scanning.packages import systems
 from ecrsim.ecr.scanning.packages.content import Content
 from ecrsim.ecr.scanning.packages.executables import is_executable, read_executable
-from ecrsim.ecr.scanning.packages.layer import Found, Layer, Marks
+from ecrsim.ecr.scanning.packages.layer import FoundInFile, LayerContents, Marks
 from ecrsim.ecr.scanning.packages.limits import LIMITS, BrokenLayer, Limits, Unread
 from ecrsim.ecr.scanning.packages.readers import reader_of
-from ecrsim.ecr.scanning.packages.streams import Pieces, Source, unpacked
-from ecrsim.ecr.scanning.packages.tar import DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, entries
+from ecrsim.ecr.scanning.packages.streams import PieceStream, ReadableBytes, unpacked
+from ecrsim.ecr.scanning.packages.tar import DIRECTORY, FILE, HARD_LINK, SYMLINK, TarEntry, entries
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -21,7 +21,7 @@ _OPAQUE = ".wh..wh..opq"
 _STEPS = 16
 
 
-def read_layer(stream: Source, media_type: str, digest: str, limits: Limits = LIMITS) -> Layer:
+def read_layer(stream: ReadableBytes, media_type: str, digest: str, limits: Limits = LIMITS) -> LayerContents:
     """What the layer adds to an image and takes away from it; `stream` is its blob, as it lies in the store.
 
     The content tells how it is packed: media types are wrong now and then. BrokenLayer if it cannot be read whole.
@@ -36,7 +36,7 @@ class _Reading:
         self._digest = digest
         self._limits = limits
         self._marks = Marks()
-        self._files: dict[str, Found] = {}
+        self._files: dict[str, FoundInFile] = {}
         self._hard_links: dict[str, str] = {}
         self._symlinks: dict[str, str] = {}
         self._whiteouts: list[str] = []
@@ -45,7 +45,7 @@ class _Reading:
         self._kept = 0
         self._packages = 0
 
-    def read(self, tar: Pieces) -> Layer:
+    def read(self, tar: PieceStream) -> LayerContents:
         for entry in entries(tar, self._limits):
             name = entry.path.rpartition("/")[2]
             if name.startswith(_WHITEOUT):
@@ -54,7 +54,7 @@ class _Reading:
                 self._marks.add(entry.path + "/" if entry.kind == DIRECTORY else entry.path)
                 self._take(entry, tar)
         self._marks.sort()
-        return Layer(
+        return LayerContents(
             digest=self._digest,
             files=self._files,
             hard_links=self._kept_hard_links(),
@@ -65,7 +65,7 @@ class _Reading:
             unread=self._unread,
         )
 
-    def _take_away(self, entry: Entry, name: str) -> None:
+    def _take_away(self, entry: TarEntry, name: str) -> None:
         above = dirname(entry.path)
         self._keep(entry.path)
         if name == _OPAQUE:
@@ -73,7 +73,7 @@ class _Reading:
         elif not name.startswith(".wh..wh.") and name != _WHITEOUT:
             self._whiteouts.append(f"{above}/{name[len(_WHITEOUT) :]}".lstrip("/"))
 
-    def _take(self, entry: Entry, tar: Pieces) -> None:
+    def _take(self, entry: TarEntry, tar: PieceStream) -> None:
         """Of several entries with one path the last one stands."""
         for told in (self._files, self._hard_links, self._symlinks, self._unread):
             told.pop(entry.path, None)
@@ -86,7 +86,7 @@ class _Reading:
         elif entry.kind == FILE and entry.size:
             self._take_file(entry, tar)
 
-    def _take_file(self, entry: Entry, tar: Pieces) -> None:
+    def _take_file(self, entry: TarEntry, tar: PieceStream) -> None:
         reader = reader_of(entry.path)
         if reader is None and is_executable(tar.peek(4)):
             reader = read_executable
@@ -103,7 +103,7 @@ class _Reading:
             self._keep(entry.path)
             self._files[entry.path] = found
 
-    def _found(self, path: str, told: Iterator[Package | OperatingSystem]) -> Found:
+    def _found(self, path: str, told: Iterator[Package | OperatingSystem]) -> FoundInFile:
         """All that is told, within the bounds of the layer."""
         packages: list[Package] = []
         system = None
@@ -120,7 +120,7 @@ class _Reading:
             if self._packages > self._limits.packages:
                 raise BrokenLayer(f"the layer has more than {self._limits.packages:,} packages")
             packages.append(each)
-        return Found(tuple(packages), system)
+        return FoundInFile(tuple(packages), system)
 
     def _keep(self, *texts: str) -> None:
         """Count what is remembered for as long as the layer is read, so that names alone cannot fill the memory."""

@@ -12,7 +12,7 @@ import orjson
 from ecrsim.ecr.scanning.bill import Package
 from ecrsim.ecr.scanning.packages.documents import items, members, word
 from ecrsim.ecr.scanning.packages.limits import Unread
-from ecrsim.ecr.scanning.packages.streams import Pieces
+from ecrsim.ecr.scanning.packages.streams import PieceStream
 
 #: The two bytes that a zlib stream begins with, of all levels of compression.
 _ZLIB = re.compile(rb"x[\x01\x5e\x9c\xda]")
@@ -23,7 +23,7 @@ _MOST = 8 * 1024 * 1024
 _PIECE = 64 * 1024
 
 
-def find(window: bytes, rest: Pieces) -> Iterator[Package] | None:
+def find(window: bytes, rest: PieceStream) -> Iterator[Package] | None:
     """The crates of the list that begins in this window, if one does: JSON, packed with zlib, in a section `.dep-v0`.
 
     Where the section lies is written at the end of the program, so it is told by what it holds.
@@ -43,7 +43,7 @@ def find(window: bytes, rest: Pieces) -> Iterator[Package] | None:
     return None
 
 
-def _unpacked(begun: bytes, rest: Pieces) -> bytes:
+def _unpacked(begun: bytes, rest: PieceStream) -> bytes:
     unpacking = zlib.decompressobj()
     try:
         data = unpacking.decompress(begun, _MOST)

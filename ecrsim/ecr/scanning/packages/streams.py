@@ -17,14 +17,14 @@ _PACKED = 64 * 1024
 _PIECE = 256 * 1024
 
 
-class Source(Protocol):
+class ReadableBytes(Protocol):
     """What bytes are read from: an open file, a BytesIO, a member of an archive."""
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; empty at the end."""
 
 
-class Pieces:
+class PieceStream:
     """Bytes that come in pieces, read as a stream; it holds one piece."""
 
     def __init__(self, pieces: Iterator[bytes], *, ends_surely: bool = True) -> None:
@@ -89,7 +89,7 @@ class Pieces:
         return passed
 
 
-def unpacked(stream: Source, limits: Limits) -> Pieces:
+def unpacked(stream: ReadableBytes, limits: Limits) -> PieceStream:
     """The tar that `stream` holds. BrokenLayer, also later while it is read, if it is packed wrongly or a bomb."""
     first = stream.read(_PACKED)
     while len(first) < 4 and (more := stream.read(_PACKED)):
@@ -97,10 +97,10 @@ def unpacked(stream: Source, limits: Limits) -> Pieces:
     if not first:
         raise BrokenLayer("the layer is empty")
     if first.startswith(_GZIP):
-        return Pieces(_bounded(_gzip(first, stream), limits))
+        return PieceStream(_bounded(_gzip(first, stream), limits))
     if first.startswith(_ZSTD) or (first[1:4] == _SKIPPABLE and first[0] & 0xF0 == 0x50):
-        return Pieces(_bounded(_zstd(first, stream, limits), limits), ends_surely=False)
-    return Pieces(_bounded(_plain(first, stream), limits))
+        return PieceStream(_bounded(_zstd(first, stream, limits), limits), ends_surely=False)
+    return PieceStream(_bounded(_plain(first, stream), limits))
 
 
 def _bounded(steps: Iterator[tuple[int, bytes]], limits: Limits) -> Iterator[bytes]:
@@ -117,14 +117,14 @@ def _bounded(steps: Iterator[tuple[int, bytes]], limits: Limits) -> Iterator[byt
             yield piece
 
 
-def _plain(first: bytes, stream: Source) -> Iterator[tuple[int, bytes]]:
+def _plain(first: bytes, stream: ReadableBytes) -> Iterator[tuple[int, bytes]]:
     piece = first
     while piece:
         yield len(piece), piece
         piece = stream.read(_PIECE)
 
 
-def _gzip(first: bytes, stream: Source) -> Iterator[tuple[int, bytes]]:
+def _gzip(first: bytes, stream: ReadableBytes) -> Iterator[tuple[int, bytes]]:
     """Members follow each other in layers that can be read from the middle (eStargz, pigz)."""
     packed, taken = first, len(first)
     while True:
@@ -149,7 +149,7 @@ def _gzip(first: bytes, stream: Source) -> Iterator[tuple[int, bytes]]:
             return
 
 
-def _zstd(first: bytes, stream: Source, limits: Limits) -> Iterator[tuple[int, bytes]]:
+def _zstd(first: bytes, stream: ReadableBytes, limits: Limits) -> Iterator[tuple[int, bytes]]:
     import zstandard  # 14 ms and 2 MB at start, for layers that are rare
 
     counted = _Counted(first, stream)
@@ -172,7 +172,7 @@ def _zstd(first: bytes, stream: Source, limits: Limits) -> Iterator[tuple[int, b
 class _Counted:
     """A stream that has been begun, and how much of it was taken since it was last asked."""
 
-    def __init__(self, first: bytes, stream: Source) -> None:
+    def __init__(self, first: bytes, stream: ReadableBytes) -> None:
         self._first = first
         self._stream = stream
         self._taken = 0

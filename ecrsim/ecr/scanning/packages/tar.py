@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ecrsim.ecr.scanning.packages.limits import BrokenLayer, Limits
-from ecrsim.ecr.scanning.packages.streams import Pieces
+from ecrsim.ecr.scanning.packages.streams import PieceStream
 
 BLOCK = 512
 _EMPTY = bytes(BLOCK)
@@ -30,7 +30,7 @@ _KINDS = {
 
 
 @dataclass(slots=True)
-class Entry:
+class TarEntry:
     """One entry. `path` is clean: no leading slash, no `.` or `..`, no end in a slash; the root itself is ""."""
 
     kind: str
@@ -40,7 +40,7 @@ class Entry:
     size: int
 
 
-def entries(tar: Pieces, limits: Limits) -> Iterator[Entry]:
+def entries(tar: PieceStream, limits: Limits) -> Iterator[TarEntry]:
     """Whoever takes an entry may read its `size` bytes from `tar` until the next one is asked for, or fewer.
 
     Raises BrokenLayer where the tar is cut or wrong, or exceeds a limit.
@@ -49,12 +49,12 @@ def entries(tar: Pieces, limits: Limits) -> Iterator[Entry]:
 
 
 class _Reader:
-    def __init__(self, tar: Pieces, limits: Limits) -> None:
+    def __init__(self, tar: PieceStream, limits: Limits) -> None:
         self._tar = tar
         self._limits = limits
         self._everywhere: dict[str, str] = {}
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[TarEntry]:
         count = 0
         extended: dict[str, str] = {}
         while header := self._header():
@@ -99,7 +99,7 @@ class _Reader:
             return {}
         return records
 
-    def _entry(self, header: bytes, size: int, extended: dict[str, str]) -> Entry:
+    def _entry(self, header: bytes, size: int, extended: dict[str, str]) -> TarEntry:
         name = _text(header[:100].split(b"\0", 1)[0])
         if header[257:263] == b"ustar\0" and (prefix := header[345:500].split(b"\0", 1)[0]):
             name = f"{_text(prefix)}/{name}"
@@ -118,9 +118,9 @@ class _Reader:
             target = clean(target, self._limits, "hard link")
         elif kind == SYMLINK:
             _stays_inside(path, target, self._limits)
-        return Entry(kind, path, target, size)
+        return TarEntry(kind, path, target, size)
 
-    def _content(self, entry: Entry, kind: bytes, header: bytes) -> Iterator[Entry]:
+    def _content(self, entry: TarEntry, kind: bytes, header: bytes) -> Iterator[TarEntry]:
         """Hand the entry over, and pass over what was left of its content."""
         if kind == b"S":
             self._sparse(header)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from ecrsim.ecr.scanning.packages.limits import Limits, TooMuch, Unread
-from ecrsim.ecr.scanning.packages.streams import Pieces
+from ecrsim.ecr.scanning.packages.streams import PieceStream
 
 _LOCAL = b"PK\x03\x04"
 _DESCRIPTOR = b"PK\x07\x08"
@@ -49,14 +49,14 @@ class Budget:
 
 
 @dataclass(slots=True)
-class Member:
+class ZipMember:
     """One file of a zip. `data` has to be read before the next member is asked for, or is passed over."""
 
     name: str
-    data: Pieces
+    data: PieceStream
 
 
-def members_of(archive: Pieces, budget: Budget) -> Iterator[Member]:
+def members_of(archive: PieceStream, budget: Budget) -> Iterator[ZipMember]:
     """The files of the zip. Unread where it is broken or costs too much."""
     _find_first(archive)
     while archive.peek(4) == _LOCAL:
@@ -64,7 +64,7 @@ def members_of(archive: Pieces, budget: Budget) -> Iterator[Member]:
         yield from _member(archive, budget)
 
 
-def _find_first(archive: Pieces) -> None:
+def _find_first(archive: PieceStream) -> None:
     if archive.peek(4) == _LOCAL or archive.peek(2) == b"PK":
         return
     script = archive.peek(_SCRIPT)
@@ -74,7 +74,7 @@ def _find_first(archive: Pieces) -> None:
     archive.skip(at)
 
 
-def _member(archive: Pieces, budget: Budget) -> Iterator[Member]:
+def _member(archive: PieceStream, budget: Budget) -> Iterator[ZipMember]:
     head = archive.exactly(_HEADER.size)
     if len(head) < _HEADER.size:
         raise Unread("the archive is truncated")
@@ -90,12 +90,12 @@ def _member(archive: Pieces, budget: Budget) -> Iterator[Member]:
         _skip(archive, packed)
     elif method == _STORED:
         content = _Bounded(archive, packed)
-        yield Member(name, Pieces(_counted(content, budget)))
+        yield ZipMember(name, PieceStream(_counted(content, budget)))
         content.finish()
     else:
         limited = None if follows and not packed else _Bounded(archive, packed)
         inflating = _inflated(archive if limited is None else limited, budget)
-        yield Member(name, Pieces(inflating))
+        yield ZipMember(name, PieceStream(inflating))
         for _ in inflating if limited is None else ():
             pass
         if limited is not None:
@@ -116,15 +116,15 @@ def _wide_size(extra: bytes, has_size: bool) -> int:
     raise Unread("an archive with a member whose size is not told")
 
 
-def _skip(archive: Pieces, size: int) -> None:
+def _skip(archive: PieceStream, size: int) -> None:
     if archive.skip(size) < size:
         raise Unread("the archive is truncated")
 
 
-class _Bounded(Pieces):
+class _Bounded(PieceStream):
     """The next `size` bytes of an archive."""
 
-    def __init__(self, archive: Pieces, size: int) -> None:
+    def __init__(self, archive: PieceStream, size: int) -> None:
         self._archive = archive
         self._left = size
         super().__init__(self._next())
@@ -143,13 +143,13 @@ class _Bounded(Pieces):
         _skip(self._archive, left)
 
 
-def _counted(data: Pieces, budget: Budget) -> Iterator[bytes]:
+def _counted(data: PieceStream, budget: Budget) -> Iterator[bytes]:
     while piece := data.read(_PIECE):
         budget.take(len(piece))
         yield piece
 
 
-def _inflated(packed: Pieces, budget: Budget) -> Iterator[bytes]:
+def _inflated(packed: PieceStream, budget: Budget) -> Iterator[bytes]:
     """The deflated member that begins here; what is read beyond its end is given back."""
     unpacking = zlib.decompressobj(wbits=-15)
     rest = b""
@@ -168,7 +168,7 @@ def _inflated(packed: Pieces, budget: Budget) -> Iterator[bytes]:
     packed.give_back(unpacking.unused_data)
 
 
-def _pass_descriptor(archive: Pieces) -> None:
+def _pass_descriptor(archive: PieceStream) -> None:
     """Checksum and sizes behind a member: with a magic number or without, of 4 bytes or of 8."""
     head = archive.peek(28)
     start = 4 if head[:4] == _DESCRIPTOR else 0

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Mapping
 
 from ecrsim.ecr.scanning.bill import Bill
-from ecrsim.ecr.scanning.packages import Layer, Limits, bill_of, read_layer
+from ecrsim.ecr.scanning.packages import LayerContents, Limits, bill_of, read_layer
 
 #: What an entry is: bytes of a file, or what is made by the functions below.
 Content = bytes | tarfile.TarInfo
@@ -45,12 +45,12 @@ def tar_of(files: Mapping[str, Content], *, kind: int = tarfile.PAX_FORMAT) -> b
     return packed.getvalue()
 
 
-def layer_of(files: Mapping[str, Content], digest: str = "sha256:layer", limits: Limits | None = None) -> Layer:
+def layer_of(files: Mapping[str, Content], digest: str = "sha256:layer", limits: Limits | None = None) -> LayerContents:
     """What is read of a layer with these entries."""
     return read(gzip.compress(tar_of(files)), digest, limits)
 
 
-def read(packed: bytes, digest: str = "sha256:layer", limits: Limits | None = None) -> Layer:
+def read(packed: bytes, digest: str = "sha256:layer", limits: Limits | None = None) -> LayerContents:
     """What is read of a blob."""
     bounds = {} if limits is None else {"limits": limits}
     return read_layer(io.BytesIO(packed), "application/vnd.oci.image.layer.v1.tar+gzip", digest, **bounds)

@@ -9,7 +9,7 @@ import tarfile
 import pytest
 import zstandard
 
-from ecrsim.ecr.scanning.packages import Layer, bill_of
+from ecrsim.ecr.scanning.packages import LayerContents, bill_of
 from tests.ecr.scanning.packages.layering import (
     bill,
     directory,
@@ -119,7 +119,7 @@ def test_layers_are_packed_in_every_way():
 
 def test_a_layer_and_a_bill_come_back_from_json():
     layer = layer_of({**BASE, "etc/os-release": OS_RELEASE, "x": symlink("y"), ".wh.gone": b"", "z": hard_link("low")})
-    again = Layer.from_json(json.loads(json.dumps(layer.to_json())))
+    again = LayerContents.from_json(json.loads(json.dumps(layer.to_json())))
     assert again == layer
     lower = layer_of({"low": b"", "etc/os-release": b"ID=alpine\n"})
     found = bill_of([lower, again])
