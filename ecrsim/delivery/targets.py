@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from ecrsim.core import ids, neighbours
 from ecrsim.core.addresses import is_forbidden
 from ecrsim.core.clock import iso
-from ecrsim.core.documents import obey_once, refuse_doubles
+from ecrsim.core.given_files import obey_once, refuse_doubles
 from ecrsim.core.outbox import events, newest
 from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.query import Query

@@ -68,7 +68,7 @@ PURE = {
     "ecrsim.ecr.images.rules",
     "ecrsim.ecr.layers.rules",
     "ecrsim.ecr.lifecycle.engine",
-    "ecrsim.ecr.lifecycle.explanation",
+    "ecrsim.ecr.lifecycle.rule_outcomes",
     "ecrsim.ecr.lifecycle.policy",
     "ecrsim.ecr.lifecycle.schema",
     "ecrsim.ecr.pullthrough.rules",

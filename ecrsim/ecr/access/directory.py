@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from ecrsim.core import ids
-from ecrsim.core.documents import refuse_doubles
 from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceUnavailableException, UnrecognizedClientException
+from ecrsim.core.given_files import refuse_doubles
 from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.query import Query
 from ecrsim.core.registry import partition

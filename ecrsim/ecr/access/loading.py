@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ecrsim.core.documents import obey_once
 from ecrsim.core.durations import SECOND
+from ecrsim.core.given_files import obey_once
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.access.directory import DirectoryError, end_sessions, replace_all
 

@@ -22,8 +22,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from ecrsim.core.durations import DAY
-from ecrsim.ecr.lifecycle.explanation import ExplanationStep, RuleOutcome
 from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
+from ecrsim.ecr.lifecycle.rule_outcomes import ExplanationStep, RuleOutcome
 
 __all__ = [
     "ExplanationStep",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ecrsim.ecr.scanning.bill import Package
 from ecrsim.ecr.scanning.packages.content import Content
-from ecrsim.ecr.scanning.packages.documents import members, word
+from ecrsim.ecr.scanning.packages.parsed_values import members, word
 
 #: What a package may bring to an application; one that brings none of it, itself or by others, was needed to build it.
 _BROUGHT = ("runtime", "runtimeTargets", "resources", "native", "compile")

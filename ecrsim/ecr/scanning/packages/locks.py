@@ -12,9 +12,9 @@ from typing import Any
 
 from ecrsim.ecr.scanning.bill import Package
 from ecrsim.ecr.scanning.packages.content import Content, text_of
-from ecrsim.ecr.scanning.packages.documents import items, members, word
 from ecrsim.ecr.scanning.packages.limits import Unread
 from ecrsim.ecr.scanning.packages.node import npm
+from ecrsim.ecr.scanning.packages.parsed_values import items, members, word
 from ecrsim.ecr.scanning.packages.rust import crate
 
 #: Folders whose content was installed.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ecrsim.ecr.scanning.bill import Package
 from ecrsim.ecr.scanning.packages.content import Content
-from ecrsim.ecr.scanning.packages.documents import members, word, words
+from ecrsim.ecr.scanning.packages.parsed_values import members, word, words
 
 
 def read_package_json(content: Content) -> Iterator[Package]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ecrsim.ecr.scanning.bill import Package
 from ecrsim.ecr.scanning.packages.content import Content
-from ecrsim.ecr.scanning.packages.documents import items, members, word, words
+from ecrsim.ecr.scanning.packages.parsed_values import items, members, word, words
 
 
 def read_installed(content: Content) -> Iterator[Package]:

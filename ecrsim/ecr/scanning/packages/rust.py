@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from ecrsim.ecr.scanning.bill import Package
-from ecrsim.ecr.scanning.packages.documents import items, members, word
 from ecrsim.ecr.scanning.packages.limits import Unread
+from ecrsim.ecr.scanning.packages.parsed_values import items, members, word
 from ecrsim.ecr.scanning.packages.streams import PieceStream
 
 #: The two bytes that a zlib stream begins with, of all levels of compression.
