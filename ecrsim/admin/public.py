@@ -12,7 +12,7 @@ from ecrsim.core.registry import PUBLIC_REGION, Registry
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.registries.aliases import all_aliases
 from ecrsim.ecr_public.catalog import put_registry_catalog, registry_catalog
-from ecrsim.ecr_public.naming import AliasError, request_alias
+from ecrsim.ecr_public.custom_aliases import AliasError, request_alias
 from ecrsim.values import is_account
 
 

@@ -17,7 +17,7 @@ from ecrsim.ecr.images.lookup import get_image, tags_of
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import Repository
-from ecrsim.ecr.scanning import setting
+from ecrsim.ecr.scanning import given_findings
 from ecrsim.ecr.scanning.beginning import unscannable
 from ecrsim.ecr.scanning.bills import image_of_platform
 from ecrsim.ecr.scanning.examination import Examined
@@ -58,19 +58,19 @@ def scanning_routes(runtime: Runtime) -> Blueprint:
     @routes.put("/scan-findings")
     def set_findings() -> Response:
         """Let scans of an image find these: `findings` of ECR's answer, or `enhancedFindings`, as boto3 shows them."""
-        body = json_body(*_PLACE, *setting.MEMBERS.values())
+        body = json_body(*_PLACE, *given_findings.MEMBERS.values())
         registry, name, image_id = _place(runtime, body)
-        given = {kind: body[member] for kind, member in setting.MEMBERS.items() if member in body}
+        given = {kind: body[member] for kind, member in given_findings.MEMBERS.items() if member in body}
         if not given:
             raise BadRequest("findings or enhancedFindings are the findings to set")
         try:
-            wanted = {kind: setting.read(kind, value) for kind, value in given.items()}
-        except setting.FindingsRefused as error:
+            wanted = {kind: given_findings.read(kind, value) for kind, value in given.items()}
+        except given_findings.FindingsRefused as error:
             raise BadRequest(str(error)) from None
         with runtime.call(root_caller(*registry[:2])) as call, call.writing():
             repository, image = _found(call, registry, name, image_id)
             for kind, found in wanted.items():
-                setting.put(call, repository, image, kind, found)
+                given_findings.put(call, repository, image, kind, found)
             return _sources(call, image)
 
     @routes.get("/scan-findings")
@@ -94,12 +94,12 @@ def _of_query(runtime: Runtime, *, forget: bool = False) -> Response:
     with runtime.call(root_caller(*registry[:2])) as call, call.writing():
         _, image = _found(call, registry, name, image_id)
         if forget:
-            setting.forget(call, image)
+            given_findings.forget(call, image)
         return _sources(call, image)
 
 
 def _sources(call: Call, image: Image) -> Response:
-    source = {kind: "set" if setting.is_set(call, image, kind) else "scan" for kind in setting.MEMBERS}
+    source = {kind: "set" if given_findings.is_set(call, image, kind) else "scan" for kind in given_findings.MEMBERS}
     return json_answer({"imageDigest": image.image_digest, "source": source})
 
 

@@ -54,6 +54,6 @@ def add_advisory_commands(commands: Any, add: Callable[..., argparse.ArgumentPar
 
 def _run(config: Config, options: argparse.Namespace) -> int:
     # Imported here: 300 ms of database that `ecrsim env` does without.
-    from ecrsim.advisories import keeping
+    from ecrsim.advisories import actions
 
-    return keeping.run(config, options)
+    return actions.run(config, options)

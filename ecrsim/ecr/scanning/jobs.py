@@ -10,7 +10,7 @@ from ecrsim.core.jobs import Job, enqueue, finish, job
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import image_by_id
 from ecrsim.ecr.repositories.service import find_repository_by_id
-from ecrsim.ecr.scanning import keeping, monitoring, rules, scans
+from ecrsim.ecr.scanning import finding_rows, monitoring, rules, scans
 from ecrsim.ecr.scanning.beginning import SCAN, SWEEP, sweep
 from ecrsim.ecr.scanning.configuration import configuration_of
 from ecrsim.ecr.scanning.examiner import examiner_of
@@ -60,6 +60,6 @@ def rescan_images(call: Call, job: Job) -> None:
         if batch.last is not None:
             enqueue(call, SWEEP, call.now, registry, job.key, {"after": batch.last})
             return
-        keeping.forget_closed(call, call.now - rules.CLOSED_FOR)
+        finding_rows.forget_closed(call, call.now - rules.CLOSED_FOR)
         if any(rule["scanFrequency"] == "CONTINUOUS_SCAN" for rule in configuration.rules):
             sweep(call, registry, configuration, call.now + call.runtime.config.rescan_interval * SECOND)

@@ -11,8 +11,8 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import tags_of
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.ecr.scanning import finding_rows, rules
 from ecrsim.ecr.scanning import findings as shapes
-from ecrsim.ecr.scanning import keeping, rules
 from ecrsim.ecr.scanning.beginning import unscannable
 from ecrsim.ecr.scanning.configuration import applied_to, configuration_of
 from ecrsim.ecr.scanning.scans import Scan, find_scan, fresh
@@ -53,7 +53,7 @@ def findings(
     scan = result.scan
     if scan is None or not result.shown.has_findings:
         return None, None
-    found = keeping.page(call, image.id, result.scan_type, after, limit + 1)
+    found = finding_rows.page(call, image.id, result.scan_type, after, limit + 1)
     page = found[:limit]
     last = list(page[-1][:3]) if len(found) > limit else None
     if result.scan_type == "BASIC":
@@ -69,7 +69,7 @@ def summary(call: Call, image_id: int, scan: Scan) -> dict[str, Any]:
     return {
         "imageScanCompletedAt": _second(scan.image_scan_completed_at),
         "vulnerabilitySourceUpdatedAt": _second(scan.vulnerability_source_updated_at),
-        "findingSeverityCounts": keeping.counts(call, image_id, scan.scan_type),
+        "findingSeverityCounts": finding_rows.counts(call, image_id, scan.scan_type),
     }
 
 
@@ -84,12 +84,12 @@ def about_image(repository: Repository, image: Image, tags: Sequence[str], scan:
     return shapes.ScannedImage(registry, name, image.image_digest, tags, scan.pushed_at, *kinds)
 
 
-def _basic(row: keeping.Page) -> dict[str, Any]:
+def _basic(row: finding_rows.Page) -> dict[str, Any]:
     detail = orjson.loads(row.detail)
     return detail["finding"] if isinstance(detail, dict) else shapes.show_basic(row.severity, detail)
 
 
-def _enhanced(row: keeping.Page, image: shapes.ScannedImage, scan: Scan) -> dict[str, Any]:
+def _enhanced(row: finding_rows.Page, image: shapes.ScannedImage, scan: Scan) -> dict[str, Any]:
     detail = orjson.loads(row.detail)
     if isinstance(detail, dict):
         return dict(detail["finding"])

@@ -12,8 +12,8 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.lookup import tags_of
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.ecr.scanning import finding_rows, rules, scans
 from ecrsim.ecr.scanning import findings as shapes
-from ecrsim.ecr.scanning import keeping, rules, scans
 from ecrsim.ecr.scanning.events import EnhancedScanCompleted, FindingChanged, ImageScanned
 from ecrsim.ecr.scanning.examination import Examined
 from ecrsim.ecr.scanning.findings import Finding
@@ -62,7 +62,7 @@ def _fail(call: Call, repository: Repository, image: Image, scan: Scan, status: 
         tags = tuple(tags_of(call, image))
         record(call, ImageScanned(repository, image.image_digest, tags, "FAILED", {}))
     else:
-        _tell(call, repository, image, scan, (), keeping.close_all(call, image.id))
+        _tell(call, repository, image, scan, (), finding_rows.close_all(call, image.id))
 
 
 def complete(
@@ -80,21 +80,21 @@ def complete(
     tags = tuple(tags_of(call, image))
     place = repository, image.image_digest, tags
     if scan.scan_type == "BASIC":
-        keeping.replace(call, image.id, found, suppressed)
+        finding_rows.replace(call, image.id, found, suppressed)
         scans.complete(call, image.id, "BASIC", outcome)
-        record(call, ImageScanned(*place, "COMPLETE", keeping.counts(call, image.id, "BASIC")))
+        record(call, ImageScanned(*place, "COMPLETE", finding_rows.counts(call, image.id, "BASIC")))
         return
-    changed = keeping.update_to(call, image.id, found, suppressed)
+    changed = finding_rows.update_to(call, image.id, found, suppressed)
     scans.complete(call, image.id, "ENHANCED", outcome)
     if scan.status == "PENDING":
-        record(call, EnhancedScanCompleted(*place, keeping.counts(call, image.id, "ENHANCED")))
+        record(call, EnhancedScanCompleted(*place, finding_rows.counts(call, image.id, "ENHANCED")))
     now = scan._replace(architecture=outcome.architecture, author=outcome.author, platform=outcome.platform)
     _tell(call, repository, image, now, changed.told, changed.closed)
 
 
 def expire(call: Call, repository: Repository, image: Image, scan: Scan) -> None:
     """Nobody looks at the image any more: its findings are closed (documented of Inspector)."""
-    _tell(call, repository, image, scan, (), keeping.close_all(call, image.id))
+    _tell(call, repository, image, scan, (), finding_rows.close_all(call, image.id))
 
 
 def _tell(
@@ -102,14 +102,14 @@ def _tell(
     repository: Repository,
     image: Image,
     scan: Scan,
-    told: Sequence[keeping.Row],
-    closed: Sequence[keeping.Row],
+    told: Sequence[finding_rows.Row],
+    closed: Sequence[finding_rows.Row],
 ) -> None:
     """One event for each finding that is new, another, or closed (documented)."""
     if not told and not closed:
         return
     about = about_image(repository, image, tags_of(call, image), scan)
-    details = keeping.details(call, [row.detail_id for row in (*told, *closed)])
+    details = finding_rows.details(call, [row.detail_id for row in (*told, *closed)])
     facts = []
     for rows, status in ((told, "ACTIVE"), (closed, "CLOSED")):
         for row in rows:
@@ -119,7 +119,7 @@ def _tell(
 
 
 def _finding(
-    call: Call, row: keeping.Row, detail: object, about: shapes.ScannedImage, status: str
+    call: Call, row: finding_rows.Row, detail: object, about: shapes.ScannedImage, status: str
 ) -> Mapping[str, object]:
     if isinstance(detail, dict):
         return dict(detail["finding"]) | {"status": status}
