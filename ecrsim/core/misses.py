@@ -55,7 +55,8 @@ class ComingImage(NamedTuple):
 class ComingLayer(NamedTuple):
     """A layer whose first bytes are there. `body(first, length)` gives a part of it as it comes.
 
-    The last byte is given when the whole layer was found to have its digest, and never where it has not.
+    The last byte is given when the whole layer was found to have its digest, and never where it has not. Miss, where
+    the layer has come to its end, good or bad, before a part of it was asked for.
     """
 
     size: int
@@ -150,7 +151,8 @@ def elsewhere(look: Look) -> Look:
 def ask_first(call: Call, wanted: Wanted, *, is_here: bool | None = None) -> Outcome:
     """What came of fetching it; None where it was not fetched, or is here now. Miss.
 
-    `is_here`: whether what is wanted was found, None where nobody has looked.
+    `is_here`: whether what is wanted was found, None where nobody has looked; of a layer, where it is wanted only if
+    something here names it.
     """
     fetched: Fetched = call.lookups.get("fetched", {})
     flight = fetched.get(wanted)

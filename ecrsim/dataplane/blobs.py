@@ -29,13 +29,14 @@ def head_blob(asked: RepositoryRequest) -> Answer:
     """Whether a pusher may leave the layer out: it is then kept for the push.
 
     One of archived images alone is there as well, though it cannot be pulled: docker asks after each upload, and could
-    otherwise not push an archived image again, which restores it.
+    otherwise not push an archived image again, which restores it. One of a cache that is on its way, or whose bytes are
+    lost, is there for who pulls; for others the upstream is not asked: they are a pusher's.
     """
     repository = asked.repository()
     digest = asked.digest()
     size = service.promise_layer(asked.call, repository, digest)
     if size is None:
-        raise _unknown(asked, digest)
+        size = _coming(asked, digest, is_here=None).size
     return Answer(200, _headers(digest, size))
 
 
@@ -60,7 +61,8 @@ def get_blob(asked: RepositoryRequest) -> Answer:
     digest = asked.digest()
     size = _size(asked, repository, digest)
     if size is None:
-        return _coming(asked, digest)
+        coming = _coming(asked, digest, is_here=False)
+        return _answer(digest, coming.size, asked.request.header("range"), coming.body)
     if repository.kind == "public":
         limits.check_data(asked.call)
     asked.call.release()
@@ -82,12 +84,12 @@ def get_blob(asked: RepositoryRequest) -> Answer:
     return answer
 
 
-def _coming(asked: RepositoryRequest, digest: str) -> Answer:
-    """The answer of an upstream for a blob that is not here."""
+def _coming(asked: RepositoryRequest, digest: str, *, is_here: bool | None) -> ComingLayer:
+    """A blob that is not here and comes from an upstream. RegistryError."""
     wanted = Wanted(asked.registry, asked.repository_name, "layer", digest, streams=True)
-    fetched = ask_first(asked.call, wanted, is_here=False)
+    fetched = ask_first(asked.call, wanted, is_here=is_here)
     if isinstance(fetched, ComingLayer):
-        return _answer(digest, fetched.size, asked.request.header("range"), fetched.body)
+        return fetched
     if isinstance(fetched, Unfetched) and fetched.kind != "missing":
         raise not_fetched(fetched)
     raise _unknown(asked, digest)

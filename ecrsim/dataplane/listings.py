@@ -6,10 +6,10 @@ import orjson
 
 from ecrsim.core import paging
 from ecrsim.core.errors import InvalidParameterException
-from ecrsim.core.misses import Wanted, ask_first
+from ecrsim.core.misses import Unfetched, Wanted, ask_first
 from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, Headers
-from ecrsim.dataplane.errors import RegistryError
+from ecrsim.dataplane.errors import RegistryError, not_fetched
 from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images import listing
 from ecrsim.ecr.images.grammar import OCI_INDEX
@@ -49,9 +49,15 @@ def list_repositories(asked: RepositoryRequest) -> Answer:
 
 
 def list_referrers(asked: RepositoryRequest) -> Answer:
-    """An index, the empty one for a subject that nobody names or that is not there: never 404."""
+    """An index, the empty one for a subject that nobody names or that is not there: never 404.
+
+    An upstream that has never listed them is no empty list: whoever looks for signatures is not told that there are
+    none.
+    """
     subject = asked.digest()
-    ask_first(asked.call, Wanted(asked.registry, asked.repository_name, "referrers", subject))
+    fetched = ask_first(asked.call, Wanted(asked.registry, asked.repository_name, "referrers", subject))
+    if isinstance(fetched, Unfetched) and fetched.kind != "missing":
+        raise not_fetched(fetched)
     repository = asked.repository()
     wanted = asked.request.parameter("artifactType")
     after = asked.request.parameter("after") or "0"

@@ -12,15 +12,14 @@ from typing import Literal, NamedTuple, Protocol
 
 import orjson
 
-from ecrsim.blobs.base import UploadNotFound
 from ecrsim.core.digest import algorithm_of
-from ecrsim.core.errors import RepositoryNotFoundException, UnableToGetUpstreamLayerException
-from ecrsim.core.misses import ComingLayer, Flight
+from ecrsim.core.errors import RepositoryNotFoundException
+from ecrsim.core.misses import Flight
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamUnavailable
 from ecrsim.core.upstream.registry import UpstreamRegistry, other_bytes
-from ecrsim.core.web import FilePart, Pieces
+from ecrsim.core.web import Pieces
 from ecrsim.ecr.layers import service as layers
 from ecrsim.ecr.pullthrough import underway
 from ecrsim.ecr.pullthrough.hall import Hall
@@ -104,17 +103,9 @@ class Layer:
 
     # --- who pulls it -------------------------------------------------------------------------------------------------
 
-    def coming(self) -> ComingLayer:
-        return ComingLayer(self.size, self._body)
-
-    def _body(self, first: int, length: int) -> Pieces:
-        blobs = self._source.runtime.blobs
-        try:
-            file = blobs.read_upload(self._upload_id)
-        except UploadNotFound:
-            if not self._verified:
-                raise UnableToGetUpstreamLayerException(f"the upstream did not give {self.digest}") from None
-            return FilePart(blobs.open(self.digest), first, length)
+    def body(self, first: int, length: int) -> Pieces:
+        """A part of it as it comes. UploadNotFound when it comes no more: `whole` is over, or will be in a moment."""
+        file = self._source.runtime.blobs.read_upload(self._upload_id)
         return LayerStream(file, first, length, lambda: self._verified, self._source.runtime.stopping.wait)
 
     # --- bringing it --------------------------------------------------------------------------------------------------

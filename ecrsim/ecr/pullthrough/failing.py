@@ -52,21 +52,30 @@ def unfetched(wanted: Wanted, error: UpstreamError | ServiceError) -> Unfetched:
     return Unfetched(kind, _ANSWERS[wanted.what](str(error)), after)  # type: ignore[arg-type]
 
 
-def remember(runtime: Runtime, caller: Caller, rule: Rule, wanted: Wanted, failure: Unfetched) -> None:
-    """Tell of it, and leave the upstream alone for a while where there is something to serve meanwhile."""
+def remember(runtime: Runtime, caller: Caller, rule: Rule, wanted: Wanted, failure: Unfetched) -> bool:
+    """Tell of it, and leave the upstream alone for a while where there is something to serve meanwhile.
+
+    True where that is a list of referrers. An image that is cached is found by whoever looks.
+    """
     log.warning("%s of %s was not fetched: %s", wanted.reference, wanted.repository_name, failure.error.message)
     if wanted.what == "layer":
-        return
+        return False
     with runtime.call(caller) as call, call.writing():
         repository = find_repository(call, wanted.registry, wanted.repository_name)
         if repository is None:
-            return
-        is_tag = wanted.what == "image" and ":" not in wanted.reference
-        asked = wanted.reference if is_tag else f"referrers:{wanted.reference}"
-        if is_tag or wanted.what == "referrers":
-            # That it has nothing is an answer.
-            service.note_check(call, repository.id, asked, has_answered=failure.kind == "missing")
-        if wanted.what == "image":
-            tag, digest = (wanted.reference, None) if is_tag else (None, wanted.reference)
-            told = UNFETCHED.get(failure.kind, NOT_FOUND.code), failure.error.message
-            record(call, CacheSynced(repository, rule, tag, digest, told))
+            return False
+        # That it has nothing is an answer.
+        is_answer = failure.kind == "missing"
+        if wanted.what == "referrers":
+            asked = f"referrers:{wanted.reference}"
+            if not is_answer:
+                return service.note_failed_list(call, repository.id, asked)
+            service.note_check(call, repository.id, asked, has_answered=True)
+            return False
+        is_tag = ":" not in wanted.reference
+        if is_tag:
+            service.note_check(call, repository.id, wanted.reference, has_answered=is_answer)
+        tag, digest = (wanted.reference, None) if is_tag else (None, wanted.reference)
+        told = UNFETCHED.get(failure.kind, NOT_FOUND.code), failure.error.message
+        record(call, CacheSynced(repository, rule, tag, digest, told))
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from ecrsim.blobs.base import UploadNotFound
 from ecrsim.contract.questions import tag_context
 from ecrsim.core.errors import (
     AccessDeniedException,
@@ -14,9 +15,10 @@ from ecrsim.core.errors import (
     ServiceUnavailableException,
     UnableToGetUpstreamImageException,
 )
-from ecrsim.core.misses import ComingImage, Fetch, Flight, Outcome, Unfetched, Wanted
+from ecrsim.core.misses import ComingImage, ComingLayer, Fetch, Flight, Miss, Outcome, Unfetched, Wanted
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamError
+from ecrsim.core.web import Pieces
 from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.images import lookup
 from ecrsim.ecr.images import manifest as manifests
@@ -59,6 +61,8 @@ def _is_due(call: Call, wanted: Wanted, is_here: bool | None) -> bool:
     """Whether it is not here, or was last looked up too long ago."""
     if is_here is False:
         return True
+    if wanted.what == "layer":
+        return _is_layer_expected(call, wanted)
     if wanted.what == "referrers":
         return _are_referrers_due(call, wanted)
     if ":" not in wanted.reference:
@@ -69,12 +73,18 @@ def _is_due(call: Call, wanted: Wanted, is_here: bool | None) -> bool:
     return repository is None or lookup.image_by_digest(call, repository, wanted.reference) is None
 
 
+def _is_layer_expected(call: Call, wanted: Wanted) -> bool:
+    """Whether something that is here, or on its way, names a layer that nobody has looked for yet."""
+    repository = find_repository(call, wanted.registry, wanted.repository_name)
+    return repository is not None and _size_of(call, repository, wanted.reference) is not None
+
+
 def _are_referrers_due(call: Call, wanted: Wanted) -> bool:
     repository = find_repository(call, wanted.registry, wanted.repository_name)
     last = service.last_check(call, repository.id, f"referrers:{wanted.reference}") if repository else None
-    if last is None:
+    if last is None or not last.has_answered:
         return True
-    return rules.is_due(call.runtime.clock.now(), last[0], rules.REFERRERS_ARE_FRESH, has_answered=last[1])
+    return rules.is_due(call.runtime.clock.now(), last.checked_at, rules.REFERRERS_ARE_FRESH)
 
 
 def _is_tag_due(call: Call, wanted: Wanted, *, is_here: bool) -> bool:
@@ -132,8 +142,8 @@ def _fly(hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted:
         raise
     except (UpstreamError, ServiceError) as error:
         failure = failing.unfetched(wanted, error)
-        failing.remember(runtime, caller, rule, wanted, failure)
-        flight.settle(failure)
+        is_cached = failing.remember(runtime, caller, rule, wanted, failure)
+        flight.settle(None if is_cached else failure)
 
 
 def _settle_with(flight: Flight, wanted: Wanted, part: Flight, outcome: Outcome = None) -> None:
@@ -258,9 +268,24 @@ def _fetch_layer(
         layer = _missing_layer(hall, source, repository, digest, size)
     layer.start()
     if wanted.streams:
-        _settle_with(flight, wanted, layer.begun, layer.coming())
+        coming = ComingLayer(layer.size, partial(_body, layer, wanted))
+        _settle_with(flight, wanted, layer.begun, coming)
     else:
         _settle_with(flight, wanted, layer.whole)
+
+
+def _body(layer: Layer, wanted: Wanted, first: int, length: int) -> Pieces:
+    """Of a layer that has begun. Who asks when it has just ended is answered by what became of it. Miss."""
+    try:
+        return layer.body(first, length)
+    except UploadNotFound:
+        raise Miss(wanted, partial(_end_of, layer, wanted)) from None
+
+
+def _end_of(layer: Layer, wanted: Wanted) -> Flight:
+    flight = Flight()
+    _settle_with(flight, wanted, layer.whole)
+    return flight
 
 
 def _missing_layer(hall: Hall, source: Source, repository: Repository, digest: str, size: int | None) -> Layer:

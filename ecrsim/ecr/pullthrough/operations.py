@@ -19,6 +19,13 @@ from ecrsim.ecr.registries.service import registry_of
 from ecrsim.records.trail import record_call
 
 
+def _registry(call: Call, registry_id: str | None) -> Registry:
+    """ValidationException in a region without caches."""
+    found = registry_of(call, registry_id)
+    rules.check_offered(found.region)
+    return found
+
+
 def _prefix(text: str) -> str:
     """Kept without the slash that it may be sent with (inferred; recorded of templates)."""
     return text.removesuffix("/")
@@ -36,7 +43,7 @@ def create_pull_through_cache_rule(
     upstream_repository_prefix: str | None = None,
 ) -> dict[str, Any]:
     """The secret is looked up where there is somewhere to look; the upstream itself is not asked."""
-    registry = registry_of(call, registry_id)
+    registry = _registry(call, registry_id)
     rule = rules.Rule(
         _prefix(ecr_repository_prefix),
         upstream_registry_url,
@@ -66,7 +73,7 @@ def update_pull_through_cache_rule(
     custom_role_arn: str | None = None,
 ) -> dict[str, Any]:
     """Of a rule only what it logs in with can change."""
-    registry = registry_of(call, registry_id)
+    registry = _registry(call, registry_id)
     if credential_arn is None and custom_role_arn is None:
         raise InvalidParameterException(
             "Invalid input: Please set either credential arn or role arn to update the credentials"  # R
@@ -97,7 +104,7 @@ def delete_pull_through_cache_rule(
     call: Call, ecr_repository_prefix: str, registry_id: str | None = None
 ) -> dict[str, Any]:
     """Answers with the rule that is no more."""
-    registry = registry_of(call, registry_id)
+    registry = _registry(call, registry_id)
     rule = service.delete_rule(call, registry, _prefix(ecr_repository_prefix))
     return _described(registry.account, rule, "upstreamRegistry", "updatedAt")
 
@@ -111,7 +118,7 @@ def describe_pull_through_cache_rules(
     max_results: int | None = None,
 ) -> dict[str, Any]:
     """By prefix, a page at a time. One that is asked for and is not there fails the call."""
-    registry = registry_of(call, registry_id)
+    registry = _registry(call, registry_id)
     named = sorted({_prefix(prefix) for prefix in ecr_repository_prefixes or ()})
     for prefix in named:
         service.get_rule(call, registry, prefix)
@@ -128,7 +135,7 @@ def validate_pull_through_cache_rule(
     call: Call, ecr_repository_prefix: str, registry_id: str | None = None
 ) -> dict[str, Any]:
     """Log in to the upstream. That this fails is an answer, not an error."""
-    registry = registry_of(call, registry_id)
+    registry = _registry(call, registry_id)
     rule = service.get_rule(call, registry, _prefix(ecr_repository_prefix))
     call.release()
     failure = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ecrsim.core.errors import UnsupportedUpstreamRegistryException, ValidationException
+from ecrsim.core.partitions import partition_of
 
 ROOT = "ROOT"
 
@@ -31,6 +32,8 @@ _HOSTS = {
 _NEED_CREDENTIALS = frozenset(
     {"docker-hub", "github-container-registry", "gitlab-container-registry", "azure-container-registry", "chainguard"}
 )
+#: Partitions in which there are no caches (documented): China and GovCloud.
+_WITHOUT = frozenset({"aws-cn", "aws-us-gov"})
 
 
 class Rule(NamedTuple):
@@ -78,6 +81,12 @@ def governing(rules: Iterable[Rule], repository_name: str) -> Rule | None:
         ):
             found = rule
     return found
+
+
+def check_offered(region: str) -> None:
+    """ValidationException where ECR has no caches; that it is this one is inferred."""
+    if partition_of(region).name in _WITHOUT:
+        raise ValidationException("This feature is disabled")  # R, of other features
 
 
 def check(rule: Rule, kind: str | None, account: str) -> None:

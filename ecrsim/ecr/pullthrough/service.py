@@ -20,7 +20,7 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.authorization import memory
 from ecrsim.ecr.access.directory import forget_decisions
 from ecrsim.ecr.images.tables import image_tags, images
-from ecrsim.ecr.pullthrough.rules import Rule
+from ecrsim.ecr.pullthrough.rules import REFERRERS_ARE_FRESH, REST, Rule
 from ecrsim.ecr.pullthrough.tables import pull_through_cache_rules, upstream_checks
 from ecrsim.ecr.repositories.tables import NAMED, repositories
 
@@ -191,3 +191,16 @@ def note_check(call: Call, repository_id: int, asked: str, *, has_answered: bool
     """Inside a write transaction. The time is that of now, not of the call: a fetch may have taken long."""
     values = {"checked_at": call.runtime.clock.now(), "has_answered": has_answered}
     upsert(call.connection, upstream_checks, {"repository_id": repository_id, "asked": asked}, values)
+
+
+def note_failed_list(call: Call, repository_id: int, asked: str) -> bool:
+    """The upstream did not list referrers: it is left alone for a while, where there is a list of before. If there is.
+
+    Inside a write transaction.
+    """
+    last = last_check(call, repository_id, asked)
+    if last is None or not last.has_answered:
+        return False
+    values = {"checked_at": call.runtime.clock.now() - REFERRERS_ARE_FRESH + REST, "has_answered": True}
+    upsert(call.connection, upstream_checks, {"repository_id": repository_id, "asked": asked}, values)
+    return True

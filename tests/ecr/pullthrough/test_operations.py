@@ -3,7 +3,7 @@
 import pytest
 
 from tests.answers import ACCOUNT, REGION, bad_token, constraint, inferred, recorded, refusal
-from tests.api import post, refusal_of
+from tests.api import authorization, post, refusal_of
 
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:ecr-pullthroughcache/hub-AbCdEf"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/cache"
@@ -281,6 +281,26 @@ class TestValidate:
             "upstreamRepositoryPrefix": "ROOT",
             "isValid": False,
         }
+
+
+#: Operation, and what it is sent besides.
+CALLS = {
+    "CreatePullThroughCacheRule": {"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"},
+    "UpdatePullThroughCacheRule": {"ecrRepositoryPrefix": "quay", "customRoleArn": ROLE},
+    "DeletePullThroughCacheRule": {"ecrRepositoryPrefix": "quay"},
+    "DescribePullThroughCacheRules": {},
+    "ValidatePullThroughCacheRule": {"ecrRepositoryPrefix": "quay"},
+}
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize("region", ["cn-north-1", "cn-northwest-1", "us-gov-east-1", "us-gov-west-1"])
+@pytest.mark.parametrize(("name", "members"), CALLS.items(), ids=CALLS)
+def test_regions_without_caches(sim, region, name, members):
+    """That there are none is documented; the sentence is recorded of another feature that a region does not have."""
+    signed = authorization(region=region)
+    answer = refusal_of(post(sim, name, members, authorization=signed))
+    assert answer == inferred("ValidationException", "This feature is disabled")
 
 
 def test_the_calls_are_on_the_trail(sim, ecr):

@@ -365,6 +365,7 @@ class TestManyAtOnce:
             puller.join(60)
         assert [each.status for each in answers] == [200] * 100
         assert {each.body for each in answers} == {IMAGE.manifest}
+        found.settle()
         assert len(found.asked()) == 1 + len(IMAGE.blobs)
 
     def test_different_images_of_one_repository_share_their_layers(self, cache):
@@ -380,6 +381,7 @@ class TestManyAtOnce:
             puller.start()
         for puller in pullers:
             puller.join(60)
+        found.settle()
         asked = found.asked()
         assert sum("blobs" in each for each in asked) == len(numbered(0).blobs)
         assert sum("manifests" in each for each in asked) == 5

@@ -8,6 +8,7 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.core.upstream.registry import Upstreams
 from ecrsim.core.web import Request
+from ecrsim.ecr.pullthrough.carrying import Layer
 from ecrsim.ecr.pullthrough.hall import hall_of
 from ecrsim.testing import build_image, call_application
 from tests.answers import refusal
@@ -116,6 +117,21 @@ class TestWhileItComes:
         answer = found.ask("HEAD", "/v2/cache/library/app/manifests/v1")
         assert answer.headers["Docker-Content-Digest"] == IMAGE.digest
         assert [each for each in found.asked() if "manifests" in each] == ["GET manifests/v1"]
+
+    def test_a_head_tells_its_size_and_waits_for_no_more(self, found, slow):
+        manifest(found)
+        answer = found.ask("HEAD", BLOB)
+        assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, str(SIZE), b"")
+        assert found.sim.runtime.blobs.stat(LAYER) is None
+        slow.go.set()
+        found.settle()
+        assert sum("blobs" in each for each in found.asked()) == len(IMAGE.blobs)
+
+    def test_a_head_of_what_nothing_here_names_asks_nobody(self, found, slow):
+        """It is that of a pusher, who may leave out what is here."""
+        found.ecr.create_repository(repositoryName="cache/library/app")
+        assert found.ask("HEAD", BLOB).status == 404
+        assert found.asked() == []
 
     @pytest.mark.parametrize(
         ("asked", "first", "last"), [("bytes=1000-", 1000, SIZE - 1), (f"bytes=5-{SIZE - 2}", 5, SIZE - 2)]
@@ -308,6 +324,33 @@ class TestWhatEndsBadly:
         assert found.ask("GET", BLOB).body == DATA
 
 
+class TestWhoComesAtTheVeryEnd:
+    """The first bytes were there when the layer was looked for; all of it, or nothing, when it was to be given."""
+
+    @pytest.fixture(autouse=True)
+    def late(self, monkeypatch, slow):
+        body = Layer.body
+
+        def after_the_end(layer, first, length):
+            slow.go.set()
+            layer.whole.wait()
+            return body(layer, first, length)
+
+        monkeypatch.setattr(Layer, "body", after_the_end)
+
+    def test_it_is_whole(self, found):
+        manifest(found)
+        answer = begin(found)
+        assert (answer.status, rest(answer)) == (200, DATA)
+
+    def test_it_is_wrong(self, found, slow):
+        slow.rest = DATA[HALF:-1] + b"!"
+        manifest(found)
+        assert error_of(found.ask("GET", BLOB))[:2] == (502, "UNAVAILABLE")
+        found.settle()
+        nothing_is_stored(found)
+
+
 class TestWhatHappensMeanwhile:
     def test_everything_is_forgotten(self, found, slow):
         manifest(found)
@@ -395,6 +438,13 @@ class TestALayerThatIsMissingByItself:
         assert lost.asked() == [f"GET blobs/{LAYER}"]
         assert lost.sim.runtime.blobs.stat(LAYER) == SIZE
 
+    def test_a_head_fetches_it(self, lost):
+        answer = lost.ask("HEAD", BLOB)
+        assert (answer.status, answer.headers["Content-Length"]) == (200, str(SIZE))
+        lost.settle()
+        assert lost.asked() == [f"GET blobs/{LAYER}"]
+        assert lost.sim.runtime.blobs.stat(LAYER) == SIZE
+
     def test_a_url_fetches_it(self, lost):
         answer = lost.ecr.get_download_url_for_layer(repositoryName="cache/library/app", layerDigest=LAYER)
         assert "/_download/" in answer["downloadUrl"]
@@ -406,6 +456,7 @@ class TestALayerThatIsMissingByItself:
         place = {"repositoryName": "cache/library/app", "layerDigest": LAYER}
         assert refusal(lost.ecr.get_download_url_for_layer, **place).code == "UnableToGetUpstreamLayerException"
         assert error_of(lost.ask("GET", BLOB))[:2] == (503, "UNAVAILABLE")
+        assert lost.ask("HEAD", BLOB).status == 503
 
     def test_one_that_no_manifest_names_is_asked_for_its_size(self, cache):
         found = cache(Registry({"library/app": {"v1": IMAGE}}))
