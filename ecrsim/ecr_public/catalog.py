@@ -60,7 +60,7 @@ def find_catalog(call: Call, repository_id: int) -> CatalogData | None:
 
 
 def catalog_of(call: Call, repository: Repository) -> dict[str, Any]:
-    """As answers show it. RepositoryCatalogDataNotFoundException where none was ever put."""
+    """Catalog data as answers show it. RepositoryCatalogDataNotFoundException where none was ever put."""
     found = find_catalog(call, repository.id)
     if found is None:
         raise RepositoryCatalogDataNotFoundException(
@@ -82,7 +82,7 @@ def logo_url(call: Call, registry: Registry, logo_id: str | None) -> str | None:
 
 
 def put_catalog(call: Call, repository: Repository, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep this in the place of all that was there (inferred). InvalidParameterException for a logo that is none.
+    """Replace the catalog data of a repository (inferred). InvalidParameterException of `rules.check_logo`.
 
     `data`: the members of RepositoryCatalogDataInput by their wire names.
     """

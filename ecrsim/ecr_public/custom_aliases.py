@@ -14,7 +14,7 @@ STATUSES = model("ecr-public").shapes["RegistryAliasStatus"].enum
 
 
 class AliasError(ValueError):
-    """The alias cannot be; the text says why."""
+    """The alias is refused; the text says why."""
 
 
 def request_alias(call: Call, registry: Registry, name: str, status: str, *, is_primary: bool) -> Alias:
@@ -43,7 +43,7 @@ def request_alias(call: Call, registry: Registry, name: str, status: str, *, is_
 
 
 def _choose_primary(call: Call, registry: Registry) -> None:
-    """Where none is left, the first that is ACTIVE: a registry with aliases has a primary one."""
+    """Make the first ACTIVE alias the primary one where none is: a registry with aliases has one."""
     aliases = aliases_of(call.connection, registry)
     active = [each for each in aliases if each.status == "ACTIVE"]
     if active and not any(each.is_primary for each in aliases):

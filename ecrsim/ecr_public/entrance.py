@@ -1,4 +1,4 @@
-"""What ECR Public makes of a request before anybody is asked whether it is allowed."""
+"""The entrance of ECR Public: region, rate, aliases and tags of a request are looked at before its rights are."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _account(call: Call, operation: Operation, arguments: dict[str, Any]) -> str
 
 
 def _whole(tag: dict[str, str]) -> dict[str, str]:
-    """The model asks for neither: without a key there is no tag, without a value it is empty (both inferred)."""
+    """The tag with Key and Value, which the model does not require. Inferred: no Key is refused, no Value is ""."""
     if "Key" not in tag:
         raise InvalidTagParameterException("Invalid tag parameter: a tag must have a key")
     return {"Value": "", **tag}

@@ -1,7 +1,7 @@
 """How much clients may ask of ECR Public: AWS's numbers, on ecrsim's clock, with the setting `public_limits`.
 
-Who has no credentials is known by its address, everybody else by the account. A pull is the GET of a manifest; those of
-the images that an index lists belong to the pull of the index (inferred: one pull, and not three, is one).
+A client without credentials is known by its address, any other by its account. A pull is the GET of a manifest. Those
+of the images that an index lists belong to the pull of the index (inferred: one pull, and not three, is one).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _METER = Query(
 
 
 def subject_of(call: Call) -> str:
-    """Who is counted."""
+    """The name that requests are counted under: the account, or the address of who has no credentials."""
     return call.caller.account or call.caller.source_ip
 
 
@@ -64,10 +64,10 @@ def check_pull(call: Call) -> None:
 
 
 def _take(call: Call, action: str, rate: int) -> None:
-    """As many at once as there are in a second, and from then on one after the other."""
+    """Count one request: a second's number may come at once, and then one in each interval. ThrottlingException."""
     with call.writing():
         meter, now, interval = _meter(call, action), call.now * 1000, _SECOND // rate
-        # Of a time that is to come, when the clock was set back, nothing is left.
+        # A `next_at` that is further ahead was written before the clock was set back, and does not hold.
         next_at = meter.next_at if now <= meter.next_at <= now + _SECOND else now
         if next_at - now > _SECOND - interval:
             raise ThrottlingException("Rate exceeded")  # R
@@ -86,7 +86,7 @@ def check_data(call: Call) -> None:
 
 
 def count_data(call: Call, size: int) -> None:
-    """Bytes that are sent to who has no credentials. After `check_data`, in the same call."""
+    """Count bytes that are sent without credentials. After `check_data`, in the same call."""
     if call.runtime.config.public_limits and not call.caller.account:
         with call.writing():
             meter = _meter(call, "data")

@@ -59,7 +59,7 @@ def create_repository(
 
 
 def _ask_for_bearer_tokens(plain: Question, _: Arguments) -> list[Question]:
-    """The right to tokens of services as well (documented)."""
+    """Ask for sts:GetServiceBearerToken as well (documented)."""
     return [plain, plain._replace(action="sts:GetServiceBearerToken")]
 
 
@@ -72,7 +72,7 @@ def get_authorization_token(call: Call) -> dict[str, Any]:
 
 @operation("DescribeRegistries", transaction="read", service="ecr-public", enters=enter)
 def describe_registries(call: Call, next_token: str | None = None, max_results: int | None = None) -> dict[str, Any]:
-    """The caller's own, of which there is one. Before its first repository it has no alias, and no URI (inferred)."""
+    """The one registry of the caller. Before its first repository it has no alias, and no URI (inferred)."""
     registry = registry_of(call)
     paging.decode(("DescribeRegistries", *registry), next_token, [""])
     aliases = aliases_of(call.connection, registry)
@@ -120,7 +120,7 @@ def describe_image_tags(
 
 @operation("GetRepositoryCatalogData", transaction="read", service="ecr-public", enters=enter)
 def get_repository_catalog_data(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
-    """What was put last."""
+    """The catalog data that was put last."""
     repository = service.get_repository(call, registry_of(call, registry_id), repository_name)
     return {"catalogData": catalog.catalog_of(call, repository)}
 
@@ -129,14 +129,14 @@ def get_repository_catalog_data(call: Call, repository_name: str, registry_id: s
 def put_repository_catalog_data(
     call: Call, repository_name: str, catalog_data: dict[str, Any], registry_id: str | None = None
 ) -> dict[str, Any]:
-    """Replaces the whole (inferred)."""
+    """Replace the whole of the catalog data (inferred)."""
     repository = service.get_repository(call, registry_of(call, registry_id), repository_name)
     return {"catalogData": catalog.put_catalog(call, repository, catalog_data)}
 
 
 @operation("GetRegistryCatalogData", transaction="read", service="ecr-public", enters=enter)
 def get_registry_catalog_data(call: Call) -> dict[str, Any]:
-    """Empty where nothing was put."""
+    """The display name of the registry, without a member where none was put."""
     found = catalog.registry_catalog(call, registry_of(call))
     return {"registryCatalogData": {"displayName": found.display_name}}
 

@@ -49,12 +49,12 @@ _PAGE = Query(
 
 
 def page_of_image_tags(call: Call, repository: Repository, after: int, limit: int) -> list[ImageTag]:
-    """In the order in which they were attached, after the tag with the number `after`."""
+    """Tags in the order in which they were attached, behind the one with the number `after`."""
     return _PAGE.all(call.connection, repository_id=repository.id, after=after, limit=limit)
 
 
 def note_tags(call: Call, repository: Repository, tags: Sequence[str]) -> None:
-    """These were attached now. Their rows go with the tags."""
+    """Note that these tags were attached now. The notes go with the tags."""
     known = select(image_tag_times.c.image_tag_id)
     new = select(image_tags.c.id, bindparam("now", call.now)).where(
         image_tags.c.repository_id == repository.id,

@@ -38,7 +38,7 @@ class Search(NamedTuple):
 
 
 def search(call: Call, wanted: Search, after: int, limit: int) -> list[dict[str, Any]]:
-    """By name, after the repository with the number `after`; one more than `limit` where there are more."""
+    """Repositories by name, behind the one with the number `after`; one more than `limit` where there are more."""
     query = (
         select(
             repositories.c.id,
@@ -122,7 +122,7 @@ def repository(call: Call, alias: str, name: str) -> tuple[Repository, dict[str,
 
 
 def tags(call: Call, found: Repository, after: int, limit: int) -> list[dict[str, Any]]:
-    """In the order in which they were attached; one more than `limit` where there are more."""
+    """Tags in the order in which they were attached; one more than `limit` where there are more."""
     return [
         {
             "id": tag.id,
@@ -137,7 +137,7 @@ def tags(call: Call, found: Repository, after: int, limit: int) -> list[dict[str
 
 
 def _platforms(call: Call, found: Repository, tag: ImageTag) -> list[str]:
-    """`linux/arm64`, of an index each that it lists; none of what is no image for a machine."""
+    """Platforms of the image (`linux/arm64`), or of all images of an index; [] for an artifact that has none."""
     pulled = lookup.pull(call, found.registry, found.repository_name, tag.image_digest)
     document = _object(pulled[1] if pulled else None)
     listed = document.get("manifests")
@@ -168,7 +168,7 @@ def _object(text: bytes | None) -> dict[str, Any]:
 
 
 def _platform(given: Any) -> str | None:
-    """Of a platform or a configuration, which have the same members."""
+    """`os/architecture` of a platform or a configuration; None where either is missing or "unknown"."""
     members: Sequence[Any] = [given.get(name) for name in ("os", "architecture")] if isinstance(given, dict) else ()
     known = [each for each in members if isinstance(each, str) and each and each != "unknown"]
     return "/".join(known) if len(known) == 2 else None

@@ -44,7 +44,7 @@ class MirrorSource(NamedTuple):
 
 
 def parse_source(text: str) -> MirrorSource:
-    """CommandFailed for what names no repository of a registry."""
+    """The parts of `HOST/REPOSITORY[:TAG|@DIGEST]`. CommandFailed for anything else."""
     match = _SOURCE.fullmatch(text)
     if match is None:
         raise CommandFailed(f"{text} names no repository: HOST/REPOSITORY, with :TAG or @DIGEST")
@@ -66,7 +66,7 @@ def mirror(config: Config, options: argparse.Namespace) -> int:
         if is_loopback(source.host.rpartition(":")[0] or source.host):
             # As docker does.
             entries.setdefault(source.host, f"http://{source.host}")
-        # Who names a registry on the command line wants it asked.
+        # A registry that is named on the command line is to be asked.
         there = upstreams.registry(source.host, Addresses(entries, network=True))
         password = _prepare(config, alias, name)
         here = upstreams.registry(
@@ -119,7 +119,7 @@ class _Copy:
         self.brought = self.layers = self.bytes = 0
 
     def image(self, reference: str) -> None:
-        """With all that it lists, unless it is there."""
+        """Bring the image with all that it lists, unless it is there."""
         manifest = self._there.manifest(self._source, reference)
         if self._has(reference, manifest.digest):
             print(printable(f"{reference} is there"))

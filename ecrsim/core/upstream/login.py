@@ -24,7 +24,7 @@ _MOST = 256
 
 
 class Credentials(NamedTuple):
-    """Never shown: their text names the user alone."""
+    """A user and a password. Their text names the user alone."""
 
     username: str
     password: str

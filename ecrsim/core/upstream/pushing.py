@@ -90,7 +90,7 @@ class Pusher:
                 break
             except (UpstreamInvalid, UpstreamNotFound) as error:
                 session.forget()
-                # What there is of an upload may be no good, or have gone; of a new one it is the blob that is refused.
+                # An upload that was begun before may be broken or gone; in a new one it is the blob that is refused.
                 is_gone = kept is not None or getattr(error, "status", _ELSEWHERE) == _ELSEWHERE
                 if not is_gone or attempt + 1 == _MAX_UPLOADS:
                     raise
@@ -98,7 +98,7 @@ class Pusher:
         return True
 
     def _send(self, repository: str, size: int, read: Read, session: UploadSession, place: tuple[str, int]) -> str:
-        """Send from this place on, in chunks. Where the upload is to be ended."""
+        """Send the blob from this place (URL, offset) on, in chunks. The URL at which the upload is to be ended."""
         location, offset = place
         breaks = 0
         while offset < size:
@@ -163,7 +163,7 @@ class Pusher:
             pass
 
     def delete(self, repository: str, reference: str) -> bool:
-        """A tag, or a manifest by its digest (end-9). False when it is not there."""
+        """Delete a tag, or a manifest by its digest (end-9). False when it is not there."""
         try:
             path = f"/v2/{repository}/manifests/{reference}"
             with self._registry.ask("DELETE", path, repository, actions="pull,push,delete"):

@@ -87,7 +87,7 @@ class UpstreamRegistry:
 
     @property
     def host(self) -> str:
-        """As texts name it."""
+        """The name of the upstream, for texts."""
         return self._base.partition("://")[2]
 
     def check(self) -> None:
@@ -104,7 +104,7 @@ class UpstreamRegistry:
         return digest if is_oci_digest(digest) else None
 
     def manifest(self, repository: str, reference: str) -> UpstreamManifest:
-        """By tag or digest (end-3)."""
+        """The manifest of a tag or digest (end-3)."""
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         with self.ask("GET", f"/v2/{repository}/manifests/{reference}", repository, headers) as reply:
             content = reply.read(MAX_MANIFEST)
@@ -132,7 +132,7 @@ class UpstreamRegistry:
         return _INDEX if "manifests" in document else MANIFEST_TYPES[0]
 
     def tags(self, repository: str) -> list[str]:
-        """All of them (end-8a)."""
+        """All tags of a repository (end-8a)."""
         path: str | None = f"/v2/{repository}/tags/list"
         found: list[str] = []
         for _ in range(_MAX_PAGES):
@@ -193,7 +193,7 @@ class UpstreamRegistry:
         return url.removeprefix(self._base) if url.startswith(f"{self._base}/") else None
 
     def blob_size(self, repository: str, digest: str) -> int:
-        """Of a blob of which no manifest tells it (HEAD, end-2). UpstreamInvalid where the upstream does not say."""
+        """The size of a blob that no manifest tells (HEAD, end-2). UpstreamInvalid when the upstream does not say."""
         with self.ask("HEAD", f"/v2/{repository}/blobs/{digest}", repository) as reply:
             length = reply.length
             reply.read(0)
@@ -229,7 +229,7 @@ class UpstreamRegistry:
                     break
                 raise UpstreamUnavailable(f"{self.host} gives {received} of the {size} bytes of {digest}")
             except UpstreamUnavailable:
-                # Who gets on is given another chance, though not for ever.
+                # An attempt that brought bytes is followed by another one, though not for ever.
                 attempt, breaks = attempt + 1 if received == before else 1, breaks + 1
                 if attempt >= self._wire.settings.attempts or breaks > _MAX_BREAKS:
                     raise
@@ -241,7 +241,7 @@ class UpstreamRegistry:
         headers = {"Range": f"bytes={received}-"} if received else {}
         with self.ask("GET", f"/v2/{repository}/blobs/{digest}", repository, headers) as reply:
             if (reply.header("content-type") or "").startswith("text/html"):
-                # Before its first byte is believed: who pulls may be given it while it comes.
+                # Checked before its first byte is given on: a puller gets the bytes while they come.
                 raise UpstreamInvalid(f"{self.host} answers with a page in place of {digest}")
             skip = 0
             if received:
@@ -289,7 +289,7 @@ class UpstreamRegistry:
             yield reply
 
     def pause(self, attempt: int) -> None:
-        """Before the next attempt at what is no GET."""
+        """Wait before the next attempt at a request that is no GET."""
         self._wire.pause(attempt)
 
     def _check_status(self, reply: Reply, path: str) -> None:

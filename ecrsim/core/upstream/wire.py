@@ -66,7 +66,7 @@ class Reply:
 
     @property
     def length(self) -> int | None:
-        """As Content-Length has it."""
+        """Content-Length; None where it is absent or no number."""
         text = self.header("content-length") or ""
         return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
@@ -133,7 +133,7 @@ class Wire:
             reply.close()
 
     def pause(self, attempt: int, seconds: float | None = None) -> None:
-        """Before the next attempt; UpstreamUnavailable when ecrsim stops."""
+        """Wait before the next attempt. UpstreamUnavailable when ecrsim stops."""
         if self._wait(self._settings.pause * 2**attempt if seconds is None else seconds):
             raise UpstreamUnavailable("ecrsim is stopping")
 
@@ -166,7 +166,7 @@ class Wire:
                 return reply
             after = _retry_after(reply.header("retry-after"))
             reply.close()
-            # Longer than that nobody who pulls waits: it is their turn to come back.
+            # No puller waits for longer than that; it may come back by itself.
             if is_last or (after is not None and after > self._settings.patience):
                 raise _refusal(reply, after)
             self.pause(attempt, after)

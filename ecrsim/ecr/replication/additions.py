@@ -13,5 +13,5 @@ from ecrsim.ecr.replication.service import rules_of
 
 @adds_to("DescribeRegistry", "replicationConfiguration")
 def add_configuration(call: Call, registry: Registry, keys: Sequence[Registry]) -> Mapping[Registry, dict[str, Any]]:
-    """The rules as they were put."""
+    """`replicationConfiguration`: the rules as they were put."""
     return {registry: {"replicationConfiguration": {"rules": rules_of(call, registry)}}}

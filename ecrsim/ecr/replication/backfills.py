@@ -134,14 +134,14 @@ def page_of_backfills(call: Call, registry: Registry, before: int, limit: int) -
 
 
 def page_of_results(call: Call, backfill: Backfill, status: str | None, after: int, limit: int) -> list[Unit]:
-    """What was tried, behind the position `after`; of this status alone, if one is given."""
+    """Results behind the position `after`; of this status alone, if one is given."""
     query = _units(backfill).where(_results.c.position > after, _results.c.position < backfill.processed)
     query = query.where(_results.c.status == status) if status else query
     return [Unit._make(row) for row in call.connection.execute(query.limit(limit))]
 
 
 def next_units(call: Call, backfill: Backfill, limit: int) -> list[Unit]:
-    """What is to be tried next."""
+    """Units that were not tried yet, in their order."""
     query = _units(backfill).where(_results.c.position >= backfill.processed).limit(limit)
     return [Unit._make(row) for row in call.connection.execute(query)]
 
@@ -154,7 +154,7 @@ def _units(backfill: Backfill) -> Select[Any]:
 
 
 def start(call: Call, registry: Registry, destination: Registry) -> Backfill:
-    """PREPARING. InvalidParameter-, ReplicationBackfillInProgress-, LimitExceededException."""
+    """Start one, PREPARING. InvalidParameter-, ReplicationBackfillInProgress-, LimitExceededException."""
     if not rules.rules_to(rules_of(call, registry), destination):
         raise InvalidParameterException(
             member="destination", constraint="The destination is not in the replication configuration of the registry"
@@ -193,7 +193,7 @@ def _step(call: Call) -> int:
 
 
 def stop(call: Call, backfill: Backfill) -> str:
-    """The new status. What is copied at that time still arrives (documented)."""
+    """Stop a backfill; its new status. What is copied at that time still arrives (documented)."""
     status = rules.stopped(backfill.status)
     if status is None:
         raise ReplicationBackfillInvalidStatusException(
@@ -208,24 +208,24 @@ def stop(call: Call, backfill: Backfill) -> str:
 
 
 def copyable(call: Call, backfill: Backfill) -> list[tuple[int, str, str, str | None]]:
-    """What the rules of now let be copied: (number of the repository, its name, digest, tag)."""
+    """What the present rules let be copied: (number of the repository, its name, digest, tag)."""
     wanted = rules.rules_to(rules_of(call, backfill.registry), backfill.destination)
     rows = call.connection.execute(_COPYABLE, backfill.registry._asdict())
     return [(*row,) for row in rows if any(rules.matches(rule, row[1]) for rule in wanted)]
 
 
 def add_units(call: Call, backfill: Backfill, position: int, rows: Sequence[tuple[Any, ...]]) -> None:
-    """From this position on."""
+    """Write units down, the first at this position."""
     _INSERT_UNIT.many(call.connection, [(backfill.number, position + each, *row) for each, row in enumerate(rows)])
 
 
 def drop_units(call: Call, backfill: Backfill) -> None:
-    """Of a preparation that was cut off."""
+    """Delete the units of a preparation that was cut off."""
     call.connection.execute(delete(_results).where(_results.c.number == backfill.number))
 
 
 def begin(call: Call, backfill: Backfill, total: int) -> None:
-    """IN_PROGRESS: all that is to be copied is known."""
+    """Let the backfill be IN_PROGRESS: all that is to be copied is known."""
     _change(call, backfill, status="IN_PROGRESS", total_replication_count=total)
     _go_on(call, backfill)
 
@@ -236,7 +236,7 @@ def _go_on(call: Call, backfill: Backfill) -> None:
 
 
 def settle(call: Call, backfill: Backfill, unit: Unit, failure_code: str | None, codes: Sequence[str]) -> None:
-    """What came of a unit."""
+    """Note what came of a unit."""
     _SETTLE_UNIT.run(
         call.connection,
         backfill=backfill.number,
@@ -248,7 +248,7 @@ def settle(call: Call, backfill: Backfill, unit: Unit, failure_code: str | None,
 
 
 def count(call: Call, backfill: Backfill, failures: Sequence[str | None]) -> None:
-    """Count what was tried, one failure code or None for each unit; go on, or end."""
+    """Count what was tried, one failure code or None for each unit; then go on, or end."""
     failed = [code for code in failures if code is not None]
     now = backfill._replace(
         completed_replication_count=backfill.completed_replication_count + len(failures) - len(failed),
@@ -266,7 +266,7 @@ def count(call: Call, backfill: Backfill, failures: Sequence[str | None]) -> Non
 
 
 def end(call: Call, backfill: Backfill, verdict: rules.Verdict) -> None:
-    """A terminal status; it is told, and forgotten after 90 days."""
+    """Give the backfill a terminal status and tell of it; it is forgotten after 90 days."""
     _change(call, backfill, status=verdict.status, failure_code=verdict.failure_code, ended_at=call.now)
     enqueue(call, FORGET, call.now + KEPT, backfill.registry, str(backfill.number))
     place = backfill.registry, backfill.replication_backfill_id, backfill.destination

@@ -32,7 +32,7 @@ ROLE = "AWSServiceRoleForECRReplication"
 
 
 class CopyResult(NamedTuple):
-    """Why there is no copy, of an index also why some of its images have none; None and nothing when there is one."""
+    """What came of a copy: `failure_code` is None when it arrived. `sub_image_failure_codes`: of an index's images."""
 
     failure_code: str | None = None
     sub_image_failure_codes: tuple[str, ...] = ()

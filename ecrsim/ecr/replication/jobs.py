@@ -20,7 +20,7 @@ from ecrsim.ecr.repositories.tables import Repository
 
 
 def _give_up(call: Call, job: Job) -> None:
-    """What was tried in vain is told as any other failure."""
+    """Tell of a copy that failed too often, as of any other failure."""
     destination = Registry(*job.payload["destination"])
     image = image_by_id(call, job.payload["image_id"])
     repository = find_repository_by_id(call, job.payload["repository_id"])
@@ -33,7 +33,7 @@ def _give_up(call: Call, job: Job) -> None:
 
 @job(service.REPLICATE, is_long=True, given_up=_give_up)
 def replicate_image(call: Call, job: Job) -> None:
-    """One image, one destination. An image that was deleted meanwhile, with its repository perhaps, needs no copy."""
+    """Copy an image to a destination. One that was deleted meanwhile, or whose repository was, needs no copy."""
     destination = Registry(*job.payload["destination"])
     if endpoint_of(call.runtime, destination) is not None:
         _send_image(call, job, destination)
@@ -54,7 +54,7 @@ def _wanted(
 
 
 def _send_image(call: Call, job: Job, destination: Registry) -> None:
-    """To another site, with no transaction open. Tags that were set meanwhile are sent by another job."""
+    """Send the image to another site, with no transaction open. Another job sends tags that are set meanwhile."""
     with call.reading():
         if not is_pending(call, job):
             return
@@ -80,7 +80,7 @@ def _send_image(call: Call, job: Job, destination: Registry) -> None:
 
 @job(service.FOLLOW_DELETION, is_long=True)
 def replicate_deletion(call: Call, job: Job) -> None:
-    """Of a tag, or of an image with all its tags."""
+    """Delete at the destination what was deleted here: a tag, or an image with all its tags."""
     payload, destination = job.payload, Registry(*job.payload["destination"])
     name, digest, tags = payload["repository_name"], payload["image_digest"], payload["image_tags"]
     if endpoint_of(call.runtime, destination) is None:
@@ -140,7 +140,7 @@ def prepare_backfill(call: Call, job: Job) -> None:
 
 @job(backfills.GO_ON, is_long=True, given_up=_end_in_failure)
 def continue_backfill(call: Call, job: Job) -> None:
-    """The next batch. Told to stop, a backfill ends with the one that was under way (documented)."""
+    """Copy the next batch. A backfill that is told to stop ends with the batch that was under way (documented)."""
     number = int(job.key)
     with call.reading():
         backfill = backfills.find(call, number) if is_pending(call, job) else None
@@ -166,7 +166,7 @@ def continue_backfill(call: Call, job: Job) -> None:
 
 
 def _send_unit(call: Call, job: Job, backfill: backfills.Backfill, unit: backfills.Unit) -> CopyResult:
-    """To another site, with no transaction open."""
+    """Send one image and tag of a backfill to another site, with no transaction open."""
     with call.reading():
         repository = find_repository_by_id(call, unit.repository_id)
     if repository is None:
@@ -177,7 +177,7 @@ def _send_unit(call: Call, job: Job, backfill: backfills.Backfill, unit: backfil
 
 
 def _tell_of_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit, outcome: CopyResult) -> None:
-    """What came of an image that was sent, if it is still there."""
+    """Tell what came of an image that was sent, if it is still there."""
     repository = find_repository_by_id(call, unit.repository_id)
     image = image_by_digest(call, repository, unit.image_digest) if repository is not None else None
     if repository is None or image is None or outcome.failure_code == "ImageNotFound":
@@ -189,7 +189,7 @@ def _tell_of_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit
 
 
 def _copy_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -> CopyResult:
-    """The image under the tag, as far as both are there. A repository that is gone is a failure (documented)."""
+    """Copy the image under the tag, as far as both are there. A repository that is gone is a failure (documented)."""
     repository = find_repository_by_id(call, unit.repository_id)
     if repository is None:
         return CopyResult("RepositoryNotFound")
@@ -205,7 +205,7 @@ def _copy_unit(call: Call, backfill: backfills.Backfill, unit: backfills.Unit) -
 
 
 def _note(call: Call, image: Image, destination: Registry, outcome: CopyResult) -> None:
-    """The status of the copy; one that is under way by itself says itself how it ended."""
+    """Note the status of the copy, unless a job of its own is under way, which notes it itself."""
     known = service.find(call, image.id, destination)
     if image_by_id(call, image.id) is not None and (known is None or known.status != "IN_PROGRESS"):
         service.mark(call, image.id, destination, ())
@@ -214,5 +214,5 @@ def _note(call: Call, image: Image, destination: Registry, outcome: CopyResult) 
 
 @job(backfills.FORGET)
 def forget_backfill(call: Call, job: Job) -> None:
-    """With all its results."""
+    """Forget a backfill and all its results."""
     backfills.forget(call, int(job.key))

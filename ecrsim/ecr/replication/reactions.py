@@ -13,14 +13,14 @@ from ecrsim.ecr.replication import service
 
 @on(ImagePushed)
 def copy_what_was_pushed(call: Call, fact: ImagePushed) -> None:
-    """The image, with the tags that this push set."""
+    """Copy the image, with the tags that this push set."""
     if fact.origin != "replication" and fact.repository.kind == "private":
         service.begin(call, fact.repository, fact.image_id, fact.description.image_digest, fact.tags)
 
 
 @on(ImageRestored)
 def copy_what_was_restored(call: Call, fact: ImageRestored) -> None:
-    """A restore counts as a push (documented), of the image with all its tags (inferred)."""
+    """Copy it: a restore counts as a push (documented), of the image with all its tags (inferred)."""
     if fact.origin != "replication" and fact.repository.kind == "private":
         tags = service.tags_now(call, fact.image_id)
         service.begin(call, fact.repository, fact.image_id, fact.description.image_digest, tags)

@@ -59,7 +59,7 @@ def matches(rule: Mapping[str, Any], repository_name: str) -> bool:
 
 
 def destinations(rules: Rules, repository_name: str, *, of_deletions: bool = False) -> list[Registry]:
-    """Where images of the repository are copied to, or where their deletions follow; each once, in the rules' order."""
+    """Where images of the repository are copied to, or deletions follow; each once, in the order of rules."""
     found = [
         destination_of(entry)
         for rule in rules

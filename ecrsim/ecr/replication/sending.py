@@ -58,7 +58,7 @@ class SendingStopped(Exception):
 
 
 class LayerToSend(NamedTuple):
-    """A layer of a parcel. `holder`: another repository that has it there, as far as is known here."""
+    """A layer of an image to be sent. `holder`: another repository that has it there, as far as is known here."""
 
     digest: str
     size: int
@@ -90,7 +90,7 @@ def send(
         if image.image_status != "ACTIVE":
             return CopyResult("ImageInaccessible"), []
         family = [*children(call, source, image), image]
-        parcels = [_parcel(call, source, each.image_digest, destination) for each in family]
+        images = [_image_to_send(call, source, each.image_digest, destination) for each in family]
         # ECR mounts where both registries say so (documented); another registry is asked in any case.
         mounts = account_setting(call, source.registry, "BLOB_MOUNTING") == "ENABLED"
     wanted = [tag for tag in tags if tag in here]
@@ -99,11 +99,11 @@ def send(
     def deliver(site: Site) -> None:
         push = _Push(call, job, site, name, destination, mounts=mounts)
         try:
-            push.all(parcels, wanted)
+            push.all(images, wanted)
         except UpstreamNotFound:
             if not make_repository(site, source.registry, destination, name):
                 raise
-            push.all(parcels, wanted)
+            push.all(images, wanted)
 
     try:
         at_site(call.runtime, source.registry, destination, deliver)
@@ -143,7 +143,7 @@ def _failed(code: str, error: Exception) -> CopyResult:
     return CopyResult(code)
 
 
-def _parcel(call: Call, source: Repository, image_digest: str, destination: Registry) -> ImageToSend:
+def _image_to_send(call: Call, source: Repository, image_digest: str, destination: Registry) -> ImageToSend:
     image = image_by_digest(call, source, image_digest)
     assert image is not None  # noqa: S101 - looked up in the same transaction
     manifest = manifest_of(call, image)
@@ -164,7 +164,7 @@ def _holder(call: Call, source: Repository, layer_digest: str, destination: Regi
 
 
 class _Push:
-    """What is done at the site for one copy."""
+    """The push of one copy to its site."""
 
     def __init__(
         self, call: Call, job: Job, site: Site, repository_name: str, destination: Registry, *, mounts: bool
@@ -176,15 +176,15 @@ class _Push:
         self._destination = destination
         self._mounts = mounts or site.api is None
 
-    def all(self, parcels: Sequence[ImageToSend], tags: Sequence[str]) -> None:
-        """The children of an index first, under no tag."""
-        for parcel in parcels:
-            for layer in parcel.layers:
+    def all(self, images: Sequence[ImageToSend], tags: Sequence[str]) -> None:
+        """Send the images, an index behind its children. The last one gets the tags that the site lets it have."""
+        for image in images:
+            for layer in image.layers:
                 self._layer(layer)
-            names = tags if parcel is parcels[-1] else ()
-            arrived = [tag for tag in names if _is_tagged(self._pusher, self._name, tag, parcel)]
+            names = tags if image is images[-1] else ()
+            arrived = [tag for tag in names if _is_tagged(self._pusher, self._name, tag, image)]
             if not arrived:
-                self._pusher.manifest(self._name, parcel.image_digest, parcel.manifest, parcel.media_type)
+                self._pusher.manifest(self._name, image.image_digest, image.manifest, image.media_type)
 
     def _layer(self, layer: LayerToSend) -> None:
         session = KeptUpload(self._call, self._job, self._destination, self._name, layer.digest)
@@ -193,10 +193,10 @@ class _Push:
         self._pusher.blob(self._name, layer.digest, layer.size, read, session, mount_from=holder)
 
 
-def _is_tagged(pusher: Pusher, repository_name: str, tag: str, parcel: ImageToSend) -> bool:
+def _is_tagged(pusher: Pusher, repository_name: str, tag: str, image: ImageToSend) -> bool:
     """False when the other side keeps the tag where it is: the image arrives without it, as within one site."""
     try:
-        pusher.manifest(repository_name, tag, parcel.manifest, parcel.media_type)
+        pusher.manifest(repository_name, tag, image.manifest, image.media_type)
     except UpstreamInvalid:
         return False
     return True

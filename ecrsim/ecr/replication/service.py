@@ -63,12 +63,12 @@ _SETTLE = Change(
 
 
 def rules_of(call: Call, registry: Registry) -> list[dict[str, Any]]:
-    """The rules of a registry; none where none were ever put."""
+    """The rules of a registry, [] where none were ever put."""
     return _RULES.first(call.connection, **registry._asdict()) or []
 
 
 def put_rules(call: Call, registry: Registry, rules: Sequence[dict[str, Any]]) -> None:
-    """In place of those before. What is under way already comes to its end (documented)."""
+    """Replace the rules of a registry. Copies that are under way come to their end (documented)."""
     upsert(call.connection, replication_configurations, values_of(registry), {"rules": list(rules)})
 
 
@@ -76,12 +76,12 @@ def put_rules(call: Call, registry: Registry, rules: Sequence[dict[str, Any]]) -
 
 
 def key_of(image_id: int, destination: Registry) -> str:
-    """Of the job that makes a copy: one for each image and destination."""
+    """The key of the job that makes a copy: one for each image and destination."""
     return f"{image_id}/{destination.account}/{destination.region}"
 
 
 def due(call: Call, image_digest: str, destination: Registry) -> int:
-    """When what begins now arrives."""
+    """When a copy that begins now arrives, in epoch milliseconds."""
     config = call.runtime.config
     wait = decisions.seconds(config.replication_delay, image_digest, destination, as_aws=config.aws_delays)
     return call.now + wait * SECOND
@@ -93,7 +93,7 @@ def find(call: Call, image_id: int, destination: Registry) -> Replication | None
 
 
 def of_image(call: Call, image_id: int) -> list[Replication]:
-    """In the order in which they were first begun."""
+    """The copies of an image, in the order in which they were first begun."""
     return _OF_IMAGE.all(call.connection, image_id=image_id)
 
 
@@ -110,7 +110,7 @@ def begin(call: Call, repository: Repository, image_id: int, image_digest: str, 
 
 
 def mark(call: Call, image_id: int, destination: Registry, tags: Iterable[str]) -> None:
-    """IN_PROGRESS, with these tags besides those that are still to be set."""
+    """Let the copy be IN_PROGRESS, with these tags besides those that are still to be set."""
     place = {"image_id": image_id, "region": destination.region}
     known = find(call, image_id, destination)
     wanted = list(dict.fromkeys([*(known.image_tags if known else ()), *tags]))
@@ -122,7 +122,7 @@ def mark(call: Call, image_id: int, destination: Registry, tags: Iterable[str]) 
 
 
 def settle(call: Call, image_id: int, destination: Registry, failure_code: str | None) -> None:
-    """COMPLETE, or FAILED for a reason."""
+    """Let the copy be COMPLETE, or FAILED with this code."""
     outcome = "FAILED" if failure_code else "COMPLETE"
     place = {"image_id": image_id, "region": destination.region, "account": destination.account}
     _SETTLE.run(call.connection, **place, outcome=outcome, failure=failure_code)

@@ -26,7 +26,7 @@ _TIDY = Change(delete(replication_uploads).where(replication_uploads.c.updated_a
 
 
 class KeptUpload:
-    """A `Session` of `core/upstream/pushing.py`, of one layer. Writes for as long as the job waits, and no longer."""
+    """An `UploadSession` (`core/upstream/pushing.py`) of one layer. Writes for as long as the job waits."""
 
     def __init__(self, call: Call, job: Job, destination: Registry, repository_name: str, layer_digest: str) -> None:
         self._call = call

@@ -17,7 +17,7 @@ from ecrsim.ecr.scanning.configuration import applied_to, configuration_of
 
 @adds_to("DescribeImages", "imageScanStatus", "imageScanFindingsSummary")
 def add_scans(call: Call, repository: Repository, keys: Sequence[int]) -> Mapping[int, dict[str, Any]]:
-    """Of the images on the page that enhanced scanning has looked at."""
+    """Scan status and summary of the images on the page that enhanced scanning has looked at."""
     configuration = configuration_of(call, repository.registry)
     if configuration.scan_type != "ENHANCED":
         return {}

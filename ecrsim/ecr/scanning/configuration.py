@@ -37,12 +37,12 @@ _REPOSITORIES = Query(
 
 
 def configuration_of(call: Call, registry: Registry) -> Configuration:
-    """What was put, else that of a fresh registry."""
+    """The configuration that was put, else that of a fresh registry."""
     return _FIND.first(call.connection, **registry._asdict()) or Configuration()
 
 
 def put_configuration(call: Call, registry: Registry, configuration: Configuration) -> None:
-    """In place of the one before; every repository is scanned by it from now on. InvalidParameterException."""
+    """Replace the configuration; every repository is scanned by it from now on. InvalidParameterException."""
     rules.check(configuration)
     before = configuration_of(call, registry)
     values: Mapping[str, Any] = {"scan_type": configuration.scan_type, "rules": list(configuration.rules)}

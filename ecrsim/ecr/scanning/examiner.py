@@ -101,7 +101,7 @@ class Examiner:
 
 
 def examiner_of(runtime: Runtime) -> Examiner:
-    """The one of this process."""
+    """The examiner of this process."""
     found = runtime.memory.get("examiner")
     if not isinstance(found, Examiner):
         found = runtime.memory["examiner"] = Examiner(runtime)

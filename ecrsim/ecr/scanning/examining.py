@@ -58,13 +58,13 @@ class LayerMemory:
         self._layers[layer.digest] = layer
 
     def advisories(self, directory: str) -> Advisories:
-        """Of a data directory."""
+        """The advisories of a data directory."""
         if directory not in self._advisories:
             self._advisories[directory] = open_advisories(Path(directory))
         return self._advisories[directory]
 
     def vulnerabilities(self, bill: Bill, known: Any) -> list[Vulnerability]:
-        """Of all packages; those that stand in many images, with the same advisories, are judged once."""
+        """Vulnerabilities of all packages; a package that is in many images is judged once for the same advisories."""
         if known.revision != self._revision or len(self._judged) > _PACKAGES:
             self._judged.clear()
             self._revision = known.revision
@@ -95,7 +95,7 @@ def examine(asked: ImageToExamine, memory: LayerMemory) -> Examined:
             read.append(LayerRead(each.digest, None, reason))
             return Examined(read, reason)
         except OSError as error:
-            # Of the store, not of the layer: it is not remembered.
+            # The store failed, not the layer: that is not remembered.
             return Examined(read, f"The layer {each.digest} cannot be read: {error.strerror}")
         memory.keep(layer)
         read.append(LayerRead(each.digest, zlib.compress(orjson.dumps(layer.to_json()), 1), None))

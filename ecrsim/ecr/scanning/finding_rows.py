@@ -111,13 +111,13 @@ class Changed(NamedTuple):
 
 
 def replace(call: Call, image_id: int, found: Sequence[Finding], suppressed: Suppressed) -> None:
-    """Of a basic scan: a snapshot, and nothing of the one before is left (documented)."""
+    """Replace the findings of a basic scan: nothing of the scan before is left (documented)."""
     _CLEAR.run(call.connection, image=image_id, type="BASIC")
     _insert(call, image_id, "BASIC", [_row(call, each, suppressed, call.now) for each in found])
 
 
 def update_to(call: Call, image_id: int, found: Sequence[Finding], suppressed: Suppressed) -> Changed:
-    """Of an enhanced scan: what is there still keeps the time at which it was first seen, what is not is closed."""
+    """Bring the findings of an enhanced scan up to date: those that stay keep their first time, others are closed."""
     before = {row.name: row for row in _ROWS.all(call.connection, image=image_id, type="ENHANCED")}
     told, closed, added = [], [], []
     for each in found:
@@ -141,7 +141,7 @@ def update_to(call: Call, image_id: int, found: Sequence[Finding], suppressed: S
 
 
 def close_all(call: Call, image_id: int) -> list[Row]:
-    """Of an image that is not monitored any more. Those that were open and shown."""
+    """Close all findings of an image that is not monitored any more. Those that were open and shown."""
     open_ones = [row for row in _ROWS.all(call.connection, image=image_id, type="ENHANCED") if row.closed_at is None]
     for row in open_ones:
         _CLOSE.run(call.connection, now=call.now, **_place(image_id, row))
@@ -197,7 +197,7 @@ def page(call: Call, image_id: int, scan_type: str, after: Sequence[Any], limit:
 
 
 def counts(call: Call, image_id: int, scan_type: str) -> dict[str, int]:
-    """How many there are of each severity that there is, the most severe first."""
+    """The number of findings by severity, the most severe first; severities without findings are left out."""
     return {row.severity: row.number for row in _COUNTS.all(call.connection, image=image_id, type=scan_type)}
 
 
@@ -216,10 +216,10 @@ def details(call: Call, numbers: Sequence[int]) -> dict[int, Any]:
 
 
 def forget_closed(call: Call, before: int) -> None:
-    """Those that were closed before then."""
+    """Delete findings that were closed before then (epoch milliseconds)."""
     _FORGET_CLOSED.run(call.connection, before=before)
 
 
 def forget_details(call: Call, most: int) -> int:
-    """What no finding is made of any more, and so many of them at most. How many went."""
+    """Delete details that no finding is made of any more, at most so many. How many went."""
     return call.connection.execute(_ORPHANS, {"most": most}).rowcount

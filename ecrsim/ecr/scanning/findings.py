@@ -105,7 +105,7 @@ def set_by_test(scan_type: str, shown: Mapping[str, Any]) -> Finding:
 
 
 def identity(detail: bytes) -> str:
-    """Of what a finding is made of: equal ones are kept once."""
+    """The hash of what a finding is made of: equal ones are kept once."""
     return hashlib.sha256(detail).hexdigest()
 
 
@@ -113,7 +113,7 @@ def identity(detail: bytes) -> str:
 
 
 def show_basic(severity: str, detail: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """As DescribeImageScanFindings shows it; the order of the attributes is recorded."""
+    """A basic finding as DescribeImageScanFindings shows it; the order of the attributes is recorded."""
     found = Vulnerability.from_json(detail[0])
     third = _best(found.scores, "3")
     second = _best(found.scores, "2")

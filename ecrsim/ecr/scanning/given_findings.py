@@ -88,7 +88,7 @@ def put(call: Call, repository: Repository, image: Image, scan_type: str, found:
 
 
 def forget(call: Call, image: Image) -> int:
-    """What was set for the image; scans find again what is there. How many scan types that concerns."""
+    """Forget what was set for the image; scans find again what is there. The number of scan types that it concerns."""
     return call.connection.execute(delete(set_findings).where(set_findings.c.image_id == image.id)).rowcount
 
 

@@ -15,25 +15,25 @@ _MOST = 1_000
 
 @at_start
 def stand_by(runtime: Runtime) -> Stop:
-    """The process that examines images goes with this one."""
+    """Stop the process that examines images when this one stops."""
     return lambda: examiner_of(runtime).stop()
 
 
 @at_start
 def hear_of_advisories(runtime: Runtime) -> None:
-    """Of what this process changes in them itself, at once."""
+    """Hear at once of changes that this process makes to advisories."""
     when_changed(monitoring.notice_advisories)
 
 
 @at_reset
 def forget_what_was_added(runtime: Runtime) -> None:
-    """Advisories that a test put, and what was ignored; what was imported stays."""
+    """Forget advisories that a test put, and what was ignored; what was imported stays."""
     open_advisories(runtime).forget()
 
 
 @every(lambda _: 2)
 def notice_advisories(runtime: Runtime) -> None:
-    """Whoever changed them: `ecrsim advisories import` is another process."""
+    """Notice changed advisories, whoever changed them: `ecrsim advisories import` is another process."""
     monitoring.notice_advisories(runtime)
 
 

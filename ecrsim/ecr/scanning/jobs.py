@@ -27,7 +27,7 @@ def _give_up(call: Call, job: Job) -> None:
 
 @job(SCAN, is_long=True, given_up=_give_up)
 def scan_image(call: Call, job: Job) -> None:
-    """One image. One that was deleted or archived meanwhile, with its repository perhaps, needs no scan."""
+    """Scan one image. One that was deleted or archived meanwhile, or whose repository was deleted, needs no scan."""
     image_id, scan_type = job.payload["image_id"], job.payload["scan_type"]
     with call.reading():
         repository = find_repository_by_id(call, job.payload["repository_id"])

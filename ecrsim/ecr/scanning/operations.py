@@ -68,7 +68,7 @@ def put_registry_scanning_configuration(
 
 @operation("GetRegistryScanningConfiguration", transaction="read")
 def get_registry_scanning_configuration(call: Call) -> dict[str, Any]:
-    """Under another name than the one that was put."""
+    """The configuration, under another member than PutRegistryScanningConfiguration has for it."""
     registry = registry_of(call)
     return {"registryId": registry.account, "scanningConfiguration": configuration_of(call, registry)}
 
@@ -102,7 +102,7 @@ def batch_get_repository_scanning_configuration(call: Call, repository_names: li
 def start_image_scan(
     call: Call, repository_name: str, image_id: dict[str, str], registry_id: str | None = None
 ) -> dict[str, Any]:
-    """A basic scan, one of an image in 24 hours, a push that was scanned included."""
+    """Start a basic scan: one of an image in 24 hours, a push that was scanned included."""
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     if configuration_of(call, registry).scan_type != "BASIC":

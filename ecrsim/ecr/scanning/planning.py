@@ -119,5 +119,5 @@ def remember(call: Call, read: Sequence[LayerRead]) -> None:
 
 
 def forget_unused(call: Call) -> int:
-    """What is known of layers that no repository has any more. How many."""
+    """Forget layers that no repository has any more. How many."""
     return call.connection.execute(_UNUSED).rowcount

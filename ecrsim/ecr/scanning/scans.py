@@ -105,7 +105,7 @@ def find_scan(call: Call, image_id: int, scan_type: str) -> Scan | None:
 
 
 def scans_of(call: Call, image_ids: Sequence[int], scan_type: str) -> dict[int, Scan]:
-    """Of a page of images, by their numbers."""
+    """The scans of a page of images, by the numbers of these."""
     query = select(*_COLUMNS).where(image_scans.c.image_id.in_(image_ids), image_scans.c.scan_type == scan_type)
     return {row.image_id: Scan._make(row) for row in call.connection.execute(query)}
 
@@ -122,7 +122,7 @@ def begin(
     status: str,
     pushed_at: int,
 ) -> None:
-    """A scan was asked for now; what an earlier one found stays until this one has an end."""
+    """Note that a scan was asked for now; what an earlier one found stays until this one has an end."""
     one = {"image": image_id, "type": scan_type}
     if not _BEGIN.run(call.connection, **one, now_status=status, now=call.now, pushed=pushed_at):
         _INSERT.run(
@@ -138,7 +138,7 @@ def begin(
 
 
 def pushed_again(call: Call, image_id: int) -> None:
-    """It is monitored from now on as if it were new."""
+    """Let the image be monitored from now on as if it were new."""
     _PUSHED.run(call.connection, image=image_id, type="ENHANCED", now=call.now)
 
 
@@ -171,12 +171,12 @@ def complete(call: Call, image_id: int, scan_type: str, outcome: ScanResult) -> 
 
 
 def observe(call: Call, image_id: int, scan_type: str) -> None:
-    """It was looked at again, and nothing is new."""
+    """Note that the image was looked at again, and nothing is new."""
     _OBSERVE.run(call.connection, image=image_id, type=scan_type, now=call.now)
 
 
 def forget(call: Call, image_id: int) -> None:
-    """All that was found in an image (documented: earlier results are gone when it is archived and restored)."""
+    """Forget all that was found in an image (documented: results are gone when it is archived and restored)."""
     for change in _FORGET:
         change.run(call.connection, image=image_id)
 

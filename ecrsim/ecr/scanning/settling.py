@@ -31,7 +31,7 @@ _SET = Query(
 
 
 def settle(call: Call, repository: Repository, image: Image, scan_type: str, examined: Examined) -> None:
-    """The end of a scan, in a write transaction. One that was forgotten meanwhile has none."""
+    """End a scan, in a write transaction. A scan that was forgotten meanwhile is left alone."""
     remember(call, examined.read)
     scan = scans.find_scan(call, image.id, scan_type)
     if scan is None:
@@ -68,7 +68,7 @@ def _fail(call: Call, repository: Repository, image: Image, scan: Scan, status: 
 def complete(
     call: Call, repository: Repository, image: Image, scan: Scan, examined: Examined, found: Sequence[Finding]
 ) -> None:
-    """COMPLETE, with these findings."""
+    """Let the scan be COMPLETE, with these findings."""
     suppressed = {(name, package): reason for name, package, reason in examined.suppressed.get(scan.scan_type, ())}
     outcome = ScanResult(
         examined.advisories_updated_at,
@@ -93,7 +93,7 @@ def complete(
 
 
 def expire(call: Call, repository: Repository, image: Image, scan: Scan) -> None:
-    """Nobody looks at the image any more: its findings are closed (documented of Inspector)."""
+    """Close the findings of an image that is monitored no longer (documented of Inspector)."""
     _tell(call, repository, image, scan, (), finding_rows.close_all(call, image.id))
 
 

@@ -20,7 +20,7 @@ _PREDICATE = "https://openvex.dev/ns"
 
 
 def revision_at(known: Snapshot, now: float) -> str:
-    """Another one after each change of advisories, and when what is ignored is so no longer."""
+    """The revision of advisories and of what is ignored: another one after each change, and when an ignoring ends."""
     held = sum(each.until is None or now < each.until for each in known.ignored())
     return f"{known.revision}/{held}"
 
@@ -35,7 +35,7 @@ class Suppression:
         self._image = vex.AskedImage(asked.repository, asked.digest, tuple(asked.tags))
 
     def reason(self, vulnerability: Vulnerability) -> str | None:
-        """Why nobody is to hear of it; None where nothing is said."""
+        """Why the vulnerability is of no concern; None where nobody said so."""
         names = (vulnerability.id, *vulnerability.related)
         for each in self._ignored:
             if each.holds(names, self._asked.repository, self._asked.now):
