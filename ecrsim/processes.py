@@ -225,6 +225,8 @@ def load_worker(config: Config, parent: Connection, parent_pid: int, started: st
 
     `started` names this start of ecrsim, `table` is the file of the relay's clients.
     """
+    # Nothing that an import makes is garbage: to look for some would be a quarter of the time until the first answer.
+    gc.disable()
     threading.Thread(target=_leave_with, args=(parent_pid,), name="parent", daemon=True).start()
     for number in _STOPPING:
         signal.signal(number, signal.SIG_DFL)  # the parent's handlers, inherited by a fork, would do nothing here
@@ -270,8 +272,8 @@ def _suit_a_loop() -> None:
     # PutImage by eight clients: a third more than with Python's 5 ms.
     sys.setswitchinterval(_TURN)
     # What is there now stays; to look through all of it, time and again, would take the loop tens of milliseconds.
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
 
 

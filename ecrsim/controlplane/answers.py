@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape
 
 _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -21,7 +21,7 @@ def document(action: str, result: Mapping[str, Any], request_id: str) -> bytes:
 
 def _text(value: object) -> str:
     """Escape a text for XML; a control character, which XML cannot have, becomes a question mark."""
-    return escape(_NO_XML.sub("?", str(value)))
+    return escape(_NO_XML.sub("?", str(value)), quote=False)
 
 
 def _elements(values: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ecrsim.config import Config
-from ecrsim.remote import RemoteError, ask
 
 #: Seconds that an image which nobody has scanned yet may take to be read.
 _PATIENCE = 900
@@ -33,6 +32,9 @@ def add_scan_command(commands: Any, add: Callable[..., argparse.ArgumentParser])
 
 def scan(config: Config, options: argparse.Namespace) -> int:
     """Prints the result, and says by its exit code whether it is good enough."""
+    # 8 ms of each start: HTTP, for this command alone.
+    from ecrsim.remote import RemoteError, ask
+
     name, image_id = _named(options.image)
     body: dict[str, Any] = {
         "repositoryName": name,
