@@ -3,10 +3,12 @@ another ecrsim as ECR. A template is applied to each; then the upstream is kille
 
 import json
 
+import boto3
 import pytest
 
 from tests.e2e import images
 from tests.e2e.clients import Client, require
+from tests.e2e.receivers import Moto
 from tests.e2e.server import ACCOUNT, REGION
 from tests.e2e.test_templates import KEEP_TEN
 from tests.e2e.upstreams import PASSWORD, USERNAME, behind_tokens, with_basic
@@ -105,6 +107,33 @@ def test_clients_pull_through_three_caches(cache, crane, docker, basic, bearer, 
         crane("pull", "--format", "oci", name, str(folder))
         digest = images.build_image(text).digest.removeprefix("sha256:")
         assert (folder / "blobs" / "sha256" / digest).is_file()
+
+
+def test_secrets_of_a_secrets_manager(launch, crane, basic):
+    """moto's, which has the account of its own; the secret is read when it is needed, and may change."""
+    moto, owner = Moto(), "123456789012"
+    try:
+        server = launch("--upstream", f"{HUB}={basic.url}", "--secretsmanager-endpoint", moto.url)
+        ecr = server.client(account=owner)
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        manager = boto3.client("secretsmanager", endpoint_url=moto.url, region_name=REGION, **keys)
+        place = {"ecrRepositoryPrefix": "hub"}
+        nobody = f"arn:aws:secretsmanager:{REGION}:{owner}:secret:ecr-pullthroughcache/none-AbCdEf"
+        with pytest.raises(ecr.exceptions.SecretNotFoundException):
+            ecr.create_pull_through_cache_rule(**place, upstreamRegistryUrl=HUB, credentialArn=nobody)
+        wrong = {"username": USERNAME, "accessToken": "wrong"}
+        made = manager.create_secret(Name="ecr-pullthroughcache/hub", SecretString=json.dumps(wrong))
+        ecr.create_pull_through_cache_rule(**place, upstreamRegistryUrl=HUB, credentialArn=made["ARN"])
+        answer = ecr.validate_pull_through_cache_rule(**place)
+        assert (answer["isValid"], "401" in answer["failure"]) == (False, True)
+        right = {"username": USERNAME, "accessToken": PASSWORD}
+        manager.put_secret_value(SecretId=made["ARN"], SecretString=json.dumps(right))
+        assert ecr.validate_pull_through_cache_rule(**place)["isValid"] is True
+        words = ("auth", "login", server.registry, "--username", "AWS", "--password-stdin")
+        crane(*words, stdin=server.password(owner))
+        crane("validate", "--remote", f"{server.registry}/{owner}/{REGION}/hub/library/app:v1")
+    finally:
+        moto.stop()
 
 
 def test_what_the_upstream_does_not_have(cache, crane, docker):

@@ -16,7 +16,7 @@ import pytest
 from ecrsim.testing import build_image
 from tests.core.upstream.servers import Registry, Site, serving
 from tests.faults.client import Client
-from tests.faults.serving import Serving
+from tests.faults.serving import Serving, open_files
 
 PULLERS, LEAVE = 100, 40
 REPOSITORY = "cache/library/app"
@@ -85,12 +85,15 @@ class Puller:
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("jobs", ["worker", "settle"])
-def test_a_hundred_pullers_of_a_slow_upstream(tmp_path: Path, gates: Gates, jobs: str) -> None:
-    """Where jobs are settled with each answer, the thread of the writer does all the work: nothing may hold it."""
+@pytest.mark.parametrize(("jobs", "workers"), [("worker", 1), ("settle", 1), ("worker", 2)])
+def test_a_hundred_pullers_of_a_slow_upstream(tmp_path: Path, gates: Gates, jobs: str, workers: int) -> None:
+    """Where jobs are settled with each answer, the thread of the writer does all the work: nothing may hold it.
+
+    Of two workers one brings it all, whichever of them is asked.
+    """
     with serving(gates) as upstream, ExitStack() as stack:
         server = stack.enter_context(
-            Serving(tmp_path / "data", workers=1, upstream=f"quay.io={upstream.url}", jobs=jobs)
+            Serving(tmp_path / "data", workers=workers, upstream=f"quay.io={upstream.url}", jobs=jobs)
         )
         client = Client(server.url)
         client.api("CreatePullThroughCacheRule", ecrRepositoryPrefix="cache", upstreamRegistryUrl="quay.io")
@@ -108,6 +111,7 @@ def check_manifests(pullers: list[Puller], gates: Gates, client: Client, server:
     for puller in pullers:
         puller.ask("manifests/v1")
     nobody_waits(client, server)
+    everybody_is_asked(server)
     gates.manifest.set()
     assert {puller.read(len(IMAGE.manifest)) for puller in pullers} == {IMAGE.manifest}
 
@@ -127,8 +131,16 @@ def nobody_waits(client: Client, server: Serving) -> None:
     """Reads and writes are answered, and threads are few."""
     assert client.api("CreateRepository", repositoryName=f"other/{len(names(client))}").status == 200
     assert client.registry("GET", "other/0/tags/list").status == 200
-    (worker,) = server.workers()
-    assert threads_of(worker) <= MOST_THREADS
+    for worker in server.workers():
+        assert threads_of(worker) <= MOST_THREADS
+
+
+def everybody_is_asked(server: Serving) -> None:
+    """Each worker has a share of the pullers."""
+    workers = server.workers()
+    for worker in workers:
+        sockets = [name for name in open_files(worker) if name.startswith("socket:")]
+        assert len(sockets) > PULLERS / len(workers) / 4
 
 
 def names(client: Client) -> list[str]:

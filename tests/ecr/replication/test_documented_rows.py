@@ -179,6 +179,20 @@ def test_a_chain_of_accounts_ends_at_the_first(world):
     assert names(world.eu) == []
 
 
+@pytest.mark.inferred
+def test_a_permission_is_asked_for_when_the_copy_arrives(world):
+    """ECR may still finish what is under way (documented); here it is denied."""
+    configure_rules(world.home, rule(OTHER))
+    other = world.client(region="eu-west-1", account=OTHER_ACCOUNT)
+    other.put_registry_policy(policyText=permission("ReplicateImage", "CreateRepository"))
+    create(world.home)
+    push(world.home, "app", IMAGE, "v1")
+    other.delete_registry_policy()
+    world.arrive()
+    assert statuses(world.home, "app", imageTag="v1") == {(OTHER_ACCOUNT, "eu-west-1"): "AccessDenied"}
+    assert names(other) == []
+
+
 # --- statuses ---------------------------------------------------------------------------------------------------------
 
 

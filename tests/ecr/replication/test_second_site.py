@@ -17,7 +17,7 @@ from tests.ecr.replication.conftest import EU, configure_rules, permission, stat
 from tests.ecr.replication.test_copies import PULLERS, pull, repository
 from tests.ecr.replication.test_rules import EU as EU_REGISTRY
 from tests.ecr.replication.test_rules import OTHER, rule
-from tests.pushing import artifact_of, create, index_of, listed, numbered, push, put
+from tests.pushing import artifact_of, create, described, index_of, listed, numbered, push, put
 
 IMAGE = build_image(b"a layer")
 #: What a push needs.
@@ -298,6 +298,46 @@ def test_a_backfill_goes_there_too(here, there):
     assert (answer["status"], answer["progress"]["completedReplicationCount"]) == ("COMPLETE", 12)
     assert sorted(listed(there, "app")) == sorted(listed(here.home, "app"))
     assert statuses(here.home, "app", imageTag="v0") == {EU: "COMPLETE"}
+
+
+def archive(client):
+    """The image, which is there."""
+    client.update_image_storage_class(
+        repositoryName="app", imageId={"imageDigest": IMAGE.digest}, targetStorageClass="ARCHIVE"
+    )
+
+
+def restore(client):
+    client.update_image_storage_class(
+        repositoryName="app", imageId={"imageDigest": IMAGE.digest}, targetStorageClass="STANDARD"
+    )
+
+
+#: What is done here after the copy was archived there → its status there. A push restores it at once (documented).
+RESTORED = {
+    "nothing": (lambda _: None, "ARCHIVED"),
+    "a push of another tag": (lambda home: push(home, "app", IMAGE, "v2"), "ACTIVE"),
+    "a push of an index that lists it": (lambda home: push(home, "app", index_of(IMAGE), "all"), "ACTIVE"),
+    "archived here as well, and restored": (lambda home: (archive(home), restore(home)), "ACTIVE"),
+    "archived here": (archive, "ARCHIVED"),
+    "a backfill": (
+        lambda home: home.start_replication_backfill(destination={"region": "eu-west-1", "registryId": ACCOUNT}),
+        "ACTIVE",
+    ),
+}
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize(("act", "status"), RESTORED.values(), ids=RESTORED)
+def test_an_archived_copy_is_restored_by_what_brings_it_again(here, there, act, status):
+    push(here.home, "app", IMAGE, "v1")
+    here.arrive()
+    archive(there)
+    act(here.home)
+    here.sim.advance(hours=1)
+    assert described(there, "app", imageDigest=IMAGE.digest)["imageStatus"] == status
+    if status == "ACTIVE":
+        assert pull(there, "app", imageTag="v1") == IMAGE.manifest
 
 
 def test_a_site_that_is_down_is_tried_again_until_it_is_given_up(here, there, configure, second):
