@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from ecrsim.contract.operations import registered
 from ecrsim.coverage import markdown
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr_public.operations import SHARED
-from tests.architecture.source import ROOT, Source, sources
+from tests.architecture.source import ROOT, Source, imports, sources
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,6 +52,18 @@ def test_a_function_is_called_like_its_operation():
         if function.replace("_", "") != name.lower()
     ]
     assert strangers == []
+
+
+def test_ecr_public_answers_by_the_functions_of_ecr():
+    """CreateRepository, DescribeImages and all the others over the same services: no statement of SQL is new."""
+    for name in SHARED:
+        shared, own = (registered(each, name) for each in ("ecr-public", "ecr"))
+        assert shared is not None
+        assert own is not None
+        assert inspect.unwrap(shared.function) is own.function
+    ours = {source.parts[-1]: {each.parts[0] for each in imports(source)} for source in sources("ecrsim/ecr_public")}
+    assert "sqlalchemy" in ours["catalog"]
+    assert {name for name, found in ours.items() if "sqlalchemy" in found} == {"catalog", "limits", "tables", "tags"}
 
 
 def test_the_documented_coverage_is_the_real_one():
