@@ -127,6 +127,7 @@ _INSERT = Addition(
     *("lane", "payload", "attempts", "state"),
 )
 _CANCEL = Change(delete(jobs).where(jobs.c.kind == bindparam("kind"), jobs.c.key == bindparam("key"), _IS_PENDING))
+_PENDING = Query(select(jobs).where(jobs.c.kind == bindparam("kind"), jobs.c.key == bindparam("key"), _IS_PENDING), Job)
 _WAITS = Query(select(jobs.c.id).where(jobs.c.id == bindparam("number"), _IS_PENDING), int)
 _FINISH = Change(
     update(jobs)
@@ -173,8 +174,13 @@ def enqueue(
 
 def pending(call: Call, kind: str, key: str) -> int | None:
     """When the job will run; None when there is none."""
-    query = select(jobs.c.run_at).where(jobs.c.kind == kind, jobs.c.key == key, _IS_PENDING)
-    return call.connection.execute(query).scalar()
+    found = find_pending(call, kind, key)
+    return None if found is None else found.run_at
+
+
+def find_pending(call: Call, kind: str, key: str) -> Job | None:
+    """The job of this kind and key that waits."""
+    return _PENDING.first(call.connection, kind=kind, key=key)
 
 
 def cancel(call: Call, kind: str, key: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select
 
 from ecrsim.core.durations import SECOND
-from ecrsim.core.jobs import cancel, enqueue
+from ecrsim.core.jobs import cancel, enqueue, find_pending
 from ecrsim.core.query import Query
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
@@ -129,11 +129,23 @@ def _is_monitored(call: Call, known: scans.Scan) -> bool:
 
 def sweep(call: Call, registry: Registry, configuration: Configuration, run_at: int | None = None) -> None:
     """Look at all images that enhanced scanning is to monitor, once a scan's time has passed, or at `run_at`."""
-    key = f"{registry.account}/{registry.region}"
+    key = _sweep_key(registry)
     if configuration.scan_type == "ENHANCED" and configuration.rules:
         enqueue(call, SWEEP, due(call) if run_at is None else run_at, registry, key)
     else:
         cancel(call, SWEEP, key)
+
+
+def is_sweep_left(call: Call, registry: Registry, since: int) -> bool:
+    """Whether a look at all images that was due by `since` is not over, and the rest of it can be done now."""
+    found = find_pending(call, SWEEP, _sweep_key(registry))
+    if found is None or found.run_at > call.runtime.clock.now():
+        return False
+    return found.run_at <= since or "after" in found.payload
+
+
+def _sweep_key(registry: Registry) -> str:
+    return f"{registry.account}/{registry.region}"
 
 
 def attached(call: Call, repository: Repository, referrer_id: int, artifact_type: str | None) -> None:

@@ -18,7 +18,7 @@ from ecrsim.ecr.images.tables import images
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
 from ecrsim.ecr.scanning import rules, scans, settling
 from ecrsim.ecr.scanning.advisories import open_advisories
-from ecrsim.ecr.scanning.beginning import sweep, unscannable
+from ecrsim.ecr.scanning.beginning import is_sweep_left, sweep, unscannable
 from ecrsim.ecr.scanning.configuration import applied_to, configuration_of
 from ecrsim.ecr.scanning.examination import Examined
 from ecrsim.ecr.scanning.planning import Plan, plan
@@ -141,17 +141,30 @@ def carry_out(call: Call, look: Look, examined: Examined | None) -> None:
 
 
 def notice_advisories(runtime: Runtime) -> None:
-    """Where advisories are others than last time, let all monitored images be compared with them, and begin at once."""
+    """Where advisories are others than last time, let all monitored images be compared with them, and begin at once.
+
+    Where requests settle jobs, all of them have been compared when this returns, however many there are.
+    """
     with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call:
         with call.reading():
             behind = _behind(call)
         if behind:
             with call.writing():
-                for registry, revision in _behind(call):
+                behind = _behind(call)
+                for registry, revision in behind:
                     upsert(call.connection, scan_sweeps, values_of(registry), {"revision": revision})
                     sweep(call, registry, configuration_of(call, registry), call.now)
-    if behind and runtime.config.jobs == "settle":
+        since = call.now
+    if runtime.config.jobs == "settle":
+        _finish(runtime, [registry for registry, _ in behind], since)
+
+
+def _finish(runtime: Runtime, registries: Sequence[Registry], since: int) -> None:
+    """Run jobs until these registries have been looked at; one run of jobs leaves for the next what takes long."""
+    while registries and not runtime.stopping.is_set():
         run_due(runtime)
+        with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call, call.reading():
+            registries = [each for each in registries if is_sweep_left(call, each, since)]
 
 
 def _revision(call: Call) -> str:

@@ -1,10 +1,15 @@
 """Enhanced scans: continuous ones that follow advisories and the clock, and those on push."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from ecrsim.ecr.scanning import examining
+from ecrsim import app as application
+from ecrsim.core.clock import REAL
+from ecrsim.core.clock_advance import set_clock
+from ecrsim.core.jobs import run_due
+from ecrsim.ecr.scanning import examining, monitoring
 from ecrsim.testing import build_image
 from tests.answers import ACCOUNT, refusal
 from tests.ecr.scanning.osv import affecting, record
@@ -258,6 +263,18 @@ class TestContinuous:
         know(sim, OPENSSL, advisory("CVE-2026-0002"))
         for number in (0, 60, 119):
             assert len(names(findings(app, tag=f"v{number}"))) == 2
+
+    def test_all_images_are_looked_at_before_a_new_advisory_is_answered_for(self, sim, app, monkeypatch):
+        """However long it takes: the clock goes on meanwhile, and one run of jobs has a time after which it ends."""
+        set_clock(sim.runtime, REAL)
+        monkeypatch.setattr(monitoring, "BATCH", 10)
+        for number in range(71):
+            push(app, "app", old_openssl(annotations={"number": str(number)}), f"v{number}")
+        sim.advance(seconds=1)
+        for place in (application, monitoring):
+            monkeypatch.setattr(place, "run_due", partial(run_due, turn=-1))
+        sim.advisories.add(advisory("CVE-2026-0002"))
+        assert len(names(findings(app, tag="v70"))) == 2
 
     def test_an_archived_image_is_let_go(self, sim, app):
         scanned(sim, app)
