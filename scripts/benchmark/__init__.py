@@ -2,6 +2,6 @@
 
 Only the standard library is used: the load must not depend on what is being measured, and `scripts/bench` has to run
 before anything is installed. The parts: `install` (environments), `targets` and `processes` (servers), `wire`,
-`load`, `registry` and `images` (what is sent), `api`, `growth`, `dataplane` and `footprint` (the rows), `figures` and
-`report` (the table), `command`.
+`load`, `registry` and `images` (what is sent), `api`, `growth`, `dataplane`, `footprint` and others (the rows),
+`planning` and `examining` (what is measured inside of ecrsim), `figures` and `report` (the table), `command`.
 """

@@ -20,6 +20,7 @@ from benchmark import (
     pullthrough,
     replication,
     report,
+    scanning,
     stalled,
 )
 from benchmark.figures import BenchError, Plan, Row
@@ -29,12 +30,12 @@ from benchmark.targets import all_targets
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".tools" / "bench"
 DOCUMENT = CHECKOUT / "docs" / "performance.md"
-PARTS = (footprint, api, growth, dataplane, docker, stalled, lifecycle, busy, replication, pullthrough)
+PARTS = (footprint, api, growth, dataplane, docker, stalled, lifecycle, busy, replication, pullthrough, scanning)
 ROWS = tuple(name for part in PARTS for name in part.ROWS)
 MIB = 1024 * 1024
 PLANNED = (1000, 10_000, 100_000)
-FULL = Plan(3, 5, 3.0, 1000, 1000, 512 * MIB, (1000, 50_000), 300, PLANNED, 20_000)
-QUICK = Plan(3, 3, 1.0, 1000, 300, 128 * MIB, (1000, 5_000), 100, PLANNED, 15_000)
+FULL = Plan(3, 5, 3.0, 1000, 1000, 512 * MIB, (1000, 50_000), 300, PLANNED, 20_000, 500_000, (10_000, 200))
+QUICK = Plan(3, 3, 1.0, 1000, 300, 128 * MIB, (1000, 5_000), 100, PLANNED, 15_000, 50_000, (500, 10))
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

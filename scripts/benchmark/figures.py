@@ -75,6 +75,9 @@ class Plan:
     #: Images that the lifecycle engine is given, and that a run expires under load.
     planned: tuple[int, ...]
     expired: int
+    #: Advisories that are imported; images, and base layers below them, that are looked at again.
+    advisories: int
+    rescanned: tuple[int, int]
 
     @property
     def blob(self) -> str:

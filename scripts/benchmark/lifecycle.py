@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmark.api import fill_images
@@ -77,14 +76,10 @@ def _plan_rows(run: Run) -> list[Row]:
 
 
 def _planned(run: Run, sizes: Sequence[int]) -> dict[int, tuple[Figure, Figure]]:
-    target = run.targets[ECRSIM]
-    if target.reason:
-        raise BenchError(target.reason)
-    python, given = target.command(0, Path())[0], target.environment(0)
-    places = [str(Path(__file__).resolve().parents[1]), given.get("PYTHONPATH", "")]
+    python, variables = run.python_of_ecrsim()
     done = subprocess.run(
-        [python, "-m", "benchmark.planning", *map(str, sizes)],
-        env={**os.environ, **given, "PYTHONPATH": os.pathsep.join(filter(None, places))},
+        [*python, "-m", "benchmark.planning", *map(str, sizes)],
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         timeout=600,

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,38 @@ class Memory:
 
     rss: int
     pss: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended well: its seconds, the most bytes that it had at once, and what it printed."""
+
+    seconds: float
+    peak: int
+    output: bytes
+
+
+def run_to_its_end(
+    command: Sequence[str], environment: Mapping[str, str], directory: Path, patience: float, cores: Sequence[int] = ()
+) -> Ended:
+    """Run a process that is no server. BenchError with its last words when it fails, or takes longer than that."""
+    output, errors = directory / "output", directory / "errors"
+    began = time.perf_counter()
+    with output.open("wb") as out, errors.open("wb") as err, pinned(cores):
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+        )
+    timer = threading.Timer(patience, process.kill)
+    timer.start()
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    finally:
+        timer.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        said = errors.read_text(errors="replace").strip().splitlines() or ["(no output)"]
+        raise BenchError(f"{Path(command[0]).name} ended with {process.returncode}: {said[-1][:200]}")
+    return Ended(time.perf_counter() - began, usage.ru_maxrss * 1024, output.read_bytes())
 
 
 def free_port() -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmark.figures import BenchError, Plan
 from benchmark.processes import Server
-from benchmark.targets import Target
+from benchmark.targets import ECRSIM, Target
 
 
 def _own_cores() -> tuple[int, ...]:
@@ -66,6 +66,15 @@ class Run:
                 except BenchError as error:
                     reasons[label] = str(error)
         return reasons
+
+    def python_of_ecrsim(self) -> tuple[list[str], dict[str, str]]:
+        """The Python that has ecrsim, and variables with which it finds this package as well. BenchError."""
+        target = self.targets[ECRSIM]
+        if target.reason:
+            raise BenchError(target.reason)
+        given = target.environment(0)
+        places = [str(Path(__file__).resolve().parents[1]), given.get("PYTHONPATH", "")]
+        return [target.command(0, Path())[0]], {**given, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
     def directory(self, label: str) -> Path:
         return self.scratch / label.replace(" ", "").replace(",", "-")

@@ -7,6 +7,7 @@ import pytest
 
 import ecrsim
 from ecrsim.dataplane.profile import ECR, OCI, Profile
+from ecrsim.ecr.scanning import rules
 from tests.documents.markdown import ROOT, read
 
 ARCHITECTURE = read(ROOT / "docs" / "architecture.md")
@@ -65,6 +66,17 @@ def test_the_switch_strict_ecr_is_described_row_by_row():
     rows = [line for line in section.splitlines() if line.startswith("|")][1:]
     assert len(rows) == len(Profile._fields)
     assert [name for name, strict, lax in zip(Profile._fields, ECR, OCI, strict=True) if strict == lax] == []
+
+
+def test_the_operating_systems_of_fidelity_are_those_that_are_scanned():
+    section = FIDELITY.partition("### Operating systems that are scanned")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| `([\w-]+)` \| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)[1:]
+    listed = {name: () if releases == "all" else tuple(releases.split(", ")) for name, releases, _ in rows}
+    assert listed == rules.SYSTEMS
+    for name, releases, scan_types in rows:
+        version = releases.split(", ")[0]
+        scanned = [each for each in ("BASIC", "ENHANCED") if rules.is_supported(each, name, version)]
+        assert ", ".join(scanned) == scan_types
 
 
 def test_every_mark_of_provenance_in_the_source_is_one_of_three():
