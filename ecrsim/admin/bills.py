@@ -12,6 +12,7 @@ from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.images.lookup import get_image
 from ecrsim.ecr.repositories.service import get_repository, repository_uri
 from ecrsim.ecr.scanning.bills import examined_for_bill, image_of_platform
+from ecrsim.imagename import image_named
 
 _PARAMETERS = ("image", "platform", "account", "region")
 
@@ -26,7 +27,10 @@ def bill_routes(runtime: Runtime) -> Blueprint:
         Of an index, those of the image for `platform`. 422 with the reason when a layer cannot be read.
         """
         check_query(*_PARAMETERS)
-        name, image_id = _named(request.args.get("image", ""))
+        try:
+            name, image_id = image_named(request.args.get("image", ""))
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
         account = request.args.get("account") or runtime.config.account
         registry = Registry(account, request.args.get("region") or runtime.config.region)
         with runtime.call(root_caller(*registry[:2])) as call:
@@ -47,12 +51,3 @@ def bill_routes(runtime: Runtime) -> Blueprint:
             )
 
     return routes
-
-
-def _named(image: str) -> tuple[str, dict[str, str]]:
-    name, at, digest = image.partition("@")
-    # A tag behind a repository; a digest outranks it, as in docker's references.
-    name, colon, tag = name.partition(":")
-    if not name or (colon and not tag) or (at and not digest):
-        raise BadRequest("image is REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST")
-    return name, {"imageDigest": digest} if at else {"imageTag": tag or "latest"}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ecrsim.config import Config
+from ecrsim.imagename import add_image_arguments, image_named
 
 #: Seconds that an image which nobody has scanned yet may take to be read.
 _PATIENCE = 900
@@ -22,8 +23,7 @@ def add_scan_command(commands: Any, add: Callable[..., argparse.ArgumentParser])
     """Declare it; `add` is how the command line declares each of its commands."""
     where = ("host", "port", "data_dir", "admin_token", "account", "region")
     command = add(commands, "scan", scan, "say what is vulnerable in an image", where)
-    command.add_argument("image", metavar="IMAGE", help="REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST")
-    command.add_argument("--platform", metavar="OS/ARCH", help="which of the images that an index lists: linux/arm64")
+    add_image_arguments(command)
     command.add_argument("--format", choices=_FORMATS, default="table", help="of what is printed (default: table)")
     command.add_argument(
         "--fail-on", choices=_SEVERITIES, metavar="SEVERITY", help="end with 3 when something is as severe: high"
@@ -35,7 +35,7 @@ def scan(config: Config, options: argparse.Namespace) -> int:
     # 8 ms of each start: HTTP, for this command alone.
     from ecrsim.remote import RemoteError, ask
 
-    name, image_id = _named(options.image)
+    name, image_id = image_named(options.image)
     body: dict[str, Any] = {
         "repositoryName": name,
         "imageId": image_id,
@@ -51,12 +51,6 @@ def scan(config: Config, options: argparse.Namespace) -> int:
         return 1
     sys.stdout.write(f"{_shown(found, options.format)}\n")
     return 3 if options.fail_on and _is_bad(found, options.fail_on) else 0
-
-
-def _named(image: str) -> tuple[str, dict[str, str]]:
-    name, _, digest = image.partition("@")
-    name, _, tag = name.partition(":")
-    return name, {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
 
 
 def _is_bad(found: dict[str, Any], limit: str) -> bool:

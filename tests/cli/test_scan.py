@@ -110,5 +110,13 @@ def test_nobody_answers(run):
     assert "no ecrsim answers" in found.err
 
 
+@pytest.mark.parametrize("command", ["scan", "sbom"])
+@pytest.mark.parametrize("image", ["", ":v1", "app:", "app@", "@sha256:0"])
+def test_what_names_no_image(run, command, image):
+    found = run(command, image)
+    assert found.status == 2
+    assert "is not REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST" in found.err
+
+
 def test_a_command_line_that_is_wrong(run):
     assert run("scan", "app:v1", "--fail-on", "bad").status == 2
