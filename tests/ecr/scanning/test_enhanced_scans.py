@@ -448,20 +448,43 @@ class TestEvents:
         assert sim.events(type="ECR Image Scan") == []
 
 
-def test_layers_that_are_known_are_not_read_again(sim, app, monkeypatch):
-    """Neither by an image on the same base, nor by a look after an import."""
-    read = []
-    base, top = debian(paragraph("openssl", "3.0.11-1")), [layer({f"app{number}": b"x"}) for number in range(3)]
+@pytest.fixture
+def read(monkeypatch):
+    """The digests of layers as they are read."""
+    found = []
     wanted = examining.read_layer
 
     def counted(stream, media_type, digest):
-        read.append(digest)
+        found.append(digest)
         return wanted(stream, media_type, digest)
 
     monkeypatch.setattr(examining, "read_layer", counted)
+    return found
+
+
+def test_layers_that_are_known_are_not_read_again(sim, app, read):
+    """Neither by an image on the same base, nor by a look after an import."""
+    base, top = debian(paragraph("openssl", "3.0.11-1")), [layer({f"app{number}": b"x"}) for number in range(3)]
     for number, each in enumerate(top):
         scanned(sim, app, build_image(base, each), f"v{number}")
     assert len(read) == len(set(read)) == 4
     know(sim, OPENSSL, advisory("CVE-2026-0002"))
     assert [len(names(findings(app, tag=f"v{number}"))) for number in range(3)] == [2, 2, 2]
     assert len(read) == 4
+
+
+@pytest.mark.slow
+def test_a_thousand_images_on_twenty_bases_are_looked_at_without_a_layer(sim, app, read):
+    """`scripts/bench --only rescan` has ten times as many."""
+    bases = [debian(paragraph("openssl", "3.0.11-1"), paragraph("base", f"{number}")) for number in range(20)]
+    for number in range(1_000):
+        push(app, "app", build_image(bases[number % 20], layer({f"app{number}": b"x"})), f"v{number}")
+    sim.advance(seconds=1)
+    assert len(read) == len(set(read)) == 1_020
+    know(sim, OPENSSL, advisory("CVE-2026-0002"))
+    assert len(read) == 1_020
+    pages = app.get_paginator("describe_images").paginate(repositoryName="app")
+    counts = [
+        detail["imageScanFindingsSummary"]["findingSeverityCounts"] for page in pages for detail in page["imageDetails"]
+    ]
+    assert counts == [{"CRITICAL": 1, "UNTRIAGED": 1}] * 1_000
