@@ -1,11 +1,12 @@
 """The application: who answers what.
 
     POST /            → controlplane, the JSON API
+    /signing-profiles → controlplane, the part of AWS Signer that signing profiles need
     /v2/… /token/     → dataplane, the registries
     /_download/…      → dataplane, layers by signed URL
     everything else   → Flask: /_ecrsim/ and the page for a browser
 
-The first three stand in front of Flask, whose request handling costs four fifths of a small answer. `Application.look`
+All but the last stand in front of Flask, whose request handling costs four fifths of a small answer. `Application.look`
 says where a request is worked on and how; a server with a loop (`door/`) goes by it, and WSGI servers simply do it.
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any
 
-from ecrsim.controlplane import endpoint, sts
+from ecrsim.controlplane import endpoint, signer, sts
 from ecrsim.core import cors, origins
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.jobs import run_due
@@ -68,6 +69,8 @@ class Application:
             work = self._registry.look_for_token(request)
         elif path.startswith(PREFIX):
             work = Work("loop", 0, partial(download, runtime, request))
+        elif signer.is_signer(request):
+            work = signer.look(runtime, request)
         else:
             work = Work("long", runtime.config.max_body, partial(self._page, request))
         if not self._settles:
@@ -92,6 +95,8 @@ class Application:
             return sts.refused(why)
         if request.path == "/" and request.method == "POST":
             return endpoint.refused(why)
+        if signer.is_signer(request):
+            return signer.refused(why)
         return None if not request.path.startswith(PREFIX) else Answer(403, [("Content-Length", "0")])
 
     def _preflight(self, request: Request) -> Headers:
@@ -109,6 +114,8 @@ class Application:
             return sts.refuse(error)
         if path == "/" and request.method == "POST":
             return endpoint.refuse(error)
+        if signer.is_signer(request):
+            return signer.refuse(error)
         if path.startswith("/v2/") or path in ("/v2", *TOKEN_PATHS):
             return self._registry.refuse(request, error)
         text = error.message.encode()

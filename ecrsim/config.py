@@ -97,6 +97,7 @@ class Config:
     region_endpoint: Texts = _knob(Texts(), "REGION=URL: another site, to which copies for that region are sent")  # noqa: RUF009
     replication_delay: int = _knob(1, "seconds that a copy of an image takes; in ECR up to 30 minutes", flag=False)
     scan_delay: int = _knob(1, "seconds that a scan of an image takes; in ECR up to some minutes", flag=False)
+    signing_delay: int = _knob(1, "seconds after a push that its signature takes; in ECR some minutes", flag=False)
     rescan_interval: int = _knob(
         24 * 3600, "seconds between two looks at all images that are scanned continuously", flag=False
     )
@@ -108,7 +109,9 @@ class Config:
         "who looks for vulnerabilities: ecrsim (own), or trivy or grype, as they are installed, with their databases",
         choices=("own", "trivy", "grype"),
     )
-    aws_delays: bool = _knob(False, "let previews, restores, copies and scans take as long as ECR was seen to take")
+    aws_delays: bool = _knob(
+        False, "let previews, restores, copies, scans and signatures take as long as ECR was seen to take"
+    )
     targets: str = _knob("", "file of event targets and rules (TOML or JSON), known from the start")
     target_dir: str = _knob("", "directory that files of targets are in (default: the data directory)", flag=False)
     allow_link_local: bool = _knob(
@@ -253,6 +256,11 @@ class Config:
     @property
     def scan_seconds(self) -> int:
         return 30 if self.aws_delays else self.scan_delay
+
+    @property
+    def signing_seconds(self) -> int:
+        # Seen as COMPLETE within some minutes; the number is inferred.
+        return 60 if self.aws_delays else self.signing_delay
 
     @property
     def wants_tls(self) -> bool:

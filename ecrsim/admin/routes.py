@@ -16,6 +16,7 @@ from ecrsim.admin.lifecycle import lifecycle_routes
 from ecrsim.admin.page import pages_for_a_browser
 from ecrsim.admin.public import public_routes
 from ecrsim.admin.scanning import scanning_routes
+from ecrsim.admin.signing import signing_routes
 from ecrsim.admin.time import time_routes
 from ecrsim.admin.upstreams import upstream_routes
 from ecrsim.contract.operations import missing
@@ -80,6 +81,7 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
         lifecycle_routes,
         public_routes,
         scanning_routes,
+        signing_routes,
         time_routes,
         upstream_routes,
     )

@@ -22,7 +22,7 @@ TREES = {
 }
 #: Files of the data directory. The locks are an earlier release's.
 OWN = (
-    *("secret.key", "admin-token", "gc.lock", "delivery.lock"),
+    *("secret.key", "signer-root.pem", "admin-token", "gc.lock", "delivery.lock"),
     *(f"advisories.{end}" for end in ("sqlite", "lock", "edited", "imported", "imported-journal")),
 )
 #: Names in the root of a file system.

@@ -164,6 +164,12 @@ class RegistryPolicyNotFoundException(ServiceError):
     template = "Registry policy does not exist in the registry with id '{registry_id}'"  # R
 
 
+class SigningConfigurationNotFoundException(ServiceError):
+    """Nothing was configured for signing in the registry, or it was deleted."""
+
+    template = "Signing configuration does not exist in the registry with id '{registry_id}'"  # I
+
+
 class TemplateAlreadyExistsException(ServiceError):
     """The registry has a creation template with that prefix."""
 

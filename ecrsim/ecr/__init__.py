@@ -17,6 +17,7 @@ CAPABILITIES = [
     "pullthrough",
     "replication",
     "scanning",
+    "signing",
     "ecrsim.ecr_public",
 ]
 #: The modules in which a capability declares itself; it has those that it needs.

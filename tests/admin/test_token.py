@@ -30,6 +30,10 @@ WITHIN = [
      {"principal": "arn:aws:iam::000000000000:root", "action": "ecr:ListImages", "resource": "*"}),
     ("GET", "/_ecrsim/public-aliases", None),
     ("PUT", "/_ecrsim/public-aliases", {"name": "acme"}),
+    ("GET", "/_ecrsim/signing-profiles", None),
+    ("PUT", "/_ecrsim/signing-profiles", {"signing_profiles": []}),
+    ("POST", "/_ecrsim/signing-profiles", {"name": "prod"}),
+    ("GET", "/_ecrsim/signer/root", None),
     ("POST", "/_ecrsim/reset", None),
 ]  # fmt: skip
 BEYOND = [
@@ -40,6 +44,7 @@ BEYOND = [
 #: What concerns an image, and finds none here.
 OF_IMAGES = [
     ("GET", "/_ecrsim/bill", None),
+    ("GET", "/_ecrsim/signatures", None),
     ("POST", "/_ecrsim/scan", {}),
     ("GET", "/_ecrsim/scan-findings", None),
     ("PUT", "/_ecrsim/scan-findings", {}),

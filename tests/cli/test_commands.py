@@ -90,6 +90,7 @@ def test_env_prints_what_a_shell_needs(run):
         "AWS_ENDPOINT_URL_ECR": "http://localhost:5100",
         "AWS_ENDPOINT_URL_ECR_PUBLIC": "http://localhost:5100",
         "AWS_ENDPOINT_URL_STS": "http://localhost:5100",
+        "AWS_ENDPOINT_URL_SIGNER": "http://localhost:5100",
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "000000000000",

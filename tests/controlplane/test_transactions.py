@@ -10,7 +10,7 @@ from ecrsim.contract.operations import declaration_of
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.ecr import load_capabilities
 from ecrsim.testing import build_image
-from tests.answers import ACCOUNT
+from tests.answers import ACCOUNT, REGION
 from tests.api import post
 from tests.pushing import artifact_of, create, push, put
 
@@ -40,6 +40,7 @@ REGISTRY_STATEMENT = (
 PRIVATE_BODIES = {
     "BatchGetImage": {**APP, "imageIds": [{"imageTag": "v1"}, {"imageDigest": IMAGE.digest}]},
     "DescribeImageReplicationStatus": {**APP, "imageId": {"imageTag": "v1"}},
+    "DescribeImageSigningStatus": {**APP, "imageId": {"imageTag": "v1"}},
     "DescribeImages": APP,
     "DescribePullThroughCacheRules": {},
     "DescribeRegistry": {},
@@ -58,6 +59,7 @@ PRIVATE_BODIES = {
     "BatchGetRepositoryScanningConfiguration": {"repositoryNames": ["app"]},
     "DescribeImageScanFindings": {**APP, "imageId": {"imageTag": "v1"}},
     "GetRegistryScanningConfiguration": {},
+    "GetSigningConfiguration": {},
     "DescribeReplicationBackfillResults": {"replicationBackfillId": BACKFILL},
     "ListReplicationBackfills": {},
     "ListTagsForResource": {"resourceArn": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/app"},
@@ -92,6 +94,8 @@ def filled(sim, ecr, monkeypatch):
     ecr.put_registry_policy(policyText=REGISTRY_STATEMENT)
     rules = [{"destinations": [{"region": "eu-west-1", "registryId": ACCOUNT}]}]
     ecr.put_replication_configuration(replicationConfiguration={"rules": rules})
+    profile = f"arn:aws:signer:{REGION}:{ACCOUNT}:/signing-profiles/prod"
+    ecr.put_signing_configuration(signingConfiguration={"rules": [{"signingProfileArn": profile}]})
     put(ecr, "app", IMAGE, "v2")
     monkeypatch.setattr("ecrsim.ecr.replication.backfills.new_uuid", lambda: BACKFILL)
     ecr.start_replication_backfill(destination=rules[0]["destinations"][0])

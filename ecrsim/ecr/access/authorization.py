@@ -153,6 +153,26 @@ def decision_of(
     return request, decision
 
 
+def decision_about(
+    call: Call,
+    caller: Caller,
+    action: str,
+    resource: str,
+    owner: Registry,
+    policy: PolicyDocument | None = None,
+    context: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[AccessRequest, Decision]:
+    """As `decision_of`, of what another service has: `action` is named whole, `resource` is an ARN of that service.
+
+    `owner`: the account and region that it is in. `policy`: its own, where it has one.
+    """
+    identity = identity_of(call, memory(call), caller)
+    policies = Policies(identity.documents, identity.boundary, identity.session, policy)
+    values = _context(call, caller, identity, owner, None, context or {})
+    request = AccessRequest(identity.principal, action, resource, owner.account, values)
+    return request, decide(request, policies)
+
+
 def is_in_scope_v1(document: PolicyDocument) -> bool:
     """Whether a policy of a registry names nothing but the actions that it governs in the scope V1 (documented)."""
     return all(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
@@ -40,8 +40,32 @@ _MEMBERS = {
 }
 
 
+#: What is known of the entries of a section: all of them at once, with the default account and region.
+Section = Callable[[Connection, Sequence[Mapping[str, Any]], str, str], int]
+_sections: dict[str, Section] = {}
+
+
 class DirectoryError(ValueError):
     """The document describes no principals; the text says where it is wrong."""
+
+
+def section(name: str, members: Iterable[str]) -> Callable[[Section], Section]:
+    """Declare a list of the document that a later capability reads: it makes the entries those that there are.
+
+    They have these members and no others. The function runs in the transaction of the principals, raises
+    DirectoryError, and answers how many there are. Without the list in a document nothing of it changes.
+    """
+
+    def register(function: Section) -> Section:
+        _MEMBERS[name], _sections[name] = set(members), function
+        return function
+
+    return register
+
+
+def replace_section(connection: Connection, name: str, document: Mapping[str, Any], account: str, region: str) -> int:
+    """Make the entries of one list those that there are, and leave the rest of what is known alone. DirectoryError."""
+    return _sections[name](connection, _entries(document, name), account, region)
 
 
 class AccessKey(NamedTuple):
@@ -132,7 +156,7 @@ def replace_all(connection: Connection, document: Mapping[str, Any], account: st
     """
     unknown = set(document) - set(_MEMBERS)
     if unknown:
-        raise DirectoryError(f"there is no {min(unknown)}; users, roles and identity_providers are what can be known")
+        raise DirectoryError(f"there is no {min(unknown)}; {', '.join(_MEMBERS)} are what can be known")
     rows: list[dict[str, Any]] = []
     keys: list[dict[str, Any]] = []
     for user in _entries(document, "users"):
@@ -155,9 +179,11 @@ def replace_all(connection: Connection, document: Mapping[str, Any], account: st
             insert(access_keys),
             [key | {"secret": seal.sealed(key["secret"], "access_keys", key["access_key_id"])} for key in keys],
         )
+    others = {name: replace_section(connection, name, document, account, region)
+              for name in _sections if name in document}  # fmt: skip
     renew_generation(connection)
     return {"users": len(_entries(document, "users")), "roles": len(rows) - len(_entries(document, "users")),
-            "identity_providers": len(providers)}  # fmt: skip
+            "identity_providers": len(providers), **others}  # fmt: skip
 
 
 def _end_keys(connection: Connection, replaced: list[str]) -> None:

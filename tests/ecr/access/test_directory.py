@@ -27,7 +27,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("content", "text"),
         [
-            ({"groups": []}, "there is no groups; users, roles and identity_providers are what can be known"),
+            (
+                {"groups": []},
+                "there is no groups; users, roles, identity_providers, signing_profiles are what can be known",
+            ),
             ({"users": {}}, "users is a list of objects"),
             ({"users": ["ci"]}, "users is a list of objects"),
             ({"users": [{"name": "ci", "trust": {}}]}, "an entry of users has no member trust"),

@@ -1,0 +1,1 @@
+"""Signing: what is pushed is signed by profiles of AWS Signer, as the Notary Project says, and its signatures told."""

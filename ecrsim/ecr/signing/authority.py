@@ -1,0 +1,190 @@
+"""The root of all signatures that ecrsim makes, certificates of signing profiles, and the list of those revoked.
+
+The root is made once and kept in `signer-root.pem` of the data directory, key and certificate, a file of mode 600. Its
+certificate is what a verifier trusts (`ecrsim signer trust-store`). Keys are P-384, as the platform
+Notation-OCI-SHA384-ECDSA has them (documented); what certificates must say is the Notary Project's
+(signature-specification.md, "Certificate requirements").
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ecrsim.blobs import private
+from ecrsim.core.db import Database
+
+NAME = "signer-root.pem"
+#: Certificates are good whenever: signatures are dated by ecrsim's clock, which a test may have turned far.
+_BEGIN, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+#: How long a verifier may keep the revocation list. Notation keeps it for as long.
+_LIST_LIFE = timedelta(minutes=5)
+#: What the clock of a verifier may be behind.
+_SKEW = timedelta(minutes=5)
+
+
+class Root(NamedTuple):
+    """Key and certificate that everything is signed by in the end."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def pem(self) -> str:
+        return pem_of(self.certificate)
+
+
+class Revoked(NamedTuple):
+    """A certificate that is good no more since `since`, and when that was said; epoch milliseconds."""
+
+    serial_number: str
+    since: int
+    said_at: int
+
+
+def open_root(data_dir: Path, database: Database) -> Root:
+    """The root of the data directory, made where there is none. OSError, ValueError for a file that is no root."""
+    file = data_dir / NAME
+    if not file.exists():
+        with database.exclusive("signer-root", wait=True):
+            if not file.exists():
+                _make_root(file)
+    content = file.read_bytes()
+    key = serialization.load_pem_private_key(content, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise OSError(f"{file} is not a key that ecrsim made")
+    return Root(key, x509.load_pem_x509_certificate(content))
+
+
+def _make_root(file: Path) -> None:
+    key = ec.generate_private_key(ec.SECP384R1())
+    subject = _name("ecrsim signer root")
+    certificate = (
+        _builder(subject, subject, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(of_authority=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA384())
+    )
+    aside = file.with_name(f"{NAME}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(private.open_file(aside), "w", encoding="ascii") as out:
+        out.write(private_pem_of(key) + pem_of(certificate))
+        out.flush()
+        # Signatures that were given out are good for nothing without it.
+        os.fsync(out.fileno())
+    aside.replace(file)
+
+
+def new_key() -> str:
+    """A new key, as PEM."""
+    return private_pem_of(ec.generate_private_key(ec.SECP384R1()))
+
+
+def issue(
+    root: Root, private_key: str, account: str, region: str, profile_name: str, list_url: str
+) -> x509.Certificate:
+    """A certificate for the key of a profile, by whose subject a trust policy can name the profile."""
+    key = serialization.load_pem_private_key(private_key.encode(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the key of a signing profile is one of P-384")
+    place = x509.DistributionPoint([x509.UniformResourceIdentifier(list_url)], None, None, None)
+    return (
+        _builder(subject_of(account, region, profile_name), root.certificate.subject, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(of_authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False)
+        .add_extension(x509.CRLDistributionPoints([place]), critical=False)
+        .sign(root.key, hashes.SHA384())
+    )
+
+
+def subject_of(account: str, region: str, profile_name: str) -> x509.Name:
+    return _name(profile_name, organizational_unit=account, locality=region)
+
+
+def serial_of(certificate: x509.Certificate) -> str:
+    return f"{certificate.serial_number:x}"
+
+
+def revocation_list(root: Root, revoked: Iterable[Revoked], now: int) -> bytes:
+    """The list as DER, as of `now`: by the real clock, since verifiers go by theirs.
+
+    Each entry says since when its certificate is invalid, so that what was signed before stays good (RFC 5280, 5.3.2).
+    """
+    moment = datetime.fromtimestamp(now // 1000, UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(root.certificate.subject)
+        .last_update(moment - _SKEW)
+        .next_update(moment + _LIST_LIFE)
+        .add_extension(x509.CRLNumber(now // 1000), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False)
+    )
+    for each in revoked:
+        entry = (
+            x509.RevokedCertificateBuilder()
+            .serial_number(int(each.serial_number, 16))
+            .revocation_date(datetime.fromtimestamp(each.said_at // 1000, UTC))
+            .add_extension(x509.CRLReason(x509.ReasonFlags.privilege_withdrawn), critical=False)
+            .add_extension(x509.InvalidityDate(datetime.fromtimestamp(each.since // 1000, UTC)), critical=False)
+        )
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(root.key, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
+
+
+def pem_of(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def private_pem_of(key: ec.EllipticCurvePrivateKey) -> str:
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(*form, serialization.NoEncryption()).decode("ascii")
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_BEGIN)
+        .not_valid_after(_END)
+    )
+
+
+def _usage(*, of_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not of_authority,
+        key_cert_sign=of_authority,
+        crl_sign=of_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(common: str, organizational_unit: str = "signer", locality: str | None = None) -> x509.Name:
+    """Country, state and organization are what a trust policy of Notation has to name."""
+    parts = [
+        (NameOID.COUNTRY_NAME, "US"),
+        (NameOID.STATE_OR_PROVINCE_NAME, "WA"),
+        *([(NameOID.LOCALITY_NAME, locality)] if locality else []),
+        (NameOID.ORGANIZATION_NAME, "ecrsim"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, organizational_unit),
+        (NameOID.COMMON_NAME, common),
+    ]
+    return x509.Name([x509.NameAttribute(oid, text) for oid, text in parts])

@@ -1,0 +1,111 @@
+"""GET /_ecrsim/signatures: which signatures an image has, and whether they hold, in words."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from ecrsim.testing import build_image
+from tests.ecr.signing.conftest import NOTARY, envelope_of, make_profiles, referrers
+from tests.principals import admin
+from tests.pushing import OCI_MANIFEST, artifact_of, digest_of, push, push_layer
+
+
+def put_signature(ecr, content: bytes, subject: dict) -> str:
+    """A signature that somebody pushed himself."""
+    layers = [{"mediaType": "application/jose+json", "digest": push_layer(ecr, "app", content), "size": len(content)}]
+    config = {"mediaType": NOTARY, "digest": push_layer(ecr, "app", b"{}"), "size": 2}
+    members = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers, "subject": subject}
+    ecr.put_image(repositoryName="app", imageManifest=json.dumps(members))
+    return digest_of(json.dumps(members).encode())
+
+
+def subject_of(image) -> dict:
+    return {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
+
+
+@pytest.fixture
+def image(signed):
+    image = build_image()
+    push(signed.ecr, "app", image, "v1")
+    signed.wait()
+    return image
+
+
+def test_one_that_holds(signed, image):
+    (found,) = signed.in_words("app:v1")
+    assert (found["kind"], found["holds"]) == ("managed", True)
+    assert "signing-profiles/prod/" in found["words"]
+    assert found["words"].endswith("on 2026-01-01T00:00:01.000Z, good until 2037-04-01T00:00:01.000Z")
+
+
+def test_none(signed, image):
+    push(signed.ecr, "app", artifact_of(image))
+    signed.ecr.delete_signing_configuration()
+    push(signed.ecr, "app", build_image(b"another layer"), "plain")
+    assert signed.in_words("app:plain") == []
+
+
+def test_one_that_has_expired(signed):
+    make_profiles(signed.sim, {"name": "prod", "signature_validity_period": {"value": 1, "type": "DAYS"}})
+    push(signed.ecr, "app", None, "v1")
+    signed.wait()
+    assert [each["holds"] for each in signed.in_words("app:v1")] == [True]
+    signed.sim.advance(days=1)
+    (found,) = signed.in_words("app:v1")
+    assert not found["holds"]
+    assert found["words"].endswith("and has expired on 2026-01-02T00:00:01.000Z")
+
+
+@pytest.mark.parametrize(("since", "holds"), [("2026-01-01T00:00:01", False), ("2026-01-01T00:00:02", True)])
+def test_one_of_a_profile_that_was_revoked(signed, image, client, since, holds):
+    """What was signed before the revocation is effective stays good (documented)."""
+    signer = client("signer")
+    version = signer.get_signing_profile(profileName="prod")["profileVersion"]
+    signer.revoke_signing_profile(
+        profileName="prod",
+        profileVersion=version,
+        reason="the key leaked",
+        effectiveTime=datetime.fromisoformat(since).replace(tzinfo=UTC),
+    )
+    (found,) = signed.in_words("app:v1")
+    assert found["holds"] is holds
+    assert ("was revoked" in found["words"]) is not holds
+
+
+def test_one_of_another_image(signed, image):
+    (managed,) = referrers(signed.ecr, image.digest)
+    content = envelope_of(signed.sim, signed.ecr, managed["digest"])
+    signed.ecr.delete_signing_configuration()
+    other = build_image(b"another layer")
+    push(signed.ecr, "app", other, "v2")
+    put_signature(signed.ecr, content, subject_of(other))
+    (found,) = signed.in_words("app:v2")
+    assert not found["holds"]
+    assert found["words"].endswith(f"and is of another image: {image.digest}")
+
+
+@pytest.mark.parametrize("content", [b"{}", b"not JSON", b'{"payload": "", "protected": "", "signature": ""}'])
+def test_one_that_cannot_be_read(signed, image, content):
+    put_signature(signed.ecr, content, subject_of(image))
+    good, bad = signed.in_words("app:v1")
+    assert (good["holds"], bad["holds"]) == (True, False)
+    assert bad["words"].startswith("no signature that can be read")
+
+
+def test_those_of_cosign_are_named_and_not_judged(signed, image):
+    tag = image.digest.replace(":", "-") + ".sig"
+    signed.ecr.delete_signing_configuration()
+    push(signed.ecr, "app", build_image(b"a signature"), tag)
+    push(signed.ecr, "app", artifact_of(image, "application/vnd.dev.sigstore.bundle.v0.3+json"))
+    managed, bundle, tagged = signed.in_words("app:v1")
+    assert [each["kind"] for each in (managed, bundle, tagged)] == ["managed", "cosign", "cosign"]
+    assert bundle["holds"] is tagged["holds"] is None
+    assert tag in tagged["words"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("image=", 400), ("image=app:nope", 400), ("image=nope", 400), ("picture=app", 400)]
+)
+def test_what_is_not_there(signed, image, query, status):
+    assert admin(signed.sim, "GET", f"signatures?{query}").status == status
