@@ -12,7 +12,7 @@ from ecrsim.core.runtime import Runtime
 from ecrsim.core.upstream.addresses import Addresses, parse_entry
 from ecrsim.core.upstream.registry import UpstreamRegistry
 from ecrsim.ecr.pullthrough import credentials
-from ecrsim.ecr.pullthrough.inside import InsideEcr, InsideEcrPublic
+from ecrsim.ecr.pullthrough.own_upstream import InsideEcr, InsideEcrPublic
 from ecrsim.ecr.pullthrough.rules import Rule, ecr_upstream, kind_of
 from ecrsim.ecr.pullthrough.tables import upstream_entries
 

@@ -23,13 +23,13 @@ from ecrsim.ecr.access.authorization import authorize
 from ecrsim.ecr.images import lookup
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.layers import service as layers
-from ecrsim.ecr.pullthrough import failing, rules, service, underway
-from ecrsim.ecr.pullthrough.carrying import Layer, Source
+from ecrsim.ecr.pullthrough import import_rows, rules, service, upstream_failures
 from ecrsim.ecr.pullthrough.connection import connect
+from ecrsim.ecr.pullthrough.fetches import Fetches, fetches_of
 from ecrsim.ecr.pullthrough.flights import alone_with
-from ecrsim.ecr.pullthrough.hall import Hall, hall_of
 from ecrsim.ecr.pullthrough.importing import Import, Importer
-from ecrsim.ecr.pullthrough.inside import InsideEcr
+from ecrsim.ecr.pullthrough.layer_import import ImportSource, LayerImport
+from ecrsim.ecr.pullthrough.own_upstream import InsideEcr
 from ecrsim.ecr.repositories.rules import is_immutable
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
@@ -123,26 +123,26 @@ def _may_import(call: Call, wanted: Wanted, repository: Repository | None) -> bo
 
 # --- fetching it ------------------------------------------------------------------------------------------------------
 
-_FETCH: dict[str, Callable[[Hall, Runtime, Caller, rules.Rule, Wanted, Flight], None]]
+_FETCH: dict[str, Callable[[Fetches, Runtime, Caller, rules.Rule, Wanted, Flight], None]]
 
 
 def _begin(runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted) -> Flight:
-    hall = hall_of(runtime)
-    return hall.flights.join(wanted, partial(_fly, hall, runtime, caller, rule, wanted))
+    fetches = fetches_of(runtime)
+    return fetches.flights.join(wanted, partial(_fly, fetches, runtime, caller, rule, wanted))
 
 
-def _fly(hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight) -> None:
+def _fly(fetches: Fetches, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight) -> None:
     """Bring it, and end the flight when it is here or, for who asks for that, when its beginning is."""
     try:
-        _FETCH[wanted.what](hall, runtime, caller, rule, wanted, flight)
+        _FETCH[wanted.what](fetches, runtime, caller, rule, wanted, flight)
     except RepositoryNotFoundException:
         # Its template could not be applied, or it went meanwhile: what is asked for is looked up, and not there.
         flight.settle()
     except ServiceUnavailableException:
         raise
     except (UpstreamError, ServiceError) as error:
-        failure = failing.unfetched(wanted, error)
-        is_cached = failing.remember(runtime, caller, rule, wanted, failure)
+        failure = upstream_failures.unfetched(wanted, error)
+        is_cached = upstream_failures.remember(runtime, caller, rule, wanted, failure)
         flight.settle(None if is_cached else failure)
 
 
@@ -155,7 +155,7 @@ def _settle_with(flight: Flight, wanted: Wanted, part: Flight, outcome: Outcome 
         except (RepositoryNotFoundException, ServiceUnavailableException) as error:
             flight.settle(error=None if isinstance(error, RepositoryNotFoundException) else error)
         except (UpstreamError, ServiceError) as error:
-            flight.settle(failing.unfetched(wanted, error))
+            flight.settle(upstream_failures.unfetched(wanted, error))
         except Exception as error:  # noqa: BLE001 - it is raised where the outcome is asked for
             flight.settle(error=error)
         else:
@@ -165,25 +165,25 @@ def _settle_with(flight: Flight, wanted: Wanted, part: Flight, outcome: Outcome 
 
 
 def _fetch_image(
-    hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
+    fetches: Fetches, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
 ) -> None:
     begun: Import | None
     with alone_with(runtime, wanted.registry, wanted.repository_name, wanted.reference):
         with runtime.call(caller) as call:
-            row = _image_under_way(call, hall, wanted)
+            row = _image_under_way(call, fetches, wanted)
             if row is None and not _is_due(call, wanted, None):
                 flight.settle()  # another was quicker
                 return
             current = _current(call, wanted)
         if row is None:
             upstream = connect(runtime, wanted.registry, rule)
-            begun = Importer(hall, runtime, caller, wanted, rule, upstream).image(wanted.reference, current)
+            begun = Importer(fetches, runtime, caller, wanted, rule, upstream).image(wanted.reference, current)
             if begun is None:
                 flight.settle()
                 return
             coming = ComingImage(begun.root.digest, begun.media_type, begun.root.content, begun.pulled)
         else:
-            begun = hall.imports.find(row.import_id)
+            begun = fetches.imports.find(row.import_id)
             pulled = begun.pulled if begun else _nobody
             coming = ComingImage(row.image_digest, row.media_type, row.manifest, pulled)
     if wanted.streams and current is None:
@@ -192,28 +192,28 @@ def _fetch_image(
     elif begun is not None:
         _settle_with(flight, wanted, begun.whole)
     elif row is not None:
-        hall.watch.until(partial(_is_brought, hall, runtime, caller, wanted, row, flight))
+        fetches.watch.until(partial(_is_brought, fetches, runtime, caller, wanted, row, flight))
 
 
 def _nobody() -> None:
     """Whoever brings it is another process, and is not told of its pull."""
 
 
-def _image_under_way(call: Call, hall: Hall, wanted: Wanted) -> underway.ImageRow | None:
+def _image_under_way(call: Call, fetches: Fetches, wanted: Wanted) -> import_rows.ImageRow | None:
     repository = find_repository(call, wanted.registry, wanted.repository_name)
-    row = underway.find_image(call, repository.id, wanted.reference) if repository else None
-    return row if row is not None and hall.custody.is_alive(row.owner) else None
+    row = import_rows.find_image(call, repository.id, wanted.reference) if repository else None
+    return row if row is not None and fetches.custody.is_alive(row.owner) else None
 
 
 def _is_brought(
-    hall: Hall, runtime: Runtime, caller: Caller, wanted: Wanted, row: underway.ImageRow, flight: Flight
+    fetches: Fetches, runtime: Runtime, caller: Caller, wanted: Wanted, row: import_rows.ImageRow, flight: Flight
 ) -> bool:
     """Whether another process has brought an image, or given up."""
-    if hall.is_closing.is_set():
+    if fetches.is_closing.is_set():
         flight.settle()
         return True
     with runtime.call(caller) as call:
-        if underway.is_there(call, row.import_id, row.image_digest) and hall.custody.is_alive(row.owner):
+        if import_rows.is_there(call, row.import_id, row.image_digest) and fetches.custody.is_alive(row.owner):
             return False
         repository = find_repository(call, wanted.registry, wanted.repository_name)
         is_here = repository is None or lookup.image_by_digest(call, repository, row.image_digest) is not None
@@ -231,7 +231,7 @@ def _current(call: Call, wanted: Wanted) -> str | None:
 
 
 def _fetch_referrers(
-    hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
+    fetches: Fetches, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
 ) -> None:
     place = wanted.registry, wanted.repository_name
     with alone_with(runtime, *place, f"referrers:{wanted.reference}"):
@@ -239,12 +239,12 @@ def _fetch_referrers(
             is_due = _are_referrers_due(call, wanted)
         if is_due:
             upstream = connect(runtime, wanted.registry, rule)
-            Importer(hall, runtime, caller, wanted, rule, upstream).referrers(wanted.reference)
+            Importer(fetches, runtime, caller, wanted, rule, upstream).referrers(wanted.reference)
     flight.settle()
 
 
 def _fetch_layer(
-    hall: Hall, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
+    fetches: Fetches, runtime: Runtime, caller: Caller, rule: rules.Rule, wanted: Wanted, flight: Flight
 ) -> None:
     """A layer of an image that is on its way, or one that is missing by itself."""
     digest = wanted.reference
@@ -253,7 +253,7 @@ def _fetch_layer(
         if repository is None or layers.stored_size(call, repository, digest) is not None:
             flight.settle()
             return
-        layer: Layer | None = hall.layers.find((repository.id, digest))
+        layer: LayerImport | None = fetches.layers.find((repository.id, digest))
         size = None
         if layer is None:
             size = _size_of(call, repository, digest)
@@ -264,8 +264,8 @@ def _fetch_layer(
                 upstream.share(call, repository, rule.upstream_name(wanted.repository_name), digest)
             flight.settle()
             return
-        source = Source(runtime, caller, wanted.registry, rule, wanted.repository_name, upstream)
-        layer = _missing_layer(hall, source, repository, digest, size)
+        source = ImportSource(runtime, caller, wanted.registry, rule, wanted.repository_name, upstream)
+        layer = _missing_layer(fetches, source, repository, digest, size)
     layer.start()
     if wanted.streams:
         coming = ComingLayer(layer.size, partial(_body, layer, wanted))
@@ -274,7 +274,7 @@ def _fetch_layer(
         _settle_with(flight, wanted, layer.whole)
 
 
-def _body(layer: Layer, wanted: Wanted, first: int, length: int) -> Pieces:
+def _body(layer: LayerImport, wanted: Wanted, first: int, length: int) -> Pieces:
     """Of a layer that has begun. Who asks when it has just ended is answered by what became of it. Miss."""
     try:
         return layer.body(first, length)
@@ -282,27 +282,31 @@ def _body(layer: Layer, wanted: Wanted, first: int, length: int) -> Pieces:
         raise Miss(wanted, partial(_end_of, layer, wanted)) from None
 
 
-def _end_of(layer: Layer, wanted: Wanted) -> Flight:
+def _end_of(layer: LayerImport, wanted: Wanted) -> Flight:
     flight = Flight()
     _settle_with(flight, wanted, layer.whole)
     return flight
 
 
-def _missing_layer(hall: Hall, source: Source, repository: Repository, digest: str, size: int | None) -> Layer:
+def _missing_layer(
+    fetches: Fetches, source: ImportSource, repository: Repository, digest: str, size: int | None
+) -> LayerImport:
     if size is None:
         size = source.upstream.blob_size(source.upstream_name, digest)
     known = size
-    layer: Layer = hall.layers.join((repository.id, digest), lambda: Layer(hall, source, repository, digest, known))
+    layer: LayerImport = fetches.layers.join(
+        (repository.id, digest), lambda: LayerImport(fetches, source, repository, digest, known)
+    )
     return layer
 
 
 def _size_of(call: Call, repository: Repository, digest: str) -> int | None:
     """As a row has it whose bytes are lost, a row of what comes, or a manifest."""
     size = layers.layer_size(call, repository, digest)
-    row = underway.find_layer(call, repository.id, digest) if size is None else None
+    row = import_rows.find_layer(call, repository.id, digest) if size is None else None
     if size is not None or row is not None:
         return size if row is None else row.layer_size
-    for content in underway.manifests_naming(call, repository.id, digest):
+    for content in import_rows.manifests_naming(call, repository.id, digest):
         try:
             parsed = manifests.read(content, None)
         except InvalidParameterException:

@@ -6,14 +6,14 @@ from functools import partial
 
 from ecrsim.core.household import Stop, at_reset, at_start
 from ecrsim.core.runtime import Runtime
-from ecrsim.ecr.pullthrough import hall
+from ecrsim.ecr.pullthrough import fetches
 
 
 @at_start
 def bring_nothing_at_the_end(runtime: Runtime) -> Stop:
-    return partial(hall.close, runtime)
+    return partial(fetches.close, runtime)
 
 
 @at_reset
 def forget_what_is_on_its_way(runtime: Runtime) -> None:
-    hall.forget(runtime)
+    fetches.forget(runtime)

@@ -25,11 +25,11 @@ from ecrsim.ecr.images import lookup, pushing
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.pulls import record_pull
 from ecrsim.ecr.layers import service as layers
-from ecrsim.ecr.pullthrough import failing, service, underway
-from ecrsim.ecr.pullthrough.carrying import Layer, Source
+from ecrsim.ecr.pullthrough import import_rows, service, upstream_failures
 from ecrsim.ecr.pullthrough.events import CacheSynced
-from ecrsim.ecr.pullthrough.hall import Hall
-from ecrsim.ecr.pullthrough.inside import InsideEcr
+from ecrsim.ecr.pullthrough.fetches import Fetches
+from ecrsim.ecr.pullthrough.layer_import import ImportSource, LayerImport
+from ecrsim.ecr.pullthrough.own_upstream import InsideEcr
 from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
@@ -56,16 +56,16 @@ class Import:
     """The images that one tag or digest stands for, on their way. `whole` is over when they are there."""
 
     def __init__(
-        self, hall: Hall, source: Source, wanted: Wanted, found: Sequence[_Found], repository: Repository
+        self, fetches: Fetches, source: ImportSource, wanted: Wanted, found: Sequence[_Found], repository: Repository
     ) -> None:
-        self._hall, self._source, self._wanted, self._repository = hall, source, wanted, repository
+        self._fetches, self._source, self._wanted, self._repository = fetches, source, wanted, repository
         self._found = found
         self._tag = None if ":" in wanted.reference else wanted.reference
         self.import_id = ids.new_uuid()
         self.whole = Flight()
         self._was_pulled = False
         self._lock = threading.Lock()
-        self._waiting: list[Layer] = []
+        self._waiting: list[LayerImport] = []
         self._missing = 0
 
     @property
@@ -85,12 +85,12 @@ class Import:
         for each in self._found:
             tag = self._tag if each is self._found[-1] else None
             content = each.manifest.digest, self._repository.id, tag, each.parsed.media_type, each.manifest.content
-            underway.add_image(call, underway.ImageRow(self.import_id, *content, owner))
+            import_rows.add_image(call, import_rows.ImageRow(self.import_id, *content, owner))
             place = {"repositoryName": self._source.repository_name}
             image_id = {"imageTag": tag} if tag else {"imageDigest": each.manifest.digest}
             _on_trail(self._source, call, "BatchGetImage", place | {"imageIds": [image_id]})
 
-    def begin(self, missing: Sequence[Layer]) -> None:
+    def begin(self, missing: Sequence[LayerImport]) -> None:
         """Bring what is missing, a few at a time."""
         self._missing = len(missing)
         self._waiting = list(missing[_ABREAST:])
@@ -102,7 +102,7 @@ class Import:
         for layer in missing[:_ABREAST]:
             layer.start()
 
-    def _layer_over(self, layer: Layer) -> None:
+    def _layer_over(self, layer: LayerImport) -> None:
         try:
             layer.whole.result()
         except Exception as error:  # noqa: BLE001 - what it was decides what becomes of the import
@@ -125,11 +125,11 @@ class Import:
         runtime, caller = self._source.runtime, self._source.caller
         try:
             with runtime.call(caller) as call, call.writing():
-                underway.drop_import(call, self.import_id)
+                import_rows.drop_import(call, self.import_id)
             is_told = self._wanted.what == "image" and not isinstance(error, RepositoryNotFoundException)
-            if is_told and not self._hall.is_closing.is_set() and isinstance(error, UpstreamError | ServiceError):
-                failure = failing.unfetched(self._wanted, error)
-                failing.remember(runtime, caller, self._source.rule, self._wanted, failure)
+            if is_told and not self._fetches.is_closing.is_set() and isinstance(error, UpstreamError | ServiceError):
+                failure = upstream_failures.unfetched(self._wanted, error)
+                upstream_failures.remember(runtime, caller, self._source.rule, self._wanted, failure)
         finally:
             self.whole.settle(error=error)
             for layer in waiting:
@@ -141,7 +141,7 @@ class Import:
         try:
             with source.runtime.call(source.caller) as call, call.writing():
                 for each in self._found:
-                    if underway.is_there(call, self.import_id, each.manifest.digest):
+                    if import_rows.is_there(call, self.import_id, each.manifest.digest):
                         self._put(call, each)
                 if lookup.image_by_digest(call, self._repository, self.root.digest) is None:
                     raise RepositoryNotFoundException("The repository was deleted in the meantime")
@@ -152,7 +152,7 @@ class Import:
 
     def put_what_is_whole(self, call: Call) -> None:
         for each in self._found:
-            if underway.is_there(call, self.import_id, each.manifest.digest) and self._is_whole(call, each.parsed):
+            if import_rows.is_there(call, self.import_id, each.manifest.digest) and self._is_whole(call, each.parsed):
                 try:
                     with call.connection.begin_nested():
                         self._put(call, each)
@@ -168,7 +168,7 @@ class Import:
     def _put(self, call: Call, found: _Found) -> None:
         content, is_root = found.manifest, found is self._found[-1]
         tags = [self._tag] if is_root and self._tag else []
-        underway.drop_image(call, self.import_id, content.digest)
+        import_rows.drop_image(call, self.import_id, content.digest)
         pushing.put_image(
             call,
             self._repository,
@@ -199,17 +199,17 @@ class Importer:
 
     def __init__(
         self,
-        hall: Hall,
+        fetches: Fetches,
         runtime: Runtime,
         caller: Caller,
         wanted: Wanted,
         rule: Rule,
         upstream: UpstreamRegistry | InsideEcr,
     ) -> None:
-        self._hall, self._runtime, self._wanted, self._upstream = hall, runtime, wanted, upstream
+        self._fetches, self._runtime, self._wanted, self._upstream = fetches, runtime, wanted, upstream
         # What is inside is shared by `_share`, and no source of a layer.
         place = wanted.registry, rule, wanted.repository_name
-        self._source = Source(runtime, caller, *place, upstream)  # type: ignore[arg-type]
+        self._source = ImportSource(runtime, caller, *place, upstream)  # type: ignore[arg-type]
         self._upstream_name = rule.upstream_name(wanted.repository_name)
 
     def image(self, reference: str, current: str | None) -> Import | None:
@@ -244,15 +244,15 @@ class Importer:
 
     def _begin(self, wanted: Wanted, root: UpstreamManifest) -> Import:
         found = self._read(root, 0)
-        owner = self._hall.custody.number()
+        owner = self._fetches.custody.number()
         with self._call() as call, call.writing():
             if service.find_rule(call, wanted.registry, self._source.rule.ecr_repository_prefix) != self._source.rule:
                 raise RepositoryNotFoundException("The rule was changed or deleted in the meantime")
             repository = create_repository_for(call, wanted.registry, wanted.repository_name, PULL_THROUGH_CACHE)
-            under_way = Import(self._hall, self._source, wanted, found, repository)
+            under_way = Import(self._fetches, self._source, wanted, found, repository)
             under_way.note(call, owner)
             missing = self._missing(call, repository, found)
-        self._hall.imports.join(under_way.import_id, lambda: under_way)
+        self._fetches.imports.join(under_way.import_id, lambda: under_way)
         under_way.begin([self._layer(repository, digest, size) for digest, size in missing.items()])
         return under_way
 
@@ -287,9 +287,9 @@ class Importer:
                     missing[digest] = sizes[digest]
         return missing
 
-    def _layer(self, repository: Repository, digest: str, size: int) -> Layer:
-        key, of = (repository.id, digest), (self._hall, self._source, repository)
-        layer: Layer = self._hall.layers.join(key, lambda: Layer(*of, digest, size))
+    def _layer(self, repository: Repository, digest: str, size: int) -> LayerImport:
+        key, of = (repository.id, digest), (self._fetches, self._source, repository)
+        layer: LayerImport = self._fetches.layers.join(key, lambda: LayerImport(*of, digest, size))
         return layer
 
     # --- the database -------------------------------------------------------------------------------------------------
@@ -313,14 +313,14 @@ class Importer:
                 _on_trail(self._source, call, "ListImageReferrers", {"repositoryName": place[1]} | subject)
 
 
-def _on_trail(source: Source, call: Call, operation: str, request: dict[str, object]) -> None:
+def _on_trail(source: ImportSource, call: Call, operation: str, request: dict[str, object]) -> None:
     """ECR reads the upstream itself, on behalf of who pulled (recorded)."""
     sent = orjson.dumps({"registryId": source.registry.account} | request)
     where = source.registry, source.repository_name
     record_call(call, operation, *where, sent, b"null", None, plane="registry", is_read=True)
 
 
-def _put_on_trail(source: Source, call: Call, found: _Found, tags: Sequence[str]) -> None:
+def _put_on_trail(source: ImportSource, call: Call, found: _Found, tags: Sequence[str]) -> None:
     """ECR puts the image itself, on behalf of who pulled (recorded)."""
     place = {"registryId": source.registry.account, "repositoryName": source.repository_name}
     tagged = {"imageTag": tags[0]} if tags else {}

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from ecrsim import Ecrsim
-from ecrsim.ecr.pullthrough.hall import hall_of
+from ecrsim.ecr.pullthrough.fetches import fetches_of
 from ecrsim.testing import Response, call_application
 from tests.core.upstream.servers import Site
 
@@ -41,8 +41,8 @@ class Cache:
 
     def settle(self) -> None:
         """Wait until nothing is on its way: layers outlive the import that failed for one of them."""
-        hall = hall_of(self.sim.runtime)
-        for under_way in (*hall.imports.all(), *hall.layers.all()):
+        fetches = fetches_of(self.sim.runtime)
+        for under_way in (*fetches.imports.all(), *fetches.layers.all()):
             under_way.whole.wait()
 
     def whole(self, reference: str, repository: str = "cache/library/app") -> dict[str, bytes]:

@@ -8,8 +8,8 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.core.upstream.registry import Upstreams
 from ecrsim.core.web import Request
-from ecrsim.ecr.pullthrough.carrying import Layer
-from ecrsim.ecr.pullthrough.hall import hall_of
+from ecrsim.ecr.pullthrough.fetches import fetches_of
+from ecrsim.ecr.pullthrough.layer_import import LayerImport
 from ecrsim.testing import build_image, call_application
 from tests.answers import refusal
 from tests.core.upstream.conftest import PATIENT
@@ -329,14 +329,14 @@ class TestWhoComesAtTheVeryEnd:
 
     @pytest.fixture(autouse=True)
     def late(self, monkeypatch, slow):
-        body = Layer.body
+        body = LayerImport.body
 
         def after_the_end(layer, first, length):
             slow.go.set()
             layer.whole.wait()
             return body(layer, first, length)
 
-        monkeypatch.setattr(Layer, "body", after_the_end)
+        monkeypatch.setattr(LayerImport, "body", after_the_end)
 
     def test_it_is_whole(self, found):
         manifest(found)
@@ -528,7 +528,7 @@ class TestTwoProcesses:
         taken(mine, HALF)
         mine.body.close()
         # The kernel frees its number when it dies.
-        hall_of(first.sim.runtime).custody.release()
+        fetches_of(first.sim.runtime).custody.release()
         slow.go.set()
         assert second.pull("v1").body == IMAGE.manifest
         assert second.whole("v1") == IMAGE.blobs

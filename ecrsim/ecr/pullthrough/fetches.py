@@ -11,7 +11,7 @@ from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.misses import Flight
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.pullthrough.flights import Flights, Threads, Watch
-from ecrsim.ecr.pullthrough.underway import Custody
+from ecrsim.ecr.pullthrough.import_rows import Custody
 
 #: Threads that ask for manifests, and that bring layers. Upstreams are waited for, mostly.
 _ERRANDS, _CARRIERS = 16, 16
@@ -62,7 +62,7 @@ class Register(Generic[_T]):
             self._entries.clear()
 
 
-class Hall:
+class Fetches:
     """Of one runtime. It outlives a reset: what is under way then finds its rows gone, and ends."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -91,22 +91,22 @@ class Hall:
         self.custody.release()
 
 
-_halls: WeakKeyDictionary[Runtime, Hall] = WeakKeyDictionary()
+_halls: WeakKeyDictionary[Runtime, Fetches] = WeakKeyDictionary()
 _making = threading.Lock()
 
 
-def hall_of(runtime: Runtime) -> Hall:
+def fetches_of(runtime: Runtime) -> Fetches:
     found = _halls.get(runtime)
     if found is None:
         with _making:
             found = _halls.get(runtime)
             if found is None:
-                found = _halls[runtime] = Hall(runtime)
+                found = _halls[runtime] = Fetches(runtime)
     return found
 
 
 def close(runtime: Runtime) -> None:
-    """The hall of a runtime that stops, if it has one."""
+    """The fetches of a runtime that stops, if it has one."""
     found = _halls.pop(runtime, None)
     if found is not None:
         found.close()

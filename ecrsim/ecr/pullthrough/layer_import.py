@@ -21,8 +21,8 @@ from ecrsim.core.upstream.failures import UpstreamUnavailable
 from ecrsim.core.upstream.registry import UpstreamRegistry, other_bytes
 from ecrsim.core.web import Pieces
 from ecrsim.ecr.layers import service as layers
-from ecrsim.ecr.pullthrough import underway
-from ecrsim.ecr.pullthrough.hall import Hall
+from ecrsim.ecr.pullthrough import import_rows
+from ecrsim.ecr.pullthrough.fetches import Fetches
 from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.pullthrough.streaming import LayerStream
 from ecrsim.ecr.repositories.tables import Repository
@@ -32,7 +32,7 @@ from ecrsim.records.trail import record_call
 _GLANCE = 1.0
 
 
-class Source(NamedTuple):
+class ImportSource(NamedTuple):
     """Where something comes from, and for whom."""
 
     runtime: Runtime
@@ -54,15 +54,15 @@ class Wanting(Protocol):
         """Store the images whose layers are all there now, in the open write transaction."""
 
 
-class Layer:
+class LayerImport:
     """Brings one layer into one repository, once, for all who want it.
 
     `begun` is over when its first bytes can be given, `whole` when it is a layer of the repository. Their errors are
     UpstreamError and ServiceError.
     """
 
-    def __init__(self, hall: Hall, source: Source, repository: Repository, digest: str, size: int) -> None:
-        self._hall, self._source, self._repository = hall, source, repository
+    def __init__(self, fetches: Fetches, source: ImportSource, repository: Repository, digest: str, size: int) -> None:
+        self._fetches, self._source, self._repository = fetches, source, repository
         self.digest, self.size = digest, size
         self.begun, self.whole = Flight(), Flight()
         self._lock = threading.Lock()
@@ -79,7 +79,7 @@ class Layer:
             if self._started:
                 return
             self._started = True
-        self._hall.carriers.run(self._work)
+        self._fetches.carriers.run(self._work)
 
     def join(self, wanting: Wanting) -> None:
         """For an import that waits for it."""
@@ -117,7 +117,7 @@ class Layer:
                 self._verified = True
                 self.whole.settle()
             elif where == "elsewhere":
-                self._hall.watch.until(self._is_brought)
+                self._fetches.watch.until(self._is_brought)
             else:
                 self._bring()
         except Exception as error:  # noqa: BLE001 - it is raised where the outcome is asked for
@@ -126,18 +126,18 @@ class Layer:
 
     def _where(self) -> Literal["here", "elsewhere", "upstream"]:
         """Whether it came a moment ago, or another process brings it; if not, it is noted that this one does."""
-        runtime, custody = self._source.runtime, self._hall.custody
+        runtime, custody = self._source.runtime, self._fetches.custody
         owner = custody.number()
         with self._call() as call, call.writing():
             if layers.promise_layer(call, self._repository, self.digest) is not None:
                 return "here"
-            found = underway.find_layer(call, self._repository.id, self.digest)
+            found = import_rows.find_layer(call, self._repository.id, self.digest)
             if found is not None and found.owner != owner and custody.is_alive(found.owner):
                 self._upload_id = found.upload_id
                 return "elsewhere"
             self._upload_id = layers.initiate_upload(call, self._repository)
             place = self._repository.id, self.digest
-            underway.add_layer(call, underway.LayerRow(*place, self.size, self._upload_id, owner))
+            import_rows.add_layer(call, import_rows.LayerRow(*place, self.size, self._upload_id, owner))
         with runtime.call(self._source.caller) as call:
             layers.open_upload(call, self._upload_id)
         return "upstream"
@@ -156,7 +156,7 @@ class Layer:
             except BaseException:
                 self._verified = False
                 with call.writing():
-                    underway.drop_layer(call, self._repository.id, self.digest)
+                    import_rows.drop_layer(call, self._repository.id, self.digest)
                 layers.discard_upload(call, upload_id)
                 raise
         self._verified = True
@@ -164,7 +164,7 @@ class Layer:
 
     def _settle(self, call: Call) -> None:
         """In the transaction that makes it a layer: what is whole with it is there at the same moment."""
-        underway.drop_layer(call, self._repository.id, self.digest)
+        import_rows.drop_layer(call, self._repository.id, self.digest)
         self._on_trail(call)
         for wanting in list(self._wanting):
             wanting.put_what_is_whole(call)
@@ -180,7 +180,7 @@ class Layer:
                 if received < self.size:
                     # Of what came in one piece it is known in a moment whether it is right.
                     self.begun.settle()
-                if self._hall.is_closing.is_set():
+                if self._fetches.is_closing.is_set():
                     raise UpstreamUnavailable("ecrsim is stopping")
                 if time.monotonic() - looked > _GLANCE:
                     self._check_wanted()
@@ -189,13 +189,13 @@ class Layer:
 
     def _check_wanted(self) -> None:
         with self._call() as call:
-            found = underway.find_layer(call, self._repository.id, self.digest)
+            found = import_rows.find_layer(call, self._repository.id, self.digest)
         if found is None or found.upload_id != self._upload_id:
             raise RepositoryNotFoundException("The repository was deleted in the meantime")
 
     def _is_brought(self) -> bool:
         """Whether another process has brought it, or gone; then this one does."""
-        if self._hall.is_closing.is_set():
+        if self._fetches.is_closing.is_set():
             self.whole.settle(error=UpstreamUnavailable("ecrsim is stopping"))
             return True
         with self._call() as call:
@@ -203,13 +203,13 @@ class Layer:
                 self._verified = True
                 self.whole.settle()
                 return True
-            found = underway.find_layer(call, self._repository.id, self.digest)
-        if found is not None and self._hall.custody.is_alive(found.owner):
+            found = import_rows.find_layer(call, self._repository.id, self.digest)
+        if found is not None and self._fetches.custody.is_alive(found.owner):
             self._upload_id = found.upload_id
             if self._source.runtime.blobs.upload_size(found.upload_id):
                 self.begun.settle()
             return False
-        self._hall.carriers.run(self._work)
+        self._fetches.carriers.run(self._work)
         return True
 
     def _call(self) -> AbstractContextManager[Call]:
