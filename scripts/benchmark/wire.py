@@ -6,7 +6,6 @@ moto and ministack read the service and region from the scope only. All servers 
 
 import http.client
 import json
-import select
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,18 +57,27 @@ class Api:
         body = json.dumps(members).encode()
         headers = {**HEADERS, "X-Amz-Target": f"{TARGET}.{operation}"}
         try:
-            if self.connection.sock is not None and select.select([self.connection.sock], [], [], 0)[0]:
-                self.connection.close()  # idle for so long that the server has ended it
-            self.connection.request("POST", "/", body, headers)
-            answer = self.connection.getresponse()
-            content = answer.read()
+            status, content = self._exchange(body, headers)
         except (OSError, http.client.HTTPException) as error:
             self.connection.close()
             raise BenchError(f"{operation}: {error!r}") from error
-        if answer.status != 200:
-            raise BenchError(f"{operation} answered {answer.status}: {content[:300].decode(errors='replace')}")
+        if status != 200:
+            raise BenchError(f"{operation} answered {status}: {content[:300].decode(errors='replace')}")
         parsed: dict[str, Any] = json.loads(content)
         return parsed
+
+    def _exchange(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and content of an answer. A connection that was idle may be ended by the server just then."""
+        for is_last in (self.connection.sock is None, True):
+            try:
+                self.connection.request("POST", "/", body, headers)
+                answer = self.connection.getresponse()
+                return answer.status, answer.read()
+            except ConnectionError:
+                self.connection.close()
+                if is_last:
+                    raise
+        raise AssertionError
 
     def close(self) -> None:
         self.connection.close()
