@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from ecrsim.core.ids import stable_uuid
 from ecrsim.core.query import Query, upsert
@@ -92,7 +92,3 @@ def put_alias(connection: Connection, alias: Alias) -> None:
         connection.execute(update(registry_aliases).where(others).values(is_primary=False))
     values = alias._asdict()
     upsert(connection, registry_aliases, {"name": values.pop("name")}, values)
-
-
-def drop_alias(connection: Connection, name: str) -> None:
-    connection.execute(delete(registry_aliases).where(registry_aliases.c.name == name))

@@ -28,7 +28,6 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         *("grype", "--quiet", "--output", "json", "oci-dir:{layout}"),
     ),
 }
-SCANNERS = tuple(_COMMANDS)
 #: Seconds that one image may take.
 _LONGEST = 14 * 60
 #: Characters of what a program complains of that are shown.
