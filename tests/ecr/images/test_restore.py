@@ -1,27 +1,16 @@
 """Restoring an archived image: a job that takes its time, or a push that takes none."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from ecrsim import Ecrsim
 from ecrsim.core import jobs, outbox
-from ecrsim.testing import build_image
 from tests.answers import refusal
+from tests.ecr.images.archiving import NOW, ONE, TWO
 from tests.pushing import create, described, index_of, listed, push, put
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KIND = "complete-restore"
-ONE, TWO = build_image(b"one", config=b"first"), build_image(b"two", config=b"second")
-
-
-@pytest.fixture
-def repository(sim, ecr):
-    sim.freeze("2026-01-02T03:04:05Z")
-    create(ecr)
-    push(ecr, "app", ONE, "v1", "latest")
-    push(ecr, "app", TWO, "v2")
-    return {"repositoryName": "app"}
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """UpdateImageStorageClass, and what an archived image is to everything else."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -15,19 +15,8 @@ from tests.answers import (
     refusal,
     repository_not_found,
 )
+from tests.ecr.images.archiving import NOW, ONE, TWO
 from tests.pushing import NOWHERE, artifact_of, create, described, digest_of, index_of, listed, numbered, push, put
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ONE, TWO = build_image(b"one", config=b"first"), build_image(b"two", config=b"second")
-
-
-@pytest.fixture
-def repository(sim, ecr):
-    sim.freeze("2026-01-02T03:04:05Z")
-    create(ecr)
-    push(ecr, "app", ONE, "v1", "latest")
-    push(ecr, "app", TWO, "v2")
-    return {"repositoryName": "app"}
 
 
 @pytest.fixture
