@@ -111,8 +111,10 @@ def _debian(run: Run, layout: Path) -> int:
 
     def kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         nonlocal size
+        if entry.name.startswith(_LEFT_OUT) and not entry.isdir():
+            return None
         size += entry.size
-        return None if entry.name.startswith(_LEFT_OUT) and not entry.isdir() else entry
+        return entry
 
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
