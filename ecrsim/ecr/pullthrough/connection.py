@@ -26,7 +26,7 @@ def entries_of(runtime: Runtime) -> dict[str, str]:
 
 
 def replace_entries(runtime: Runtime, entries: Mapping[str, Any]) -> None:
-    """Put these in the place of those that were put before. ValueError, and nothing is changed."""
+    """Replace the entries that were put before. ValueError, and nothing is changed."""
     rows = []
     for name, url in entries.items():
         entry = parse_entry(f"{name}={url}") if isinstance(url, str) else None

@@ -125,7 +125,7 @@ def _secret(runtime: Runtime, arn: str) -> Credentials:
 
 
 def _of_file(file: str, arn: str) -> dict[str, Any] | None:
-    """By ARN, by name, or by the name without what Secrets Manager adds to it."""
+    """The secret in the file: by ARN, by name, or by the name without what Secrets Manager adds."""
     try:
         content = Path(file).read_bytes()
         is_json = content.lstrip().startswith(b"{")

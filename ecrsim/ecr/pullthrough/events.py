@@ -11,7 +11,7 @@ from ecrsim.ecr.repositories.tables import Repository
 
 
 class CacheSynced(NamedTuple):
-    """An image came from the upstream, or could not. `failure`: (code, reason), None for a success."""
+    """An image came from the upstream, or did not. `failure`: (code, reason), None for a success."""
 
     repository: Repository
     rule: Rule

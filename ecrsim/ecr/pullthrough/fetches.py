@@ -20,7 +20,7 @@ _PATIENCE = 2.0
 
 
 class OnItsWay(Protocol):
-    """What is over when it is here as a whole."""
+    """Something on its way, which is over when it is here as a whole."""
 
     whole: Flight
 
@@ -29,7 +29,7 @@ _T = TypeVar("_T", bound=OnItsWay)
 
 
 class Register(Generic[_T]):
-    """What is on its way, by a key, until it is over."""
+    """Things on their way, each by a key until it is over."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class Register(Generic[_T]):
 
 
 class Fetches:
-    """Of one runtime. It outlives a reset: what is under way then finds its rows gone, and ends."""
+    """All fetches of one runtime. They outlive a reset: what is under way then finds its rows gone, and ends."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.errands, self.carriers = Threads("import-errand", _ERRANDS), Threads("import-carrier", _CARRIERS)
@@ -106,14 +106,14 @@ def fetches_of(runtime: Runtime) -> Fetches:
 
 
 def close(runtime: Runtime) -> None:
-    """The fetches of a runtime that stops, if it has one."""
+    """End the fetches of a runtime that stops, if it has any."""
     found = _halls.pop(runtime, None)
     if found is not None:
         found.close()
 
 
 def forget(runtime: Runtime) -> None:
-    """The same of one that was reset."""
+    """Forget the fetches of a runtime that was reset."""
     found = _halls.get(runtime)
     if found is not None:
         found.forget()

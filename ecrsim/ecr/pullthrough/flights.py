@@ -143,12 +143,12 @@ class Flights:
                 del self._flying[key]
 
     def clear(self) -> None:
-        """Whoever asks from now on joins none of those that are under way."""
+        """Forget all flights: whoever asks from now on joins none of them."""
         with self._lock:
             self._flying.clear()
 
     def end(self, error: BaseException) -> None:
-        """Nobody is to wait any longer."""
+        """End all flights: nobody is to wait any longer."""
         with self._lock:
             flying = list(self._flying.values())
         for flight in flying:

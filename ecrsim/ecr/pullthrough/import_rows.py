@@ -75,12 +75,12 @@ _DROP_LAYER = Change(delete(layer_imports).where(_IS_LAYER))
 
 
 def find_image(call: Call, repository_id: int, asked: str) -> ImageRow | None:
-    """By the tag that it was asked for by, or by its digest."""
+    """The image on its way that has this digest, or was asked for by this tag."""
     return _IMAGE.first(call.connection, repository_id=repository_id, asked=asked)
 
 
 def is_there(call: Call, import_id: str, image_digest: str) -> bool:
-    """False when its repository, or everything, was deleted since."""
+    """Whether the image is still on its way: its repository, or everything, may have been deleted."""
     return _THERE.first(call.connection, import_id=import_id, image_digest=image_digest) is not None
 
 
@@ -93,7 +93,7 @@ def drop_image(call: Call, import_id: str, image_digest: str) -> None:
 
 
 def drop_import(call: Call, import_id: str) -> None:
-    """All images of an import."""
+    """Delete the rows of all images of an import."""
     _DROP_IMPORT.run(call.connection, import_id=import_id)
 
 
@@ -108,7 +108,7 @@ def find_layer(call: Call, repository_id: int, layer_digest: str) -> LayerRow | 
 
 
 def add_layer(call: Call, row: LayerRow) -> None:
-    """In the place of one that is nobody's any more."""
+    """Note a layer that this process brings, in the place of one whose process is gone."""
     drop_layer(call, row.repository_id, row.layer_digest)
     call.connection.execute(insert(layer_imports).values(row._asdict()))
 
@@ -118,7 +118,7 @@ def drop_layer(call: Call, repository_id: int, layer_digest: str) -> None:
 
 
 def forget(connection: Connection, owner: int) -> None:
-    """All that stands in the name of a number."""
+    """Delete all rows of a number."""
     for table in (image_imports, layer_imports):
         connection.execute(delete(table).where(table.c.owner == owner))
 
@@ -133,7 +133,7 @@ class Custody:
         self._held: Hold | None = None
 
     def number(self) -> int:
-        """No transaction may be open."""
+        """The number of this process. No transaction may be open."""
         with self._lock:
             if self._number is None:
                 for number in itertools.count():

@@ -74,7 +74,7 @@ class LayerImport:
         self.whole.when_over(self._end)
 
     def start(self) -> None:
-        """Once; starting it again changes nothing."""
+        """Begin to bring the layer; a second call changes nothing."""
         with self._lock:
             if self._started:
                 return
@@ -82,12 +82,12 @@ class LayerImport:
         self._fetches.carriers.run(self._work)
 
     def join(self, wanting: Wanting) -> None:
-        """For an import that waits for it."""
+        """Note an import that waits for the layer."""
         with self._lock:
             self._wanting.append(wanting)
 
     def leave(self, wanting: Wanting, error: BaseException) -> None:
-        """For an import that failed: what nobody else wants is not begun."""
+        """Let an import wait no longer, for it failed: a layer that nobody else wants is not begun."""
         with self._lock:
             self._wanting.remove(wanting)
             if self._started or self._wanting:
@@ -104,7 +104,7 @@ class LayerImport:
     # --- who pulls it -------------------------------------------------------------------------------------------------
 
     def body(self, first: int, length: int) -> Pieces:
-        """A part of it as it comes. UploadNotFound when it comes no more: `whole` is over, or will be in a moment."""
+        """A part of the layer as it comes. UploadNotFound when it comes no more: `whole` is over, or soon will be."""
         file = self._source.runtime.blobs.read_upload(self._upload_id)
         return LayerStream(file, first, length, lambda: self._verified, self._source.runtime.stopping.wait)
 
@@ -125,7 +125,7 @@ class LayerImport:
             self.whole.settle(error=error)
 
     def _where(self) -> Literal["here", "elsewhere", "upstream"]:
-        """Whether it came a moment ago, or another process brings it; if not, it is noted that this one does."""
+        """Whether the layer came a moment ago, or another process brings it; else note that this one does."""
         runtime, custody = self._source.runtime, self._fetches.custody
         owner = custody.number()
         with self._call() as call, call.writing():
@@ -163,7 +163,7 @@ class LayerImport:
         self.whole.settle()
 
     def _settle(self, call: Call) -> None:
-        """In the transaction that makes it a layer: what is whole with it is there at the same moment."""
+        """Store, in the transaction that makes it a layer, the images that it completes."""
         import_rows.drop_layer(call, self._repository.id, self.digest)
         self._on_trail(call)
         for wanting in list(self._wanting):
@@ -178,7 +178,7 @@ class LayerImport:
                 sink.write(piece)
                 received += len(piece)
                 if received < self.size:
-                    # Of what came in one piece it is known in a moment whether it is right.
+                    # A layer that came in one piece is verified in a moment.
                     self.begun.settle()
                 if self._fetches.is_closing.is_set():
                     raise UpstreamUnavailable("ecrsim is stopping")
@@ -194,7 +194,7 @@ class LayerImport:
             raise RepositoryNotFoundException("The repository was deleted in the meantime")
 
     def _is_brought(self) -> bool:
-        """Whether another process has brought it, or gone; then this one does."""
+        """Whether another process has brought the layer. Where that process is gone, this one begins."""
         if self._fetches.is_closing.is_set():
             self.whole.settle(error=UpstreamUnavailable("ecrsim is stopping"))
             return True

@@ -157,7 +157,7 @@ def replace_rule(call: Call, registry: Registry, rule: Rule) -> None:
 
 
 def delete_rule(call: Call, registry: Registry, prefix: str) -> Rule:
-    """What was deleted. Repositories and images that came by it stay (inferred)."""
+    """Delete a rule, which is returned. Repositories and images that came by it stay (inferred)."""
     found = get_rule(call, registry, prefix)
     place = _OF & (pull_through_cache_rules.c.ecr_repository_prefix == prefix)
     call.connection.execute(delete(pull_through_cache_rules).where(place), registry._asdict())
@@ -166,7 +166,7 @@ def delete_rule(call: Call, registry: Registry, prefix: str) -> Rule:
 
 
 def page_of_rules(call: Call, registry: Registry, after: str, limit: int, prefixes: Sequence[str] | None) -> list[Rule]:
-    """In the order of their prefixes, after the prefix `after`; of `prefixes` alone, if there are any."""
+    """Rules in the order of their prefixes, behind the prefix `after`; of `prefixes` alone, if there are any."""
     query = select(*_COLUMNS).where(_OF, pull_through_cache_rules.c.ecr_repository_prefix > after)
     if prefixes:
         query = query.where(is_among(pull_through_cache_rules.c.ecr_repository_prefix, prefixes))

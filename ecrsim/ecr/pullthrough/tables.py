@@ -38,7 +38,7 @@ upstream_entries = Table(
 )
 
 # Images on their way: what pullers are given while the layers come, and no image before all of them are there. `owner`:
-# the process that brings them (`custody.py`); of one that was killed they are nobody's, and begun anew.
+# the process that brings them (`import_rows.py: Custody`); those of a process that was killed are begun anew.
 image_imports = Table(
     "image_imports",
     metadata,
@@ -52,7 +52,7 @@ image_imports = Table(
 )
 Index("image_imports_by_repository", image_imports.c.repository_id)
 
-# Layers on their way, each into the upload session of which pullers read as it grows.
+# Layers on their way, each in the upload session that pullers read as it grows.
 layer_imports = Table(
     "layer_imports",
     metadata,
