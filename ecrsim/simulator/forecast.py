@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ecrsim.core.durations import DAY
+from ecrsim.core.durations import DAY, MINUTE
 from ecrsim.ecr.lifecycle.engine import ExplanationStep, LifecycleDecision, LifecycleImage, RuleOutcome, explain, plan
 from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 from ecrsim.simulator.candidates import Candidates
 from ecrsim.simulator.pushes import Push
 
 #: How long ECR may take for a restore that is under way (documented: up to 20 minutes).
-RESTORE = 20 * 60_000
+RESTORE = 20 * MINUTE
 
 
 class Departure(NamedTuple):

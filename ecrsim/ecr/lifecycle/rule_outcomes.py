@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from ecrsim.core.durations import DAY, HOUR, MINUTE, SECOND
 from ecrsim.ecr.lifecycle.policy import LifecycleRule
 
-_UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"), (1, "millisecond"))
+_UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"), (1, "millisecond"))
 
 
 class RuleOutcome(Enum):

@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ecrsim.core.durations import DAY, HOUR, MINUTE
 from ecrsim.core.errors import UnsupportedUpstreamRegistryException, ValidationException
 from ecrsim.core.partitions import partition_of
 
 ROOT = "ROOT"
 
 #: Milliseconds after which a tag is looked up again, and the referrers of a digest (documented).
-TAG_IS_FRESH, REFERRERS_ARE_FRESH = 24 * 3600 * 1000, 6 * 3600 * 1000
+TAG_IS_FRESH, REFERRERS_ARE_FRESH = DAY, 6 * HOUR
 #: After an upstream has failed, it is left alone for so long (inferred): who pulls gets what is cached at once.
-REST = 60 * 1000
+REST = MINUTE
 
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?", re.ASCII)
 _AZURE = re.compile(r"[a-z0-9][a-z0-9-]*\.azurecr\.io")

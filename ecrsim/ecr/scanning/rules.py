@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ecrsim.core import glob
+from ecrsim.core.durations import DAY
 from ecrsim.core.errors import InvalidParameterException
 
 ScanType = Literal["BASIC", "ENHANCED"]
 Rules = Sequence[Mapping[str, Any]]
 
-DAY = 24 * 3600 * 1000
 #: The weakest first: where two rules match a repository the stronger one holds (documented of CONTINUOUS_SCAN).
 FREQUENCIES = ("MANUAL", "SCAN_ON_PUSH", "CONTINUOUS_SCAN")
 

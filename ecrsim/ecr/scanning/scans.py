@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, select, update
 
+from ecrsim.core.durations import DAY
 from ecrsim.core.query import Addition, Change, Query
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import images
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, repositories
-from ecrsim.ecr.scanning.rules import DAY, Kept
+from ecrsim.ecr.scanning.rules import Kept
 from ecrsim.ecr.scanning.tables import image_scans, scan_findings
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from ecrsim.core.durations import DAY
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.ecr.scanning import rules
-from ecrsim.ecr.scanning.rules import DAY, Applied, Configuration, FrequencyChange, Kept, Shown
+from ecrsim.ecr.scanning.rules import Applied, Configuration, FrequencyChange, Kept, Shown
 
 NAMES = ("prod", "repo-prod", "prod-repo", "repo-prod-repo", "prodrepo")
 #: AWS's own table: a filter, and which of NAMES it matches.
