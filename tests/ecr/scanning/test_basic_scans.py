@@ -420,18 +420,3 @@ class TestOnPush:
         assert status(app, tag="v2") == "LIMIT_EXCEEDED"
         configure(quota_scans=5)
         assert start(app, digest) == {"status": "IN_PROGRESS"}
-
-    @pytest.mark.documented
-    def test_a_copy_that_replication_brings_is_scanned_by_the_rules_there(self, sim, app, client):
-        far = client(region="eu-west-1")
-        far.put_registry_scanning_configuration(scanType="BASIC", rules=[RULE])
-        rules = [{"destinations": [{"region": "eu-west-1", "registryId": ACCOUNT}]}]
-        app.put_replication_configuration(replicationConfiguration={"rules": rules})
-        self.pushed(app)
-        sim.advance(seconds=1)
-        assert status(far, tag="v2") == "IN_PROGRESS"
-        sim.advance(seconds=1)
-        assert names(findings(far, tag="v2")) == ["CVE-2026-0001"] * 2
-        assert refusal(app.describe_image_scan_findings, repositoryName="app", imageId={"imageTag": "v2"}).code == (
-            "ScanNotFoundException"
-        )

@@ -7,6 +7,8 @@ from botocore.exceptions import WaiterError
 
 from ecrsim.ecr.scanning import rules
 from ecrsim.ecr.scanning.packages import bill_of, read_layer
+from ecrsim.ecr.scanning.severity import severity_of_scores
+from ecrsim.ecr.scanning.vulnerability import Score
 from ecrsim.testing import build_image
 from tests.api import post, refusal_of
 from tests.ecr.scanning.packages.programs import elf
@@ -283,6 +285,40 @@ class TestFindings:
         image = build_image(debian(*(paragraph(each, "3.0.11-1", "openssl") for each in packages)))
         (finding,) = found_in(sim, app, image)["enhancedFindings"]
         assert finding["title"] == f"CVE-2026-0001 - {title}"
+
+
+#: Scores, and the bands of NVD in which they are: of version 3, and of version 2.
+BANDS = [
+    *(("3.1", score, "INFORMATIONAL") for score in (0.0,)),
+    *(("3.1", score, "LOW") for score in (0.1, 3.9)),
+    *(("3.1", score, "MEDIUM") for score in (4.0, 6.9)),
+    *(("3.1", score, "HIGH") for score in (7.0, 8.9)),
+    *(("3.1", score, "CRITICAL") for score in (9.0, 10.0)),
+    *(("2.0", score, "HIGH") for score in (7.0, 9.0, 10.0)),
+    *(("2.0", score, "MEDIUM") for score in (4.0, 6.9)),
+    *(("2.0", score, "LOW") for score in (0.1, 3.9)),
+    *(("4.0", score, "CRITICAL") for score in (9.0, 10.0)),
+]
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize(("version", "score", "severity"), BANDS)
+def test_the_bands_of_scores(version, score, severity):
+    assert severity_of_scores([Score(version, score, "", "NVD")]) == severity
+
+
+@pytest.mark.documented
+def test_what_asks_for_a_scan_is_on_the_trail_and_what_reads_is_not(sim, app):
+    place, digest = {"repositoryName": "app"}, push(app, "app", old_openssl())
+    app.put_image_scanning_configuration(**place, imageScanningConfiguration={"scanOnPush": True})
+    app.start_image_scan(**place, imageId={"imageDigest": digest})
+    findings(app, digest=digest)
+    app.get_registry_scanning_configuration()
+    app.batch_get_repository_scanning_configuration(repositoryNames=["app"])
+    told = [event["detail"] for event in sim.events(type="AWS API Call via CloudTrail")][-2:]
+    assert [each["eventName"] for each in told] == ["PutImageScanningConfiguration", "StartImageScan"]
+    assert told[1]["requestParameters"] == {**place, "imageId": {"imageDigest": digest}}
+    assert told[1]["responseElements"]["imageScanStatus"] == {"status": "IN_PROGRESS"}
 
 
 class TestTheWaiter:
