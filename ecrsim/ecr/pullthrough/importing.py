@@ -37,8 +37,8 @@ from ecrsim.ecr.templates.rules import PULL_THROUGH_CACHE
 from ecrsim.ecr.templates.service import create_repository_for
 from ecrsim.records.trail import record_call
 
-#: Indexes in indexes that are followed, and images that one index may list.
-_DEEPEST, _WIDEST = 4, 1000
+#: Indexes in indexes that are followed; images of one import, and bytes of their manifests, which are held in memory.
+_DEEPEST, _MOST_IMAGES, _LARGEST = 4, 1000, 64 * 1024 * 1024
 #: Referrers of one image that are fetched.
 _MOST_REFERRERS = 100
 #: Layers of one import that come at once, besides those that somebody waits for.
@@ -243,7 +243,7 @@ class Importer:
     # --- manifests ----------------------------------------------------------------------------------------------------
 
     def _begin(self, wanted: Wanted, root: UpstreamManifest) -> Import:
-        found = self._read(root, 0)
+        found = self._read(root, 0, {})
         owner = self._fetches.custody.number()
         with self._call() as call, call.writing():
             if service.find_rule(call, wanted.registry, self._source.rule.ecr_repository_prefix) != self._source.rule:
@@ -256,21 +256,26 @@ class Importer:
         under_way.begin([self._layer(repository, digest, size) for digest, size in missing.items()])
         return under_way
 
-    def _read(self, manifest: UpstreamManifest, depth: int) -> list[_Found]:
-        """The manifest, after all that it lists and that is not here."""
+    def _read(self, manifest: UpstreamManifest, depth: int, known: dict[str, int]) -> list[_Found]:
+        """The manifest, after all that it lists and that is not here. `known`: digest → bytes of what was read."""
         try:
             parsed = manifests.read(manifest.content, manifest.media_type)
         except InvalidParameterException as error:
             raise UpstreamInvalid(f"the upstream has no image that ECR takes: {error.message}") from None
+        if len(parsed.blobs) - 1 > self._runtime.config.quota_layers_per_image:
+            raise UpstreamInvalid("the upstream's image has more layers than ECR takes")
+        known[manifest.digest] = len(manifest.content)
+        following = [digest for digest in parsed.references if digest not in known and not self._has_image(digest)]
+        if (
+            (following and depth >= _DEEPEST)
+            or len(known) + len(following) > _MOST_IMAGES
+            or sum(known.values()) > _LARGEST
+        ):
+            raise UpstreamInvalid("the upstream's index lists too much, or indexes in indexes without end")
         found: list[_Found] = []
-        if parsed.is_index:
-            if depth >= _DEEPEST or len(parsed.references) > _WIDEST:
-                raise UpstreamInvalid("the upstream's index lists too many images, or indexes in indexes without end")
-            known: set[str] = set()
-            for digest in parsed.references:
-                if digest not in known and not self._has_image(digest):
-                    found += self._read(self._upstream.manifest(self._upstream_name, digest), depth + 1)
-                    known |= {each.manifest.digest for each in found}
+        for digest in following:
+            if digest not in known:
+                found += self._read(self._upstream.manifest(self._upstream_name, digest), depth + 1, known)
         return [*found, _Found(manifest, parsed)]
 
     def _missing(self, call: Call, repository: Repository, found: Sequence[_Found]) -> dict[str, int]:
