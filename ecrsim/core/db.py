@@ -91,6 +91,7 @@ class Database:
         path = self._engine.url.database
         self._path = None if not path or path == ":memory:" else Path(path)
         self._lock_file: int | None = None
+        self._is_closed = False
         event.listen(self._engine, "connect", self._on_connect)
 
     def _on_connect(self, connection: sqlite3.Connection, record: Any) -> None:
@@ -207,6 +208,8 @@ class Database:
                 held.release()
 
     def close(self) -> None:
+        """Who still asks is refused: a connection that it began would bring the files back that are being deleted."""
+        self._is_closed = True
         if self._watching is not None:
             self._idle.append(self._watching)
             self._watching = None
@@ -220,6 +223,8 @@ class Database:
     # --- connections --------------------------------------------------------------------------------------------------
 
     def _take(self) -> Connection:
+        if self._is_closed:
+            raise ServiceUnavailableException("ecrsim has stopped. Nothing was stored.")
         try:
             return self._idle.pop()
         except IndexError:
@@ -227,7 +232,7 @@ class Database:
 
     def _give(self, connection: Connection) -> None:
         connection.rollback()  # Core's own bookkeeping; the transaction proper was ended by statement
-        if len(self._idle) < 16:
+        if len(self._idle) < 16 and not self._is_closed:
             self._idle.append(connection)
         else:
             connection.close()

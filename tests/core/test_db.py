@@ -1,5 +1,6 @@
 """The database: schema versions, transactions, and faults of the disk."""
 
+import shutil
 import sqlite3
 import stat
 import threading
@@ -284,3 +285,14 @@ def test_its_version_is_another_one_after_each_commit_of_anybody(database, path)
     assert len(set(seen)) == 3
     assert database.version() == seen[-1]
     assert names(database) == ["of 1", "of 2"]
+
+
+def test_one_that_was_closed_brings_no_file_back(database, path):
+    """Somebody still had a connection, and others come too late: the directory may be deleted meanwhile."""
+    with database.read():
+        database.close()
+        shutil.rmtree(path.parent)
+    for begin in (database.read, database.write):
+        with pytest.raises(ServiceUnavailableException, match="has stopped"), begin():
+            pass
+    assert not path.parent.exists()
