@@ -103,8 +103,10 @@ def wrong_doors(source: Source) -> Iterator[str]:
     known = names(source.tree)
     for node in source.nodes:
         used = dotted(node, known) if isinstance(node, ast.Name | ast.Attribute) else None
+        if used is None:
+            continue
         for banned, door in DOORS.items():
-            if used is not None and source.name != door and (used == banned or used.startswith(f"{banned}.")):
+            if source.name != door and (used == banned or used.startswith(f"{banned}.")):
                 yield source.at(node.lineno, f"uses {used}, which belongs to {door}")
 
 

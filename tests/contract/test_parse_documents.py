@@ -211,7 +211,7 @@ _values = st.recursive(
 _members = st.sampled_from([*DESCRIBE.input.members, "imageTag", "imageDigest", "tagStatus", "x"])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(
     st.dictionaries(
         _members, _values | st.dictionaries(_members, _values) | st.lists(st.dictionaries(_members, _values))

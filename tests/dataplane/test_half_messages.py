@@ -241,6 +241,7 @@ def test_headers_beyond_all_measure_are_refused_by_the_server(place: Place, head
         assert answer_on(connection).status == 431
 
 
+@pytest.mark.slow
 def test_headers_that_do_not_come_are_not_waited_for(place: Place):
     with place.connect() as connection:
         connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")

@@ -31,7 +31,8 @@ from tests.iam.decisions import (
 )
 
 ROWS: list[Row] = [*test_decision.ROWS, *test_decision_resources.ROWS, *test_decision_conditions.ROWS]
-BOUNDED = settings(derandomize=True, max_examples=250, deadline=None)
+BOUNDED = settings(derandomize=True, max_examples=100, deadline=None)
+THOROUGH = settings(BOUNDED, max_examples=250)
 
 
 def test_there_are_at_least_150_decisions_and_each_has_a_sentence_of_its_own():
@@ -189,7 +190,7 @@ def additions(draw: st.DrawFn, effect: str) -> tuple[AccessRequest, Policies, Po
 
 
 @pytest.mark.slow
-@BOUNDED
+@THOROUGH
 @given(additions("Deny"))
 def test_adding_a_deny_never_allows_more(added: tuple[AccessRequest, Policies, Policies]):
     request, before, after = added
@@ -197,7 +198,7 @@ def test_adding_a_deny_never_allows_more(added: tuple[AccessRequest, Policies, P
 
 
 @pytest.mark.slow
-@BOUNDED
+@THOROUGH
 @given(additions("Allow"))
 def test_adding_an_allow_never_denies_more(added: tuple[AccessRequest, Policies, Policies]):
     request, before, after = added
