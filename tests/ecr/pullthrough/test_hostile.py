@@ -133,6 +133,15 @@ class Hostile:
         return b'{"manifests": []}'
 
 
+def turn(found, bad):
+    """The upstream does this from now on. Who stalls is not waited for; who is good may be slow on a busy machine."""
+    found.hostile.bad = bad
+    found.sim.runtime.upstreams.close()
+    is_slow = bad is not None and bad.does in (stall, never)
+    settings = PATIENT._replace(read_timeout=0.5, attempts=1) if is_slow else PATIENT
+    found.sim.runtime.upstreams = Upstreams(settings, lambda _: False)
+
+
 @pytest.fixture
 def start(cache):
     """A cache before an upstream that does harm; its repository is there, as an ordinary pull would leave it."""
@@ -140,12 +149,10 @@ def start(cache):
     def make(bad, *against):
         hostile = Hostile(bad, *against)
         found = cache(hostile)
-        slow = bad.does in (stall, never)
-        settings = {"read_timeout": 0.2, "attempts": 1} if slow else {}
-        found.sim.runtime.upstreams = Upstreams(PATIENT._replace(**settings), lambda _: False)
         found.rule()
         found.ecr.create_repository(repositoryName=REPOSITORY)
         found.hostile = hostile
+        turn(found, bad)
         return found
 
     return make
@@ -175,7 +182,7 @@ def nothing_is_half(found):
 
 
 def it_comes_when_the_upstream_is_good_again(found):
-    found.hostile.bad = None
+    turn(found, None)
     assert found.whole("v1") == IMAGE.blobs
     assert images(found) == [IMAGE.digest]
 
@@ -214,7 +221,7 @@ class TestAManifest:
         found.hostile.images["all"] = index
         assert error_of(found.pull("all"))[:2] == bad.registry
         nothing_is_left(found)
-        found.hostile.bad = None
+        turn(found, None)
         assert found.pull("all").body == index.manifest
         assert sorted(images(found)) == sorted([index.digest, IMAGE.digest])
 
@@ -249,10 +256,10 @@ class TestALayer:
     @pytest.mark.parametrize("method", ["GET", "HEAD", "GetDownloadUrlForLayer"])
     def test_one_whose_bytes_are_lost(self, start, bad, method):
         found = start(bad, LAYER)
-        found.hostile.bad = None
+        turn(found, None)
         found.whole("v1")
         assert found.sim.runtime.blobs.delete(LAYER)
-        found.hostile.bad = bad
+        turn(found, bad)
         if method == "GetDownloadUrlForLayer":
             place = {"repositoryName": REPOSITORY, "layerDigest": LAYER}
             refused = refusal(found.ecr.get_download_url_for_layer, **place)
@@ -283,9 +290,10 @@ class TestATagThatIsCached:
     @pytest.mark.parametrize("what", ["manifest", "layer"])
     def test_it_stays_where_it_is(self, start, bad, what):
         found = start(bad, NEWER.digest, "v1") if what == "manifest" else start(bad, layer_of(NEWER))
-        found.hostile.bad = None
+        turn(found, None)
         found.whole("v1")
-        found.hostile.bad, found.hostile.images["v1"] = bad, NEWER
+        turn(found, bad)
+        found.hostile.images["v1"] = NEWER
         found.sim.advance(days=1)
         assert found.pull("v1").body == IMAGE.manifest
         (image,) = found.get(imageTag="v1")["images"]
@@ -294,7 +302,7 @@ class TestATagThatIsCached:
         assert found.sim.runtime.blobs.stat(layer_of(NEWER)) is None
         nothing_is_half(found)
         assert [each["sync-status"] for each in found.synced()] == ["SUCCESS", "FAILED"]
-        found.hostile.bad = None
+        turn(found, None)
         found.sim.advance(minutes=1)
         assert found.pull("v1").body == NEWER.manifest
 
@@ -332,7 +340,7 @@ class TestReferrers:
         found.settle()
         assert images(found) == [IMAGE.digest]
         nothing_is_half(found)
-        found.hostile.bad = None
+        turn(found, None)
         assert listed_by(found) == [SBOM.digest]
 
     @pytest.mark.documented
@@ -344,9 +352,9 @@ class TestReferrers:
     @pytest.mark.parametrize("bad", LISTS.values(), ids=LISTS)
     def test_a_list_of_before_is_served(self, listed, bad):
         found = listed(bad, f"referrers/{IMAGE.digest}")
-        found.hostile.bad = None
+        turn(found, None)
         assert listed_by(found) == [SBOM.digest]
-        found.hostile.bad = bad
+        turn(found, bad)
         for hours in (6, 7):
             found.sim.advance(hours=hours)
             found.asked()
@@ -358,7 +366,7 @@ class TestReferrers:
                 assert listed_by(found) == [SBOM.digest]
             # After it has failed, it is left alone for a minute (inferred).
             assert {each.partition("?")[0] for each in found.asked()} == {f"GET referrers/{IMAGE.digest}"}
-        found.hostile.bad = None
+        turn(found, None)
         found.sim.advance(minutes=1)
         found.asked()
         assert listed_by(found) == [SBOM.digest]
