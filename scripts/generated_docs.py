@@ -166,13 +166,14 @@ FILES = {
     ),
     (
         *("ecrsim.db-writer", "ecrsim.db-jobs", "ecrsim.db-delivery", "ecrsim.db-collect-garbage"),
-        "ecrsim.db-forget-ended-sessions",
+        *("ecrsim.db-forget-ended-sessions", "ecrsim.db-signer-root"),
     ): "empty; the workers take turns by them at what only one may do at a time",
     ("ecrsim.db-clock",): "how the clock goes, for all workers",
     ("blobs/", "uploads/"): "layers by digest, and uploads under way; `--blob-store` moves both",
     ("store.json",): "whose the blobs are ([operations](operations.md)); `--blob-store` moves it as well",
     ("damaged/",): "layers whose bytes were found to be wrong, kept for you; beside `blobs/`",
     ("secret.key",): "the key of the secrets in the database; a backup has to have it ([operations](operations.md))",
+    ("signer-root.pem",): "key and certificate that [signatures](signing.md) end in, readable by you alone",
     ("admin-token",): "the token of the admin surface, readable by you alone",
     ("tls/",): "the certificate authority; its key is readable by you alone",
 }
