@@ -325,8 +325,8 @@ def _revocations(runtime: Runtime, request: Request) -> Answer:
     try:
         with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call:
             body = signed_list(call)
-    except (ServiceError, OSError, ValueError) as error:
-        log.warning("the revocation list cannot be signed: %s", error)
+    except ServiceError as error:
+        log.warning("the revocation list cannot be signed: %s", error.message)
         return _answer(503, {"message": "The revocation list cannot be had."}, "InternalServiceErrorException")
     headers = [
         ("Content-Type", "application/pkix-crl"),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cryptography import x509
 from sqlalchemy import bindparam, select
 
+from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.query import Addition, Query
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.core.sealing import SecretDamaged, seal_of
@@ -56,10 +57,13 @@ class SigningCredentials(NamedTuple):
 
 
 def root_of(runtime: Runtime) -> Root:
-    """Read once for as long as the process lives; it is never another one."""
+    """Read once for as long as the process lives; it is never another one. ServiceUnavailableException."""
     found = runtime.memory.get("signer-root")
     if not isinstance(found, Root):
-        found = runtime.memory["signer-root"] = open_root(runtime.data_dir, runtime.database)
+        try:
+            found = runtime.memory["signer-root"] = open_root(runtime.data_dir, runtime.database)
+        except (OSError, ValueError) as error:
+            raise ServiceUnavailableException(f"The root of signatures cannot be used: {error}") from error
     return found
 
 

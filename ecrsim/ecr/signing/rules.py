@@ -10,9 +10,10 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any, NamedTuple
 
+from ecrsim.core.durations import DAY
 from ecrsim.core.errors import InvalidParameterException, ServiceError
 from ecrsim.core.glob import matches
 from ecrsim.core.partitions import partition_of
@@ -29,6 +30,8 @@ VALIDITY = {"value": 135, "type": "MONTHS"}
 MOST_MONTHS = 135
 #: Days after which there is none to be had: 135 months.
 _MOST_DAYS = 4109
+#: The end of the year 9999.
+_LAST = 253_402_300_799_000
 
 #: Seconds after a refusal at which it is tried again (inferred; recorded is that a permission which is given
 #: afterwards lets the signature come late).
@@ -98,14 +101,19 @@ def is_validity(value: Any, kind: Any) -> bool:
 
 
 def expires_at(now: int, validity: Mapping[str, Any]) -> int:
-    """When a signature of now ends, in epoch milliseconds. A month ends on its own last day at the latest."""
+    """When a signature of now ends, in epoch milliseconds. A month ends on its own last day at the latest.
+
+    The clock may be turned to where a calendar has no such day any more: the last one is the end then.
+    """
     value, kind = validity["value"], validity["type"]
     if kind == "DAYS":
-        return now + int(value) * 86_400_000
+        return min(now + int(value) * DAY, _LAST)
     months = int(value) * (12 if kind == "YEARS" else 1)
     begin = datetime.fromtimestamp(now / 1000, UTC)
     count = begin.year * 12 + begin.month - 1 + months
     year, month = count // 12, count % 12 + 1
+    if year > MAXYEAR:
+        return _LAST
     end = begin.replace(year=year, month=month, day=min(begin.day, calendar.monthrange(year, month)[1]))
     return int(end.timestamp() * 1000)
 

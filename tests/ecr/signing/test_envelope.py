@@ -17,7 +17,8 @@ from ecrsim.ecr.signing import envelope
 from ecrsim.ecr.signing.authority import NAME
 from ecrsim.testing import build_image
 from tests.answers import ACCOUNT, REGION
-from tests.ecr.signing.conftest import NOTARY, arn_of, envelope_of, make_profiles, manifest_of, referrers
+from tests.ecr.signing.conftest import NOTARY, arn_of, envelope_of, make_profiles, manifest_of, referrers, statuses
+from tests.principals import admin
 from tests.pushing import push
 
 SECOND = build_image(b"another layer")
@@ -160,6 +161,23 @@ class TestKeptSafely:
         signed.sim.reset()
         make_profiles(signed.sim, "prod")
         assert file.read_bytes() == before
+
+    @pytest.mark.parametrize("content", [b"", b"no key", b"\xff"])
+    def test_one_that_is_none_is_said_and_nothing_is_signed_until_it_is_back(self, signed, signature, content):
+        file = signed.sim.runtime.data_dir / NAME
+        before = file.read_bytes()
+        file.write_bytes(content)
+        signed.sim.runtime.memory.clear()
+        answer = admin(signed.sim, "GET", "signer/root")
+        assert answer.status == 503
+        assert answer.json()["message"].startswith("The root of signatures cannot be used")
+        digest = push(signed.ecr, "app", SECOND, "v2")
+        signed.wait(10)
+        assert statuses(signed.ecr, imageTag="v2") == {"prod": "IN_PROGRESS"}
+        file.write_bytes(before)
+        signed.wait(120)
+        assert statuses(signed.ecr, imageTag="v2") == {"prod": "COMPLETE"}
+        assert len(referrers(signed.ecr, digest)) == 1
 
     def test_the_keys_of_profiles_are_sealed(self, signed, signature):
         with signed.sim.runtime.database.read() as connection:

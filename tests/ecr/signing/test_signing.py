@@ -7,7 +7,7 @@ import pytest
 from ecrsim.testing import build_image, call_application
 from tests.answers import ACCOUNT, inferred, recorded, refusal, repository_not_found
 from tests.ecr.signing.conftest import NOTARY, arn_of, configure, make_profiles, referrers, rule, statuses
-from tests.principals import admin, client_of, denied, document, know, statement, user
+from tests.principals import admin, client_of, client_of_session, denied, document, know, statement, user
 from tests.pushing import OCI_INDEX, artifact_of, create, push, put
 
 OTHER = "111111111111"
@@ -184,6 +184,21 @@ class TestAsWhom:
         push(self.know(signed.sim, statement("signer:SignPayload", resource=resource)), "app", None, "v1")
         signed.wait()
         assert statuses(signed.ecr) == {"prod": "ACCESS_DENIED"}
+
+    @pytest.mark.parametrize(("limit", "expected"), [("*", "COMPLETE"), ("ecr:*", "ACCESS_DENIED")])
+    def test_the_session_of_a_role_has_its_own_limits(self, signed, limit, expected):
+        trust = document({"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"})
+        role = {"name": "pusher", "trust": trust, "policies": ["AdministratorAccess"]}
+        administrator = user("dev", "AdministratorAccess")
+        know(signed.sim, {"users": [administrator], "roles": [role], "signing_profiles": [{"name": "prod"}]})
+        session = client_of(signed.sim, "dev", "sts").assume_role(
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/pusher",
+            RoleSessionName="build",
+            Policy=json.dumps(document(statement(limit))),
+        )
+        push(client_of_session(signed.sim, session), "app", None, "v1")
+        signed.wait()
+        assert statuses(signed.ecr) == {"prod": expected}
 
     def test_a_condition_on_the_version(self, signed):
         condition = {"StringEquals": {"signer:ProfileVersion": "nope"}}
