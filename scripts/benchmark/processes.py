@@ -29,7 +29,10 @@ class Memory:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended well: its seconds, the most bytes that it had at once, and what it printed."""
+    """A process that has ended well: its seconds, the most bytes that it had at once, and what it printed.
+
+    Linux counts what the parent had when it started the process: the parent is to be small.
+    """
 
     seconds: float
     peak: int

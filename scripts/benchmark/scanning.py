@@ -8,11 +8,10 @@ import gzip
 import hashlib
 import json
 import os
-import random
 import shutil
 import subprocess
+import sys
 import tarfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ _INCLUDED = "python3,perl,git,curl,openssl,ca-certificates"
 #: Folders that `apt-get clean` empties, and those of devices.
 _LEFT_OUT = ("./var/cache/apt", "./var/lib/apt/lists", "./dev", "./proc", "./sys")
 _PATIENCE = 3_600
+_HERE = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 
 
 def measure(run: Run, wanted: Sequence[str]) -> list[Row]:
@@ -173,7 +173,7 @@ def _import_rows(run: Run) -> list[Row]:
             f"memory of the {what}",
             "MiB",
             {ECRSIM: taken[1]},
-            (of(ECRSIM, "", Goal("<", 300, of="value")),),
+            (of(ECRSIM, "", Goal("<", 286, of="value")),),
         ),
         Row(
             IMPORT_ROWS[2], f"look-up of a package among {count:,} advisories", "ms", {ECRSIM: taken[2]}, (of(ECRSIM),)
@@ -184,7 +184,8 @@ def _import_rows(run: Run) -> list[Row]:
 def _imported(run: Run, count: int) -> tuple[Figure, ...]:
     run.say(f"{count:,} advisories are made")
     file, data = run.scratch / "all.zip", run.scratch / "data"
-    _make_advisories(file, count)
+    # By another process: the memory of this one would count as that of what it starts.
+    run_to_its_end([sys.executable, "-m", "benchmark.advisories", str(file), str(count)], _HERE, run.scratch, _PATIENCE)
     run.say("and imported")
     ended = _ours(run, "-m", "ecrsim", "advisories", "import", str(file), "--data-dir", str(data))
     looked = json.loads(_ours(run, "-m", "benchmark.examining", "look-up", str(data), str(count)).output)
@@ -192,39 +193,6 @@ def _imported(run: Run, count: int) -> tuple[Figure, ...]:
         raise BenchError(f"{looked['records']} records were taken")
     detail = {"zip MB": file.stat().st_size // 1_000_000, "file MB": looked["bytes"] // 1_000_000}
     return Figure(ended.seconds, detail=detail), Figure(ended.peak / MIB), Figure(looked["seconds"] * 1000)
-
-
-def _make_advisories(file: Path, count: int) -> None:
-    """An export as OSV's: a JSON file a record, of 1 to 3 KB, each about one or two packages."""
-    chance = random.Random(5)  # noqa: S311 - the same records each time
-    words = [f"{chance.getrandbits(40):x}" for _ in range(4_000)]
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number in range(count):
-            archive.writestr(f"CVE-2026-{number}.json", json.dumps(_advisory(number, count, words, chance)))
-
-
-def _advisory(number: int, count: int, words: Sequence[str], chance: random.Random) -> dict[str, Any]:
-    fixed = f"1.{number % 97}.{number % 13}"
-    events = [{"introduced": "0"}, {"fixed": fixed}]
-    named = [("PyPI", f"package-{number * 7 % count // 4}"), ("npm", f"package-{number}")][: 1 + number % 2]
-    return {
-        "id": f"CVE-2026-{number}",
-        "modified": "2026-01-02T03:04:05Z",
-        "published": "2026-01-01T00:00:00Z",
-        "aliases": [f"GHSA-{number % 9973:04x}-{number:08x}"],
-        "summary": f"Reads too far in {words[number % len(words)]}.",
-        "details": " ".join(chance.choices(words, k=chance.randint(40, 200))),
-        "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],
-        "references": [{"type": "WEB", "url": f"https://example.test/{number}/{each}"} for each in range(3)],
-        "affected": [
-            {
-                "package": {"ecosystem": ecosystem, "name": name},
-                "ranges": [{"type": "ECOSYSTEM", "events": events}],
-                "versions": [f"1.{each}" for each in range(20)],
-            }
-            for ecosystem, name in named
-        ],
-    }
 
 
 # --- many images again ------------------------------------------------------------------------------------------------
