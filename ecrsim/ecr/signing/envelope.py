@@ -106,13 +106,26 @@ def seconds(moment: int) -> str:
     return iso(moment - moment % 1000).replace(".000", "")
 
 
+def certificates_of(content: bytes) -> list[x509.Certificate]:
+    """The chain that an envelope of any algorithm claims, at least one long. NotAnEnvelope."""
+    try:
+        chain = orjson.loads(content)["header"]["x5c"]
+        found = [x509.load_der_x509_certificate(base64.b64decode(each, validate=True)) for each in chain]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotAnEnvelope(f"it cannot be read: {error}") from None
+    if not found:
+        raise NotAnEnvelope("it has no certificate")
+    return found
+
+
 def read(content: bytes) -> Envelope:
-    """NotAnEnvelope when it is none, or when it was altered. Who signed is for the caller to judge (`chain_holds`)."""
+    """One of ecrsim's. NotAnEnvelope when it was altered, or is of another algorithm.
+
+    Who signed is for the caller to judge (`chain_holds`).
+    """
+    certificates = certificates_of(content)
     try:
         document = orjson.loads(content)
-        certificates = [
-            x509.load_der_x509_certificate(base64.b64decode(each, validate=True)) for each in document["header"]["x5c"]
-        ]
         public = certificates[0].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         found: Any = jws.deserialize_json(document, ECKey.import_key(public), registry=_registry())
         headers, payload = found.members[0].protected, orjson.loads(found.payload)
@@ -129,8 +142,8 @@ def read(content: bytes) -> Envelope:
             headers.get(VERSION_ATTRIBUTE),
         )
     except JoseError as error:
-        raise NotAnEnvelope(f"its signature does not hold: {error}") from None
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise NotAnEnvelope(f"its signature does not hold ({error.error})") from None
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise NotAnEnvelope(f"it cannot be read: {error}") from None
 
 

@@ -19,7 +19,15 @@ from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.signing import keys
 from ecrsim.ecr.signing.authority import Revoked, Root, serial_of
-from ecrsim.ecr.signing.envelope import Envelope, NotAnEnvelope, SignedDescriptor, chain_holds, read
+from ecrsim.ecr.signing.envelope import (
+    MEDIA_TYPE,
+    Envelope,
+    NotAnEnvelope,
+    SignedDescriptor,
+    certificates_of,
+    chain_holds,
+    read,
+)
 from ecrsim.ecr.signing.making import ARTIFACT_TYPE
 
 #: Referrers that are looked at.
@@ -71,13 +79,18 @@ def _notary(
     call: Call, repository: Repository, digest: str, target: SignedDescriptor, root: Root, revoked: list[Revoked]
 ) -> FoundSignature:
     try:
-        envelope = read(_content(call, repository, digest))
+        kind, content = _content(call, repository, digest)
+        if kind != MEDIA_TYPE:
+            words = f"an envelope of the type {kind}, which ecrsim does not make: `notation verify` judges it"
+            return FoundSignature(digest, "notation", None, words)
+        certificates = certificates_of(content)
+        if not chain_holds(certificates, root.certificate):
+            who = certificates[0].subject.rfc4514_string()
+            words = f"made with a key of others ({who}): `notation verify` judges it, with their certificate"
+            return FoundSignature(digest, "notation", None, words)
+        envelope = read(content)
     except NotAnEnvelope as error:
         return FoundSignature(digest, "notation", False, f"no signature that can be read: {error}")
-    if not chain_holds(envelope.certificates, root.certificate):
-        who = envelope.certificates[0].subject.rfc4514_string()
-        words = f"made with a key of others ({who}): `notation verify` judges it, with their certificate"
-        return FoundSignature(digest, "notation", None, words)
     fault = _fault(envelope, target, revoked, call.now)
     words = f"made by the signing profile {_profile(envelope)} on {iso(envelope.signed_at)}"
     if fault is not None:
@@ -86,8 +99,8 @@ def _notary(
     return FoundSignature(digest, "managed", True, f"{words}, good {end}")
 
 
-def _content(call: Call, repository: Repository, digest: str) -> bytes:
-    """The envelope. NotAnEnvelope when it is not to be had."""
+def _content(call: Call, repository: Repository, digest: str) -> tuple[str, bytes]:
+    """The media type of the envelope, and its bytes. NotAnEnvelope when it is not to be had."""
     image = image_by_digest(call, repository, digest)
     if image is None:
         raise NotAnEnvelope("it was deleted meanwhile")
@@ -96,7 +109,7 @@ def _content(call: Call, repository: Repository, digest: str) -> bytes:
         if layer["size"] > _LONGEST:
             raise NotAnEnvelope("it is too long")
         with call.runtime.blobs.open(layer["digest"]) as blob:
-            return blob.read(_LONGEST)
+            return str(layer.get("mediaType")), blob.read(_LONGEST)
     except (KeyError, TypeError, ValueError) as error:
         raise error if isinstance(error, NotAnEnvelope) else NotAnEnvelope("it has not one layer") from None
     except BlobStoreError:

@@ -1,9 +1,15 @@
 """GET /_ecrsim/signatures: which signatures an image has, and whether they hold, in words."""
 
+import base64
 import json
 from datetime import UTC, datetime
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from ecrsim.testing import build_image
 from tests.ecr.signing.conftest import NOTARY, envelope_of, make_profiles, referrers
@@ -11,9 +17,9 @@ from tests.principals import admin
 from tests.pushing import OCI_MANIFEST, artifact_of, digest_of, push, push_layer
 
 
-def put_signature(ecr, content: bytes, subject: dict) -> str:
+def put_signature(ecr, content: bytes, subject: dict, media_type: str = "application/jose+json") -> str:
     """A signature that somebody pushed himself."""
-    layers = [{"mediaType": "application/jose+json", "digest": push_layer(ecr, "app", content), "size": len(content)}]
+    layers = [{"mediaType": media_type, "digest": push_layer(ecr, "app", content), "size": len(content)}]
     config = {"mediaType": NOTARY, "digest": push_layer(ecr, "app", b"{}"), "size": 2}
     members = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers, "subject": subject}
     ecr.put_image(repositoryName="app", imageManifest=json.dumps(members))
@@ -91,6 +97,31 @@ def test_one_that_cannot_be_read(signed, image, content):
     good, bad = signed.in_words("app:v1")
     assert (good["holds"], bad["holds"]) == (True, False)
     assert bad["words"].startswith("no signature that can be read")
+
+
+def test_those_of_other_keys_are_named_and_not_judged(signed, image):
+    """Whatever their algorithm: here the envelope says ES256, as notation's test certificates do."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "me")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now)
+        .sign(key, hashes.SHA256())
+    )
+    chain = [base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()]
+    content = json.dumps({"header": {"x5c": chain}, "payload": "e30", "protected": "e30", "signature": "AAAA"})
+    put_signature(signed.ecr, content.encode(), subject_of(image))
+    put_signature(signed.ecr, b"\x84", subject_of(image), "application/cose")
+    _, own, cose = signed.in_words("app:v1")
+    assert own["holds"] is cose["holds"] is None
+    assert "made with a key of others (CN=me)" in own["words"]
+    assert "an envelope of the type application/cose" in cose["words"]
 
 
 def test_those_of_cosign_are_named_and_not_judged(signed, image):
