@@ -232,6 +232,63 @@ def test_what_is_not_here(sim, method, path, status):
     assert call_application(sim.app, method, sim.endpoint_url + path, {}, b"").status == status
 
 
+AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/signer/aws4_request, SignedHeaders=host, Signature=" + 64 * "0"
+)
+DEEP = b'{"tags": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        *(
+            ("PUT", "/signing-profiles/prod", body)
+            for body in (
+                b"",
+                b"{",
+                b"[]",
+                b"null",
+                b"\xff",
+                b'"text"',
+                b'{"platformId": 1}',
+                b'{"platform": "x"}',
+                b'{"platformId": "Notation-OCI-SHA384-ECDSA", "tags": ["x"]}',
+                b'{"platformId": "Notation-OCI-SHA384-ECDSA", "tags": {"x": 1}}',
+                b'{"platformId": "Notation-OCI-SHA384-ECDSA", "signatureValidityPeriod": {"value": 1e99}}',
+                b'{"platformId": "Notation-OCI-SHA384-ECDSA", "signatureValidityPeriod": {"type": []}}',
+                b" " * (1 << 17),
+                DEEP[: 1 << 15],
+            )
+        ),
+        *(
+            ("PUT", "/signing-profiles/prod/revoke", body)
+            for body in (
+                b"{}",
+                b'{"profileVersion": "0123456789", "reason": "", "effectiveTime": 1}',
+                b'{"profileVersion": "0123456789", "reason": "x", "effectiveTime": "now"}',
+                b'{"profileVersion": "0123456789", "reason": "x", "effectiveTime": -1}',
+                b'{"profileVersion": "0123456789", "reason": "x", "effectiveTime": 1e300}',
+                b'{"profileVersion": [], "reason": "x", "effectiveTime": 1}',
+            )
+        ),
+        ("PUT", "/signing-profiles/%00", b"{}"),
+        ("PUT", "/signing-profiles/a%2Fb", b"{}"),
+        ("GET", "/signing-profiles?maxResults=x", b""),
+        ("GET", "/signing-profiles?maxResults=-1", b""),
+        ("GET", "/signing-profiles?nextToken=%00", b""),
+        ("GET", "/signing-profiles?profileOwner=%C3%A9", b""),
+        ("GET", "/signing-profiles?statuses=%FF", b""),
+    ],
+)
+def test_whatever_is_sent_is_refused_and_changes_nothing(sim, method, path, body):
+    headers = {"Authorization": AUTHORIZATION, "X-Amz-Date": "20260101T000000Z"}
+    answer = call_application(sim.app, method, sim.endpoint_url + path, headers, body)
+    assert 400 <= answer.status < 500, answer
+    assert answer.headers["x-amzn-ErrorType"]
+    with sim.runtime.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM signing_profiles").scalar() == 0
+
+
 class TestRevocationList:
     def fetch(self, sim):
         answer = call_application(sim.app, "GET", f"{sim.endpoint_url}/signer/revocations.crl", {}, b"")
