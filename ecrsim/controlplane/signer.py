@@ -319,7 +319,7 @@ def _revocations(runtime: Runtime, request: Request) -> Answer:
     """The list as DER. Nobody needs to say who asks."""
     if request.method not in ("GET", "HEAD"):
         return _answer(405, {"message": "The list is only to be read."}, "ValidationException")
-    # 200 ms and 12 MB of cryptography that an ecrsim does without which signs nothing.
+    # 80 ms and 8 MB of cryptography that an ecrsim does without which signs nothing.
     from ecrsim.ecr.signing.keys import signed_list
 
     try:

@@ -49,7 +49,7 @@ def sign_image(call: Call, job: Job) -> None:
     signature: Any = None
     failure = None if wanted is None else wanted.failure
     if wanted is not None and wanted.profile is not None and failure is None:
-        # 200 ms and 12 MB of cryptography and JOSE that an ecrsim does without which signs nothing.
+        # 100 ms and 9 MB of cryptography and JOSE that an ecrsim does without which signs nothing.
         from ecrsim.ecr.signing import making
         from ecrsim.ecr.signing.envelope import SignedDescriptor
 
