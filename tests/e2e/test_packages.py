@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +18,11 @@ from ecrsim.sbom.purls import purl_of
 from ecrsim.testing import BuiltImage, build_image
 from tests.e2e.clients import Client, clean_environ, require
 from tests.e2e.package_images import IMAGES, alpine, distroless
-from tests.pushing import OCI_INDEX, push_layer
+from tests.pushing import index_of, push, put
 
 #: Catalogers of syft that read lock files, which it does not do of images unless it is told to.
 LOCKS = ("javascript-lock", "ruby-gemfile", "rust-cargo-lock", "php-composer-lock")
+QUIET = {"SYFT_CHECK_FOR_APP_UPDATE": "false", "SYFT_REGISTRY_INSECURE_USE_HTTP": "true"}
 #: Catalogers whose packages are of other kinds, as docs/scanning.md says.
 OTHER_KINDS = {"binary-classifier-cataloger", "pe-binary-package-cataloger", "java-jvm-cataloger"}
 
@@ -31,8 +35,7 @@ def found_by(purl: PackageURL, path: str) -> tuple[str, str, str, str, str]:
 
 @pytest.fixture
 def syft(tmp_path) -> Client:
-    quiet = {"SYFT_CHECK_FOR_APP_UPDATE": "false", "SYFT_REGISTRY_INSECURE_USE_HTTP": "true"}
-    return Client((require("syft"),), clean_environ(tmp_path / "home") | quiet)
+    return Client((require("syft"),), clean_environ(tmp_path / "home") | QUIET)
 
 
 def syft_list(syft: Client, source: str, *options: str) -> Found:
@@ -84,26 +87,35 @@ def test_the_list_is_that_of_syft(name: str, syft: Client, tmp_path: Path):
     assert len(ours) >= LEAST.get(name, 2)
 
 
-def test_each_platform_of_a_pushed_index_has_its_own(syft: Client, server, create_repository, tmp_path: Path):
+def test_each_platform_of_a_pushed_index_has_its_own(server, create_repository, tmp_path: Path):
     """syft pulls from ecrsim; `ecrsim sbom` asks it."""
     repository = create_repository("packages")
     ecr = server.client()
-    images = {"amd64": build_image(*distroless(tmp_path)), "arm64": build_image(*alpine(tmp_path))}
+    made = {"amd64": distroless(tmp_path), "arm64": alpine(tmp_path)}
     listed = []
-    for architecture, image in images.items():
-        for content in image.blobs.values():
-            push_layer(ecr, repository, content)
-        ecr.put_image(repositoryName=repository, imageManifest=image.manifest.decode())
+    for architecture, layers in made.items():
         platform = {"os": "linux", "architecture": architecture}
+        unpacked = [f"sha256:{hashlib.sha256(gzip.decompress(each)).hexdigest()}" for each in layers]
+        config = {**platform, "rootfs": {"type": "layers", "diff_ids": unpacked}}
+        image = build_image(*layers, config=json.dumps(config).encode())
+        push(ecr, repository, image)
         listed.append(
             {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest), "platform": platform}
         )
-    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed})
-    ecr.put_image(repositoryName=repository, imageManifest=index, imageTag="both")
+    put(ecr, repository, index_of(manifests=listed), "both")
+    login = {
+        "SYFT_REGISTRY_AUTH_AUTHORITY": server.registry,
+        "SYFT_REGISTRY_AUTH_USERNAME": "AWS",
+        "SYFT_REGISTRY_AUTH_PASSWORD": server.password(),
+    }
+    syft = Client((require("syft"),), clean_environ(tmp_path / "home") | QUIET | login)
+    sbom = Client((sys.executable, "-m", "ecrsim", "sbom", "--port", str(server.port)), dict(os.environ))
     told = {}
-    for architecture, image in images.items():
-        layers = list(image.blobs.values())[1:]
-        theirs = syft_list(syft, layout_of(tmp_path / architecture, image), "--platform", f"linux/{architecture}")
-        assert our_list(layers) == theirs
+    for architecture in made:
+        platform = ("--platform", f"linux/{architecture}")
+        theirs = syft_list(syft, f"registry:{server.registry}/{repository}:both", *platform)
+        components = json.loads(sbom(f"{repository}:both", *platform))["components"]
+        ours = {found_by(PackageURL.from_string(each["purl"]), "")[:4] for each in components if "purl" in each}
+        assert ours == {each[:4] for each in theirs}
         told[architecture] = {each[0] for each in theirs}
     assert told == {"amd64": {"deb"}, "arm64": {"apk"}}

@@ -207,7 +207,9 @@ def test_the_end_of_a_scan_arrives_at_a_queue_of_sqs(launch, docker, built, mach
         event = json.loads(message["Body"])
         assert event["detail-type"] == "ECR Image Scan"
         assert event["detail"]["scan-status"] == "COMPLETE"
-        assert event["detail"]["finding-severity-counts"]["MEDIUM"] == 1
+        found = findings(client, tag="v1")
+        assert "CVE-2023-5363" in names(found)
+        assert event["detail"]["finding-severity-counts"] == found["imageScanFindings"]["findingSeverityCounts"]
         assert event["detail"]["image-tags"] == ["v1"]
     finally:
         moto.stop()
@@ -243,7 +245,7 @@ def test_the_aws_command_line_scans_waits_and_shows(own, docker, ecr, built, mac
     program("wait", "image-scan-complete", *image)
     shown = aws("describe-image-scan-findings", *image)
     assert shown["imageScanStatus"]["status"] == "COMPLETE"
-    assert [each["name"] for each in shown["imageScanFindings"]["findings"]] == ["CVE-2023-5363"]
+    assert "CVE-2023-5363" in [each["name"] for each in shown["imageScanFindings"]["findings"]]
     assert shown["registryId"] == account
 
 
