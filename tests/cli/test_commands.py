@@ -3,6 +3,7 @@
 import shlex
 import sqlite3
 import ssl
+from contextlib import closing
 
 import pytest
 
@@ -208,7 +209,7 @@ def test_gc_does_not_make_a_data_directory(run, tmp_path):
 
 
 def test_gc_refuses_a_database_of_another_version(run, data):
-    with sqlite3.connect(data / "ecrsim.db") as database:
+    with closing(sqlite3.connect(data / "ecrsim.db")) as database, database:
         database.execute("UPDATE properties SET value = '999' WHERE name = 'schema_version'")
     database.close()
     refused = run("gc", "--data-dir", str(data))

@@ -6,7 +6,7 @@ import os
 import socket
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -204,7 +204,7 @@ def test_a_directory_that_may_not_be_looked_into_is_seen(doctor, tmp_path, unpri
 
 
 def test_a_database_of_another_version_is_seen(doctor, data):
-    with sqlite3.connect(data / "ecrsim.db") as database:
+    with closing(sqlite3.connect(data / "ecrsim.db")) as database, database:
         database.execute("UPDATE properties SET value = '7' WHERE name = 'schema_version'")
     database.close()
     [complaint] = complaints_about_data(doctor())
@@ -215,7 +215,7 @@ def test_a_database_of_another_version_is_seen(doctor, data):
 def test_a_database_of_another_program_is_seen(doctor, data):
     for file in data.glob("ecrsim.db*"):
         file.unlink()
-    with sqlite3.connect(data / "ecrsim.db") as database:
+    with closing(sqlite3.connect(data / "ecrsim.db")) as database, database:
         database.execute("CREATE TABLE cookies (name)")
     database.close()
     assert complaints_about_data(doctor()) == [f"data directory {data}: the database is not one of ecrsim's"]

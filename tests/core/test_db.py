@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, update
@@ -61,15 +62,21 @@ def names(database):
         return list(connection.execute(select(things.c.name).order_by(things.c.id)).scalars())
 
 
+def rows(path, query):
+    """What another connection to the file sees."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
 class TestOpening:
     def test_the_directory_and_all_tables_are_made(self, path):
         Database(f"sqlite:///{path}").open()
 
-        found = {name for (name,) in sqlite3.connect(path).execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        found = {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE type='table'")}
         assert found >= set(metadata.tables)
 
     def test_it_is_in_the_mode_in_which_readers_never_wait(self, database, path):
-        assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert rows(path, "PRAGMA journal_mode") == [("wal",)]
 
     @pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("power", 2)])
     def test_durability_decides_whether_commits_wait_for_the_disk(self, path, durability, synchronous):
@@ -107,7 +114,7 @@ class TestOpening:
             "MIGRATIONS",
             {1: ("ALTER TABLE things ADD colour TEXT",), 2: ("UPDATE things SET colour = 'red'",)},
         )
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("INSERT INTO things (name) VALUES ('a')")
         migrated = Database(f"sqlite:///{path}")
         migrated.open()
@@ -123,7 +130,7 @@ class TestOpening:
             connection.exec_driver_sql("DROP TABLE jobs")
         as_of_version_1(database)
         Database(f"sqlite:///{path}").open()
-        assert [row[1] for row in sqlite3.connect(path).execute("PRAGMA table_info(jobs)")][:2] == ["id", "run_at"]
+        assert [row[1] for row in rows(path, "PRAGMA table_info(jobs)")][:2] == ["id", "run_at"]
 
     def test_a_migration_that_fails_changes_nothing(self, database, path, monkeypatch):
         as_of_version_1(database)
@@ -132,12 +139,12 @@ class TestOpening:
         with pytest.raises(Exception, match="nothing"):
             Database(f"sqlite:///{path}").open()
 
-        columns = [row[1] for row in sqlite3.connect(path).execute("PRAGMA table_info(things)")]
+        columns = [row[1] for row in rows(path, "PRAGMA table_info(things)")]
         assert columns == ["id", "name", "members"]
 
     def test_a_database_of_something_else_is_refused(self, tmp_path):
         other = tmp_path / "other.db"
-        with sqlite3.connect(other) as connection:
+        with closing(sqlite3.connect(other)) as connection, connection:
             connection.execute("CREATE TABLE somebody (id)")
         with pytest.raises(SchemaMismatch, match="not one of ecrsim's"):
             Database(f"sqlite:///{other}").open()
@@ -250,7 +257,7 @@ class TestFaults:
     def test_a_read_only_file_answers_reads_and_refuses_writes(self, database, path):
         add(database, "a")
         database.close()
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("PRAGMA journal_mode=DELETE")
         path.chmod(stat.S_IRUSR)
         reopened = Database(f"sqlite:///file:{path}?mode=ro&uri=true")

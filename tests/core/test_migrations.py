@@ -1,6 +1,7 @@
 """A data directory of an earlier version becomes one of this version, and loses nothing."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from sqlalchemy import select, update
@@ -75,7 +76,7 @@ def version_2(path):
     with database.write() as connection:
         connection.execute(update(properties).where(properties.c.name == "schema_version").values(value="2"))
     database.close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.executescript("".join(f"DROP TABLE {name};" for name in CHANGED) + VERSION_2)
     return path
 
@@ -89,7 +90,7 @@ def migrated(version_2):
 
 
 def columns(path):
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         return {
             name: [tuple(row[1:]) for row in connection.execute(f"PRAGMA table_info({name})")]
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -118,7 +119,7 @@ def test_rows_belong_to_the_private_registry(migrated):
 
 
 def test_what_version_2_lacked_is_made(version_2):
-    with sqlite3.connect(version_2) as connection:
+    with closing(sqlite3.connect(version_2)) as connection, connection:
         connection.execute("DROP TABLE jobs")
         connection.execute("DROP TABLE registry_policies")
     database = Database(f"sqlite:///{version_2}")

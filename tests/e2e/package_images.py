@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from tests.e2e.clients import require
@@ -176,7 +177,7 @@ def rpm_ndb(folder: Path) -> list[bytes]:
     """The headers that rpm wrote into SQLite, in the format that SUSE's rpm writes."""
     path = folder / "rpmdb.sqlite"
     path.write_bytes(recorded.RPM_SQLITE)
-    with sqlite3.connect(f"file:{path}?immutable=1", uri=True) as database:
+    with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as database, database:
         headers = [header for (header,) in database.execute("SELECT blob FROM Packages")]
     database.close()
     return [layer({"etc/os-release": SUSE, "usr/lib/sysimage/rpm/Packages.db": recorded.ndb(*headers)})]

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_many_threads_look_up_while_one_replaces(advisories: Advisories):
 
 def test_a_look_up_is_an_index_look_up(advisories: Advisories, tmp_path: Path):
     advisories.import_records("one", [OPENSSL])
-    with sqlite3.connect(tmp_path / FILE) as connection:
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
         for statement, index in (
             ("SELECT record FROM affected WHERE ecosystem = 'x' AND name = 'y'", "affected_by_name"),
             ("SELECT record FROM names WHERE name = 'y'", "names_by_name"),

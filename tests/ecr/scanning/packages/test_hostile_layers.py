@@ -11,6 +11,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import cache
 
 import pytest
@@ -298,7 +299,7 @@ def test_a_file_that_is_broken_is_left_out_and_the_rest_is_read(path: str, conte
 def test_a_database_that_answers_for_ever_is_left(tmp_path):
     """A view may be as long as it likes, and a table's rows may be computed."""
     path = tmp_path / "rpmdb.sqlite"
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute(
             "CREATE VIEW Packages AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
             " SELECT zeroblob(9) AS blob FROM n"
