@@ -15,11 +15,12 @@ import threading
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ecrsim.blobs import private
+from ecrsim.core.certificates import key_usage, pem_of, private_pem_of, read_private_key, unsigned
 
 #: Names of the certificate for clients that ask for none of their own (an IP address is never asked for).
 STANDARD_NAMES = ("localhost", "*.localhost", "host.docker.internal", "ecrsim")
@@ -39,10 +40,7 @@ class Authority:
         key_file = directory / "ca-key.pem"
         if not self.certificate_file.exists():
             _make_authority(directory, self.certificate_file, key_file, now)
-        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise OSError(f"{key_file} is not a key that ecrsim made")
-        self._key = key
+        self._key = read_private_key(key_file.read_bytes(), key_file)
         self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -75,24 +73,19 @@ class Authority:
         # The ssl module reads chains from files only.
         with tempfile.TemporaryDirectory(prefix="ecrsim-tls-") as directory:
             chain = Path(directory) / "chain.pem"
-            chain.write_bytes(_pem(certificate) + _pem(self._certificate) + _private(self._leaf_key))
+            chain.write_bytes(pem_of(certificate) + pem_of(self._certificate) + private_pem_of(self._leaf_key))
             context.load_cert_chain(chain)
         return context
 
     def _issue(self, names: tuple[str, ...]) -> x509.Certificate:
         alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
         alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in _ADDRESSES]
+        names_and_key = _name(names[0][:64]), self._certificate.subject, self._leaf_key.public_key()
         return (
-            x509.CertificateBuilder()
-            .subject_name(_name(names[0][:64]))
-            .issuer_name(self._certificate.subject)
-            .public_key(self._leaf_key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(self._now - datetime.timedelta(days=1))
-            .not_valid_after(self._now + _LEAF_LIFE)
+            unsigned(*names_and_key, self._now - datetime.timedelta(days=1), self._now + _LEAF_LIFE)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(of_authority=False), critical=True)
+            .add_extension(key_usage(of_authority=False, signs_data=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             # Strict clients, Python 3.13 among them, do not take a certificate that does not name its authority's key.
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
@@ -105,53 +98,23 @@ def _make_authority(directory: Path, certificate_file: Path, key_file: Path, now
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("ecrsim local authority")
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + _YEARS)
+        unsigned(name, name, key.public_key(), now - datetime.timedelta(days=1), now + _YEARS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(of_authority=True), critical=True)
+        .add_extension(key_usage(of_authority=True, signs_data=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(_private(key))
+        file.write(private_pem_of(key))
     # Written last and whole: its presence says that the key is there.
     partial = certificate_file.with_suffix(".partial")
     with os.fdopen(private.open_file(partial), "wb") as file:
-        file.write(_pem(certificate))
+        file.write(pem_of(certificate))
     partial.replace(certificate_file)
-
-
-def _usage(*, of_authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=of_authority,
-        crl_sign=of_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 def context_from_files(certificate: str, key: str) -> ssl.SSLContext:

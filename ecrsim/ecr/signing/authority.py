@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ecrsim.blobs import private
+from ecrsim.core.certificates import key_usage, pem_of, private_pem_of, read_private_key, unsigned
 from ecrsim.core.db import Database
 
 NAME = "signer-root.pem"
@@ -39,7 +40,7 @@ class Root(NamedTuple):
 
     @property
     def pem(self) -> str:
-        return pem_of(self.certificate)
+        return pem_of(self.certificate).decode("ascii")
 
 
 class Revoked(NamedTuple):
@@ -58,25 +59,22 @@ def open_root(data_dir: Path, database: Database) -> Root:
             if not file.exists():
                 _make_root(file)
     content = file.read_bytes()
-    key = serialization.load_pem_private_key(content, None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise OSError(f"{file} is not a key that ecrsim made")
-    return Root(key, x509.load_pem_x509_certificate(content))
+    return Root(read_private_key(content, file), x509.load_pem_x509_certificate(content))
 
 
 def _make_root(file: Path) -> None:
     key = ec.generate_private_key(ec.SECP384R1())
     subject = _name("ecrsim signer root")
     certificate = (
-        _builder(subject, subject, key.public_key())
+        unsigned(subject, subject, key.public_key(), _BEGIN, _END)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(of_authority=True), critical=True)
+        .add_extension(key_usage(of_authority=True, signs_data=False), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA384())
     )
     aside = file.with_name(f"{NAME}.{os.getpid()}")
     aside.unlink(missing_ok=True)
-    with os.fdopen(private.open_file(aside), "w", encoding="ascii") as out:
+    with os.fdopen(private.open_file(aside), "wb") as out:
         out.write(private_pem_of(key) + pem_of(certificate))
         out.flush()
         # Signatures that were given out are good for nothing without it.
@@ -86,7 +84,7 @@ def _make_root(file: Path) -> None:
 
 def new_key() -> str:
     """A new key, as PEM."""
-    return private_pem_of(ec.generate_private_key(ec.SECP384R1()))
+    return private_pem_of(ec.generate_private_key(ec.SECP384R1())).decode("ascii")
 
 
 def issue(
@@ -96,11 +94,12 @@ def issue(
     key = serialization.load_pem_private_key(private_key.encode(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the key of a signing profile is one of P-384")
+    subject = subject_of(account, region, profile_name)
     place = x509.DistributionPoint([x509.UniformResourceIdentifier(list_url)], None, None, None)
     return (
-        _builder(subject_of(account, region, profile_name), root.certificate.subject, key.public_key())
+        unsigned(subject, root.certificate.subject, key.public_key(), _BEGIN, _END)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(of_authority=False), critical=True)
+        .add_extension(key_usage(of_authority=False, signs_data=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False)
         .add_extension(x509.CRLDistributionPoints([place]), critical=False)
@@ -140,41 +139,6 @@ def revocation_list(root: Root, revoked: Iterable[Revoked], now: int) -> bytes:
         )
         builder = builder.add_revoked_certificate(entry.build())
     return builder.sign(root.key, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
-
-
-def pem_of(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
-
-
-def private_pem_of(key: ec.EllipticCurvePrivateKey) -> str:
-    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    return key.private_bytes(*form, serialization.NoEncryption()).decode("ascii")
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(_BEGIN)
-        .not_valid_after(_END)
-    )
-
-
-def _usage(*, of_authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not of_authority,
-        key_cert_sign=of_authority,
-        crl_sign=of_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _name(common: str, organizational_unit: str = "signer", locality: str | None = None) -> x509.Name:

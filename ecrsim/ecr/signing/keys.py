@@ -8,12 +8,13 @@ from typing import NamedTuple
 from cryptography import x509
 from sqlalchemy import bindparam, select
 
+from ecrsim.core.certificates import pem_of
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.query import Addition, Query
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.core.sealing import SecretDamaged, seal_of
 from ecrsim.ecr.signing import profiles
-from ecrsim.ecr.signing.authority import Revoked, Root, issue, new_key, open_root, pem_of, revocation_list, serial_of
+from ecrsim.ecr.signing.authority import Revoked, Root, issue, new_key, open_root, revocation_list, serial_of
 from ecrsim.ecr.signing.profiles import SigningProfile
 from ecrsim.ecr.signing.rules import LIST_PATH
 from ecrsim.ecr.signing.tables import signing_certificates, signing_profiles
@@ -103,7 +104,7 @@ def credentials(call: Call, profile: SigningProfile) -> SigningCredentials:
             serial_number=serial_of(certificate),
             profile_number=profile.number,
             revocation_list_url=url,
-            certificate=pem_of(certificate),
+            certificate=pem_of(certificate).decode("ascii"),
         )
     else:
         certificate = x509.load_pem_x509_certificate(text.encode())
