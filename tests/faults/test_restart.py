@@ -32,6 +32,8 @@ from ecrsim.ecr_public.tables import public_meters
 from ecrsim.testing import call_application
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.ecr.scanning.scanned import CONTINUOUS, OPENSSL, know, old_openssl
+from tests.ecr.signing.conftest import configure, make_profiles
+from tests.ecr.signing.conftest import rule as signing_rule
 from tests.ecr_public.conftest import png_of
 from tests.faults.client import ACCOUNT, Client, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
@@ -85,6 +87,7 @@ def fill(sim: Ecrsim) -> None:
     know_principals(
         sim, {"users": [user("dev")], "identity_providers": [{"issuer": "https://i.example", "keys": {"keys": [jwk]}}]}
     )
+    fill_signing(sim)
 
 
 def fill_scans(sim: Ecrsim) -> None:
@@ -98,6 +101,14 @@ def fill_scans(sim: Ecrsim) -> None:
     with sim.runtime.database.write() as connection:
         image_id = connection.execute(select(images.c.id).where(images.c.image_digest == image.digest)).scalar_one()
         connection.execute(insert(set_findings).values(image_id=image_id, scan_type="ENHANCED", findings=[]))
+
+
+def fill_signing(sim: Ecrsim) -> None:
+    """An image that a profile has signed."""
+    make_profiles(sim, "prod")
+    configure(sim.client("ecr"), signing_rule("prod", "signed/*"))
+    sim.push("signed/app", "v1")
+    sim.advance(seconds=1)
 
 
 def fill_public(sim: Ecrsim) -> None:
