@@ -22,6 +22,8 @@ from tests.concurrency.conftest import at_once
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 10
 POLICY = json.dumps(
     {
@@ -155,7 +157,6 @@ def test_slow_clients_hold_up_nobody(serving: Serving):
         each.close()
 
 
-@pytest.mark.slow
 def test_clients_that_died_leave_their_places(serving: Serving):
     """More of them than there are places, one after the other, without a word of parting."""
     for _ in range(50):

@@ -17,6 +17,8 @@ from tests.concurrency.conftest import at_once
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving
 
+pytestmark = pytest.mark.slow
+
 CONFIG, LAYER = b"{}", b"a layer"
 
 

@@ -198,6 +198,7 @@ def test_half_a_message_is_refused_and_changes_nothing(place: Place, kind: Kind,
     assert is_unchanged(place)
 
 
+@pytest.mark.slow
 @kinds
 @pytest.mark.parametrize("half", list(HALVES.values())[:4], ids=list(HALVES)[:4])
 def test_a_message_that_stalls_is_let_go(place: Place, kind: Kind, half: tuple[Any, Any, bool]):
@@ -430,6 +431,7 @@ def test_whoever_has_not_agreed_upon_tls_counts(secured: int):
         wait_until(lambda: status() == 401)
 
 
+@pytest.mark.slow
 def test_a_stream_of_events_waits_for_its_reader(tmp_path_factory: pytest.TempPathFactory):
     """The server holds nothing of what is to come for readers that take nothing; nor do they miss any of it."""
     policy = {"rulePriority": 1, "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}}

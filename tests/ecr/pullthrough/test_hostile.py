@@ -189,8 +189,8 @@ def it_comes_when_the_upstream_is_good_again(found):
 
 class TestAManifest:
     @EACH
-    @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    @pytest.mark.parametrize("reference", ["v1", IMAGE.digest])
+    @pytest.mark.parametrize("method", ["GET", pytest.param("HEAD", marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("reference", ["v1", pytest.param(IMAGE.digest, marks=pytest.mark.slow)])
     def test_a_pull(self, start, bad, reference, method):
         found = start(bad, "manifests/v1", IMAGE.digest)
         answer = found.pull(reference, method=method)
@@ -252,6 +252,7 @@ class TestALayer:
         if method == "GET":
             assert error_of(answer)[:2] == bad.registry
 
+    @pytest.mark.slow
     @EACH
     @pytest.mark.parametrize("method", ["GET", "HEAD", "GetDownloadUrlForLayer"])
     def test_one_whose_bytes_are_lost(self, start, bad, method):
@@ -282,6 +283,7 @@ class TestALayer:
         nothing_is_left(found)
 
 
+@pytest.mark.slow
 class TestATagThatIsCached:
     """It has moved upstream; what is cached is served, whatever is wrong with what is newer (documented)."""
 
@@ -318,6 +320,7 @@ def listed_by(found):
     return [each["digest"] for each in found.ask("GET", REFERRERS).json()["manifests"]]
 
 
+@pytest.mark.slow
 class TestReferrers:
     @pytest.fixture
     def listed(self, start):

@@ -14,7 +14,12 @@ HOSTILE = {
 }
 
 
-@pytest.fixture(params=[("BASIC", RULE), ("ENHANCED", CONTINUOUS)], ids=["basic", "enhanced"])
+@pytest.fixture(
+    params=[
+        pytest.param(("BASIC", RULE), id="basic"),
+        pytest.param(("ENHANCED", CONTINUOUS), id="enhanced", marks=pytest.mark.slow),
+    ]
+)
 def app(request, sim, ecr):
     scan_type, rule = request.param
     know(sim, OPENSSL)
