@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography import x509
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from ecrsim.ecr.signing import envelope
-from ecrsim.ecr.signing.authority import NAME
+from ecrsim.ecr.signing.authority import NAME, open_root
 from ecrsim.testing import build_image
 from tests.answers import ACCOUNT, REGION
 from tests.ecr.signing.conftest import NOTARY, arn_of, envelope_of, make_profiles, manifest_of, referrers, statuses
@@ -161,6 +162,14 @@ class TestKeptSafely:
         signed.sim.reset()
         make_profiles(signed.sim, "prod")
         assert file.read_bytes() == before
+
+    def test_whoever_makes_it_at_the_same_time_has_the_same(self, sim):
+        runtime = sim.runtime
+        (runtime.data_dir / NAME).unlink(missing_ok=True)
+        with ThreadPoolExecutor(4) as threads:
+            made = threads.map(lambda _: open_root(runtime.data_dir, runtime.database).pem, range(8))
+        assert len(set(made)) == 1
+        assert [path.name for path in runtime.data_dir.glob("signer-root*")] == [NAME]
 
     @pytest.mark.parametrize("content", [b"", b"no key", b"\xff"])
     def test_one_that_is_none_is_said_and_nothing_is_signed_until_it_is_back(self, signed, signature, content):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ecrsim.ecr.signing import making
 from ecrsim.testing import build_image, call_application
 from tests.answers import ACCOUNT, inferred, recorded, refusal, repository_not_found
 from tests.ecr.signing.conftest import NOTARY, arn_of, configure, make_profiles, referrers, rule, statuses
@@ -299,6 +300,37 @@ class TestFailure:
         signed.wait()
         (image,) = signed.ecr.describe_images(repositoryName="app")["imageDetails"]
         assert image["imageTags"] == ["v1"]
+
+
+class TestInterrupted:
+    """What a process that dies in between leaves behind is a job that is still due."""
+
+    def break_off(self, monkeypatch, times):
+        put, left = making.put, [times]
+
+        def put_or_die(*arguments):
+            if left[0]:
+                left[0] -= 1
+                raise RuntimeError("killed")
+            put(*arguments)
+
+        monkeypatch.setattr(making, "put", put_or_die)
+
+    def test_it_is_signed_once_all_the_same(self, signed, monkeypatch):
+        self.break_off(monkeypatch, 2)
+        digest = push(signed.ecr, "app", None, "v1")
+        signed.wait()
+        assert statuses(signed.ecr) == {"prod": "IN_PROGRESS"}
+        assert referrers(signed.ecr, digest) == []
+        signed.wait(3600)
+        assert statuses(signed.ecr) == {"prod": "COMPLETE"}
+        assert len(referrers(signed.ecr, digest)) == 1
+
+    def test_what_never_succeeds_is_given_up(self, signed, monkeypatch):
+        self.break_off(monkeypatch, 100)
+        push(signed.ecr, "app", None, "v1")
+        signed.sim.advance(days=1)
+        assert statuses(signed.ecr) == {"prod": "INTERNAL_ERROR"}
 
 
 def test_the_type_of_a_signature_is_seen_by_the_registry_plane(signed):
