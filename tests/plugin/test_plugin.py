@@ -68,6 +68,7 @@ def test_the_clock_stands_still_and_is_turned(run):
     result.assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_events_are_asked_for_in_python(run):
     result = run(
         """
@@ -84,6 +85,7 @@ def test_events_are_asked_for_in_python(run):
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_all_fixtures_of_a_test_are_the_same_ecrsim(run):
     result = run(
         """
@@ -102,6 +104,7 @@ def test_all_fixtures_of_a_test_are_the_same_ecrsim(run):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_a_project_may_have_fixtures_of_the_same_names(run):
     result = run(
         """
@@ -186,6 +189,7 @@ def test_settings_come_from_the_ini_file_and_from_marks(run, pytester):
     result.assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ini", "mark", "sentence"),
     [
@@ -203,6 +207,7 @@ def test_a_setting_that_cannot_be_is_named(ini, mark, sentence, run, pytester):
     result.stdout.fnmatch_lines([sentence])
 
 
+@pytest.mark.slow
 def test_the_environment_leads_clients_to_it(run, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "of-the-developer")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of-the-developer")
