@@ -243,6 +243,8 @@ class Runtime:
             if running.acquire(timeout=max(end - time.monotonic(), 0)):
                 running.release()
         self.upstreams.close()
+        # The thread of the loop closes it, after its last request: from now on it may wait for the notes to be written.
+        self.database.never_wait_in(0)
         self.batch.close()
         self.ownership.close()
         self.database.close()

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.client import Client
 from tests.faults.serving import Serving, run_gc
-from tests.pushing import digest_of
+from tests.pushing import digest_of, numbered
 
 DATA = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = digest_of(DATA)
@@ -178,3 +178,22 @@ def test_the_server_collects_by_itself(tmp_path: Path):
         log = server.log.read_text()
         assert server.stop() == 0
     assert "Traceback" not in log, log[-4000:]
+
+
+def test_a_clean_stop_writes_what_the_last_pull_left(tmp_path: Path):
+    """Its time is noted, and written 0.2 s later; the stop comes before that."""
+    with Serving(tmp_path / "data") as serving:
+        client = Client(serving.url)
+        assert client.api("CreateRepository", repositoryName="app").status == 200
+        for data in numbered(1).blobs.values():
+            assert client.push_layer("app", data).status == 201
+        assert client.push_manifest("app", "v1", numbered(1).manifest).status == 201
+        assert client.registry("GET", "app/manifests/v1").status == 200
+        client.close()
+        assert serving.stop() == 0
+        assert "Traceback" not in serving.log.read_text()
+    with Serving(tmp_path / "data") as serving:
+        client = Client(serving.url)
+        (image,) = client.api("DescribeImages", repositoryName="app").json()["imageDetails"]
+        assert "lastRecordedPullTime" in image
+        client.close()
