@@ -66,6 +66,7 @@ class Ecrsim:
     def start(self) -> Self:
         if self._is_running:
             raise RuntimeError("ecrsim runs already")
+        self.runtime.stopping.clear()
         self.runtime.open()
         try:
             self.app = create_app(self.runtime)

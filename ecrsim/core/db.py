@@ -110,8 +110,10 @@ class Database:
     def open(self, first: Callable[[], Mapping[str, str]] = dict) -> None:
         """Create or check the schema. SchemaMismatch; ServiceUnavailableException when it cannot be opened.
 
-        `first` gives properties of a database that is made now, kept in the transaction that makes it.
+        `first` gives properties of a database that is made now, kept in the transaction that makes it. One that was
+        closed can be opened again.
         """
+        self._is_closed = False
         if self._path is not None:
             private.make_directory(self._path.parent)
             # SQLite gives its other files the mode of this one.

@@ -13,7 +13,8 @@ from ecrsim.core.admintoken import FILE as TOKEN_FILE
 #: Names of ecrsim's own files in the data directory begin so; no target writes to them.
 _OWN = (
     *private.TREES,
-    *("ecrsim", "store.json", "secret.key", "gc.lock", "delivery.lock", "scrub.lock"),
+    *private.OWN,
+    *("ecrsim", "store.json", "scrub.lock"),
     *(TOKEN_FILE, f".{TOKEN_FILE}"),
 )
 

@@ -108,6 +108,10 @@ class TestReading:
                     "tls/ca.key",
                     "admin-token",
                     "store.json",
+                    "secret.key",
+                    "signer-root.pem",
+                    "signer-root.pem.123",
+                    "advisories.sqlite",
                 )
             ),
             *(

@@ -57,6 +57,17 @@ def test_what_runs_is_not_started_twice():
         sim.start()
 
 
+def test_what_was_stopped_can_be_started_again(tmp_path):
+    sim = Ecrsim(socket=False, data_dir=str(tmp_path))
+    for tag in ("v1", "v2"):
+        with sim:
+            sim.push("app", tag)
+            assert not sim.runtime.stopping.is_set()
+    with sim:
+        details = sim.client().describe_images(repositoryName="app")["imageDetails"]
+    assert sorted(image["imageTags"] for image in details) == [["v1"], ["v2"]]
+
+
 def test_each_push_is_a_new_image_in_a_repository_that_is_made():
     with Ecrsim(socket=False) as sim:
         first = sim.push("team/app", "v1", "latest")

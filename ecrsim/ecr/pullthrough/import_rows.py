@@ -100,7 +100,9 @@ def drop_import(call: Call, import_id: str) -> None:
 def manifests_naming(call: Call, repository_id: int, layer_digest: str) -> list[bytes]:
     """Manifests that may tell how large a layer is: of an image that has it, and of those on their way."""
     found = _NAMING.all(call.connection, repository_id=repository_id, layer_digest=layer_digest)
-    return [*found, *_MANIFESTS.all(call.connection, repository_id=repository_id)]
+    # Those that do not name it are not worth parsing: there may be 64 MiB of them.
+    name = layer_digest.encode()
+    return [*found, *(each for each in _MANIFESTS.all(call.connection, repository_id=repository_id) if name in each)]
 
 
 def find_layer(call: Call, repository_id: int, layer_digest: str) -> LayerRow | None:
