@@ -16,7 +16,6 @@ from ecrsim.ecr.images.lookup import get_image
 from ecrsim.ecr.repositories.service import get_repository, repository_uri
 from ecrsim.ecr.signing import profiles
 from ecrsim.ecr.signing.profiles import ProfileRefused, SigningProfile, WantedProfile
-from ecrsim.ecr.signing.rules import NAME, ProfileName
 from ecrsim.ecr.signing.service import statuses
 
 _SECTION = "signing_profiles"
@@ -49,14 +48,11 @@ def signing_routes(runtime: Runtime) -> Blueprint:
     def create_profile() -> Response:
         """Make one more of the platform that images are signed with, or a new version of it."""
         body = json_body("name", "account", "region")
-        name = str(body.get("name", ""))
-        if not NAME.fullmatch(name):
-            raise BadRequest("name has 2 to 64 letters, digits and _")
-        place = str(body.get("account") or config.account), str(body.get("region") or config.region)
         try:
+            name = profiles.name_in(body, config.account, config.region)
             with runtime.database.write() as connection:
-                return json_answer(_shown(profiles.put(connection, WantedProfile(ProfileName(*place, name)))))
-        except ProfileRefused as error:
+                return json_answer(_shown(profiles.put(connection, WantedProfile(name))))
+        except (DirectoryError, ProfileRefused) as error:
             raise BadRequest(str(error)) from None
 
     @routes.get("/signer/root")

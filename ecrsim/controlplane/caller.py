@@ -17,7 +17,7 @@ from ecrsim.core.errors import (
     ServiceError,
     UnrecognizedClientException,
 )
-from ecrsim.core.registry import root_arn
+from ecrsim.core.registry import REGION, root_arn
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.web import Request
 from ecrsim.ecr.access import directory
@@ -34,7 +34,6 @@ _COMMON_FORM = re.compile(
 #: grows with its length alone, and no key is remembered that nobody can have.
 _LONGEST_FORM, _LONGEST_KEY = 1024, 128
 _DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
-_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
 #: The reasons have the names of the errors.
 _ERRORS: Mapping[SignatureFault, type[ServiceError]] = {
@@ -55,14 +54,12 @@ def authenticate(call: Call, request: Request, body: bytes, service: str) -> Cal
     call.caller = Caller(call.caller.account, call.caller.region, "", "", request.source_ip, request.is_secure)
     if not memory(call).has_keys and (claimed := _claimed(request)):
         access_key, region = claimed
-        return _unknown(
-            runtime, access_key, region if _REGION.fullmatch(region) else runtime.config.region, call.caller
-        )
+        return _unknown(runtime, access_key, region if REGION.fullmatch(region) else runtime.config.region, call.caller)
     parts = signatures.Parts(request.method, request.path, request.query_text, request.headers, body)
     signed = signatures.parse(parts.headers, parts.query)
     if isinstance(signed, SignatureRefusal):
         raise error_of(signed)
-    region = signed.region if _REGION.fullmatch(signed.region) else runtime.config.region
+    region = signed.region if REGION.fullmatch(signed.region) else runtime.config.region
     call.caller = call.caller._replace(region=region, principal=signed.access_key)
     key = directory.find_key(call.connection, signed.access_key)
     if key is None:

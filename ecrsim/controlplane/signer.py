@@ -229,7 +229,10 @@ def _revoke(call: Call, name: ProfileName, _: Request, content: bytes) -> Result
     version, reason, since = (body.get(member) for member in ("profileVersion", "reason", "effectiveTime"))
     if not isinstance(version, str) or not isinstance(reason, str) or not 1 <= len(reason) <= _MAX_REASON:
         raise _invalid(f"A profile version and a reason of 1 to {_MAX_REASON} characters are needed.")
-    if not isinstance(since, int | float) or not math.isfinite(since) or not 0 <= since <= _MAX_TIME:
+    # JSON's true is an int in Python.
+    if isinstance(since, bool) or not isinstance(since, int | float):
+        raise _invalid("An effective time is needed.")
+    if not math.isfinite(since) or not 0 <= since <= _MAX_TIME:
         raise _invalid("An effective time is needed.")
     _known(call, name)
     profile = profiles.of_version(call.connection, name.arn, version)

@@ -12,6 +12,8 @@ _SERVICES = {"private": "ecr", "public": "ecr-public"}
 _KINDS = {service: kind for kind, service in _SERVICES.items()}
 #: A public registry is one for all regions; its API and its records are in this one (documented).
 PUBLIC_REGION = "us-east-1"
+#: What a region is called, of whatever partition.
+REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
 
 class Registry(NamedTuple):

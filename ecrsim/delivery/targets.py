@@ -23,6 +23,7 @@ from ecrsim.core.given_files import obey_once, refuse_doubles
 from ecrsim.core.outbox import events, newest
 from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.query import Query
+from ecrsim.core.registry import REGION
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.sealing import Seal, SecretDamaged, seal_of
 from ecrsim.delivery import pattern as event_pattern
@@ -33,7 +34,6 @@ from ecrsim.spelling import hint
 log = logging.getLogger("ecrsim.delivery")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+", re.ASCII)
 _SOURCE = re.compile(r"[A-Za-z0-9._/-]{1,256}", re.ASCII)
 _SECRETS = ("secret", "secret_access_key")
 _URLS = ("url", "endpoint_url", "queue_url")
@@ -150,7 +150,7 @@ def _check(settings: Mapping[str, str], where: str, reach: Reach) -> None:
             _check_url(settings[member], f"{where}: {member}", reach)
     if ("access_key_id" in settings) != ("secret_access_key" in settings):
         raise TargetsError(f"{where}: access_key_id and secret_access_key are given together")
-    if not _REGION.fullmatch(settings.get("region", "us-east-1")):
+    if not REGION.fullmatch(settings.get("region", "us-east-1")):
         raise TargetsError(f"{where}: region is a region's name, such as us-east-1")
     if not _SOURCE.fullmatch(settings.get("source", "ecr")):
         raise TargetsError(f"{where}: source is up to 256 letters, digits and ._-/")

@@ -8,7 +8,7 @@ from cryptography import x509
 from ecrsim.testing import call_application
 from tests.answers import ACCOUNT, inferred, recorded, refusal, refused
 from tests.ecr.signing.conftest import arn_of, configure, rule, statuses
-from tests.principals import client_of, document, know, statement, user
+from tests.principals import admin, client_of, document, know, statement, user
 from tests.pushing import create, push
 
 PLATFORM = "Notation-OCI-SHA384-ECDSA"
@@ -168,6 +168,30 @@ class TestEnd:
         found = refusal(signer.revoke_signing_profile, profileVersion="0123456789", **given)
         assert found.code == "ResourceNotFoundException"
 
+    @pytest.mark.inferred
+    @pytest.mark.parametrize(("again", "expected"), [(2027, 2026), (2025, 2025)])
+    def test_a_revocation_cannot_be_undone(self, signer, again, expected):
+        version = make(signer)["profileVersion"]
+        for year, reason in ((2026, "it leaked"), (again, "again")):
+            signer.revoke_signing_profile(
+                profileName="prod",
+                profileVersion=version,
+                reason=reason,
+                effectiveTime=datetime(year, 1, 1, tzinfo=UTC),
+            )
+        found = signer.get_signing_profile(profileName="prod")
+        assert found["revocationRecord"]["revocationEffectiveFrom"] == datetime(expected, 1, 1, tzinfo=UTC)
+        assert found["statusReason"] == ("it leaked" if expected == 2026 else "again")
+
+    @pytest.mark.parametrize("since", ["true", "false", "null", "[]", '"1"'])
+    def test_an_effective_time_is_a_number(self, sim, signer, since):
+        version = make(signer)["profileVersion"]
+        url = f"{sim.endpoint_url}/signing-profiles/prod/revoke"
+        body = f'{{"profileVersion": "{version}", "reason": "x", "effectiveTime": {since}}}'.encode()
+        headers = {"Authorization": AUTHORIZATION.replace("=test/", f"={ACCOUNT}/"), "X-Amz-Date": "20260101T000000Z"}
+        assert call_application(sim.app, "PUT", url, headers, body).status == 400
+        assert signer.get_signing_profile(profileName="prod")["status"] == "Active"
+
     @pytest.mark.parametrize("operation", ["cancel_signing_profile", "get_signing_profile"])
     def test_what_is_not_there_has_no_end(self, signer, operation):
         assert refusal(getattr(signer, operation), profileName="prod").code == "ResourceNotFoundException"
@@ -256,6 +280,8 @@ DEEP = b'{"tags": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
                 b'{"platformId": "Notation-OCI-SHA384-ECDSA", "tags": {"x": 1}}',
                 b'{"platformId": "Notation-OCI-SHA384-ECDSA", "signatureValidityPeriod": {"value": 1e99}}',
                 b'{"platformId": "Notation-OCI-SHA384-ECDSA", "signatureValidityPeriod": {"type": []}}',
+                b'{"platformId": "Notation-OCI-SHA384-ECDSA", "signatureValidityPeriod": {"value": 1, "type": []}}',
+                b'{"platformId": "Notation-OCI-SHA384-ECDSA", "signatureValidityPeriod": {"value": 1, "type": {}}}',
                 b" " * (1 << 17),
                 DEEP[: 1 << 15],
             )
@@ -290,6 +316,29 @@ def test_whatever_is_sent_is_refused_and_changes_nothing(sim, method, path, body
 
 
 class TestRevocationList:
+    @pytest.mark.parametrize("path", ["signing-profiles", "principals"])
+    @pytest.mark.parametrize("is_newest", [True, False], ids=["the newest version", "an older one"])
+    def test_what_was_revoked_stays_so_when_a_document_leaves_it_out(self, sim, ecr, signer, path, is_newest):
+        version = make(signer)["profileVersion"]
+        create(ecr)
+        configure(ecr, rule())
+        push(ecr, "app", None, "v1")
+        sim.advance(seconds=1)
+        if not is_newest:
+            make(signer)
+        signer.revoke_signing_profile(
+            profileName="prod", profileVersion=version, reason="x", effectiveTime=datetime(2020, 1, 1, tzinfo=UTC)
+        )
+        before = list(self.fetch(sim))
+        assert len(before) == 1
+        for names in ("other",), ("other", "prod"):
+            given = {"signing_profiles": [{"name": name} for name in names]}
+            assert admin(sim, "PUT", path, given).status == 200
+            assert [each.serial_number for each in self.fetch(sim)] == [each.serial_number for each in before]
+            assert signer.get_signing_profile(profileName="prod")["status"] == "Revoked"
+        (found,) = admin(sim, "GET", "signatures?image=app:v1").json()["signatures"]
+        assert found["holds"] is False
+
     def fetch(self, sim):
         answer = call_application(sim.app, "GET", f"{sim.endpoint_url}/signer/revocations.crl", {}, b"")
         assert answer.status == 200

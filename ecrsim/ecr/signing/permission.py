@@ -6,11 +6,9 @@ from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Caller
 from ecrsim.ecr.access.authorization import decision_about, decision_of
 from ecrsim.ecr.repositories.tables import Repository
-from ecrsim.ecr.signing import rules
-from ecrsim.ecr.signing.profiles import SigningProfile
+from ecrsim.ecr.signing.profiles import SigningProfile, policy_of
 from ecrsim.ecr.signing.rules import SigningFailure
 from ecrsim.iam.decision import AccessRequest, Decision, denial
-from ecrsim.iam.grammar import PolicyKind, read
 from ecrsim.records import audit
 
 SIGN_PAYLOAD = "signer:SignPayload"
@@ -21,8 +19,7 @@ _PUSH = ("InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "PutIm
 def refusal(call: Call, pusher: Caller, repository: Repository, profile: SigningProfile) -> SigningFailure | None:
     """Why the profile does not sign for the pusher, as of now; None when it does. Each decision is on record."""
     owner = Registry(profile.account, profile.region)
-    shared = rules.principals(profile.shared_with)
-    policy = None if shared is None else read(shared, PolicyKind.REPOSITORY, "signing profile", service="signer")
+    policy = policy_of(profile.shared_with)
     context = {"signer:profileversion": [profile.profile_version]}
     asked = decision_about(call, pusher, SIGN_PAYLOAD, profile.arn, owner, policy, context)
     found = _denied(call, asked, owner)

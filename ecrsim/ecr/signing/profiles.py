@@ -6,6 +6,7 @@ name it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,13 +15,18 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from ecrsim.core import ids
 from ecrsim.core.given_files import refuse_doubles
 from ecrsim.core.query import Addition, Change, Query
+from ecrsim.core.registry import REGION
 from ecrsim.ecr.access.directory import DirectoryError, section
-from ecrsim.ecr.signing.rules import NAME, PLATFORM, VALIDITY, ProfileName, is_validity
+from ecrsim.ecr.signing.rules import NAME, PLATFORM, VALIDITY, ProfileName, is_validity, principals
 from ecrsim.ecr.signing.tables import signing_profiles
+from ecrsim.iam.grammar import MalformedPolicy, PolicyDocument, PolicyKind, read
 
 _MEMBERS = ("name", "account", "region", "platform_id", "signature_validity_period", "shared_with", "tags")
 #: Characters of a version (documented: ten letters and digits).
 _VERSION = 10
+_PRINCIPAL = re.compile(r"arn:aws(-[a-z]+)*:(iam|sts)::")
+#: Characters of a region, which a certificate and an ARN have room for.
+_LONGEST_REGION = 63
 
 
 class ProfileRefused(Exception):
@@ -53,13 +59,13 @@ class SigningProfile(NamedTuple):
 
 
 class WantedProfile(NamedTuple):
-    """What a profile is to be."""
+    """What a profile is to be. None is what it was before, and what AWS has for one that is new."""
 
     name: ProfileName
     platform_id: str = PLATFORM
-    signature_validity_period: Mapping[str, Any] = VALIDITY
-    tags: Mapping[str, str] = {}
-    shared_with: Sequence[str] = ()
+    signature_validity_period: Mapping[str, Any] | None = None
+    tags: Mapping[str, str] | None = None
+    shared_with: Sequence[str] | None = None
 
 
 _COLUMNS = [signing_profiles.c[name] for name in SigningProfile._fields]
@@ -89,6 +95,8 @@ _CANCEL = Change(
     .where(signing_profiles.c.number == bindparam("which"))
     .values(status="Canceled", status_reason=bindparam("why"))
 )
+#: What was revoked stays so.
+_FORGET = Change(delete(signing_profiles).where(_OF_ARN, signing_profiles.c.status != "Revoked"))
 _REVOKE = Change(
     update(signing_profiles)
     .where(signing_profiles.c.number == bindparam("which"))
@@ -137,14 +145,26 @@ def put(connection: Connection, wanted: WantedProfile) -> SigningProfile:
         "arn": arn,
         "profile_version": ids.new_uuid().replace("-", "")[:_VERSION],
         **wanted.name._asdict(),
-        "platform_id": wanted.platform_id,
-        "signature_validity_period": dict(wanted.signature_validity_period),
-        "tags": dict(wanted.tags),
-        "shared_with": list(wanted.shared_with),
+        **_described(wanted, known),
         "status": "Active",
         **dict.fromkeys(("status_reason", "revocation_effective_from", "revoked_at", "revoked_by", "private_key")),
     }
     return SigningProfile(number=_INSERT.add(connection, **values), **values)
+
+
+def _described(wanted: WantedProfile, known: SigningProfile | None) -> dict[str, Any]:
+    """All that is to be said of the profile, as columns."""
+    period, tags, shared = wanted.signature_validity_period, wanted.tags, wanted.shared_with
+    if known is not None:
+        period = known.signature_validity_period if period is None else period
+        tags = known.tags if tags is None else tags
+        shared = known.shared_with if shared is None else shared
+    return {
+        "platform_id": wanted.platform_id,
+        "signature_validity_period": dict(VALIDITY if period is None else period),
+        "tags": dict(tags or {}),
+        "shared_with": list(shared or ()),
+    }
 
 
 def cancel(connection: Connection, profile: SigningProfile) -> None:
@@ -155,7 +175,13 @@ def cancel(connection: Connection, profile: SigningProfile) -> None:
 
 
 def revoke(connection: Connection, profile: SigningProfile, reason: str, since: int, now: int, by: str) -> None:
-    """The version signs no more, and what it signed since then is good no more (documented)."""
+    """The version signs no more, and what it signed since then is good no more (documented).
+
+    A revocation cannot be undone: one from later on leaves an earlier one as it is (inferred).
+    """
+    before = profile.revocation_effective_from
+    if before is not None and before <= since:
+        return
     _REVOKE.run(connection, which=profile.number, why=reason, since=since, now=now, by=by)
 
 
@@ -170,37 +196,44 @@ def set_key(connection: Connection, profile: SigningProfile, sealed: str) -> Non
 def replace_all(connection: Connection, entries: Sequence[Mapping[str, Any]], account: str, region: str) -> int:
     """Make the entries the profiles that there are. DirectoryError when one is wrong.
 
-    One that is there already and is described the same keeps its version, and so its key. Returns how many there are.
+    One that is there already and is described the same keeps its version, and so its key. One that is over stays so and
+    keeps its name, in the document or not; versions that were revoked stay with their certificates, which the list of
+    those revoked names. Returns how many the document has.
     """
     wanted = [_wanted(entry, account, region) for entry in entries]
     refuse_doubles("signing profile", (each.name.arn for each in wanted), DirectoryError)
-    connection.execute(
-        delete(signing_profiles).where(signing_profiles.c.arn.not_in([each.name.arn for each in wanted]))
-    )
+    named = {each.name.arn for each in wanted}
+    for known in everywhere(connection):
+        if known.status == "Active" and known.arn not in named:
+            _FORGET.run(connection, arn=known.arn)
     for each in wanted:
-        known = current(connection, each.name.arn)
-        if known is None or (known.status == "Active" and _differs(known, each)):
+        found = current(connection, each.name.arn)
+        if found is None or (found.status == "Active" and _differs(found, each)):
             put(connection, each)
     return len(wanted)
 
 
 def _differs(known: SigningProfile, wanted: WantedProfile) -> bool:
-    return (known.platform_id, known.signature_validity_period, known.tags, known.shared_with) != (
-        wanted.platform_id,
-        dict(wanted.signature_validity_period),
-        dict(wanted.tags),
-        list(wanted.shared_with),
-    )
+    return any(getattr(known, name) != value for name, value in _described(wanted, known).items())
 
 
-def _wanted(entry: Mapping[str, Any], account: str, region: str) -> WantedProfile:
+def name_in(entry: Mapping[str, Any], account: str, region: str) -> ProfileName:
+    """The `name` of an entry, with its `account` and `region` or those given. DirectoryError."""
     name = entry.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise DirectoryError(f"a signing profile needs a name of 2 to 64 letters, digits and _, not {name!r}")
-    where = f"signing profile {name}"
-    place = {"account": entry.get("account", account), "region": entry.get("region", region)}
-    if not all(isinstance(text, str) for text in place.values()) or not _is_account(place["account"]):
-        raise DirectoryError(f"{where}: account is twelve digits, region is a text")
+    owner, place = entry.get("account", account), entry.get("region", region)
+    if not isinstance(owner, str) or not _is_account(owner):
+        raise DirectoryError(f"signing profile {name}: account is twelve digits")
+    # The region that ecrsim was started for is one, however it is called.
+    if place != region and (not isinstance(place, str) or len(place) > _LONGEST_REGION or not REGION.fullmatch(place)):
+        raise DirectoryError(f"signing profile {name}: region is a text such as us-east-1")
+    return ProfileName(owner, place, name)
+
+
+def _wanted(entry: Mapping[str, Any], account: str, region: str) -> WantedProfile:
+    name = name_in(entry, account, region)
+    where = f"signing profile {name.profile_name}"
     validity = entry.get("signature_validity_period", VALIDITY)
     if (
         not isinstance(validity, Mapping)
@@ -219,7 +252,17 @@ def _wanted(entry: Mapping[str, Any], account: str, region: str) -> WantedProfil
         raise DirectoryError(f"{where}: shared_with is a list of accounts and of ARNs of principals")
     if not isinstance(tags, Mapping) or not all(isinstance(text, str) for pair in tags.items() for text in pair):
         raise DirectoryError(f"{where}: tags is an object of texts")
-    return WantedProfile(ProfileName(place["account"], place["region"], name), platform, validity, tags, shared)
+    try:
+        policy_of(shared)
+    except MalformedPolicy as error:
+        raise DirectoryError(f"{where}: shared_with is a list of accounts and of ARNs of principals: {error}") from None
+    return WantedProfile(name, platform, validity, tags, shared)
+
+
+def policy_of(shared_with: Sequence[str]) -> PolicyDocument | None:
+    """The policy of a profile that is shared, None for one that is not. MalformedPolicy for what is no principal."""
+    shared = principals(shared_with)
+    return None if shared is None else read(shared, PolicyKind.REPOSITORY, "signing profile", service="signer")
 
 
 def _is_account(text: str) -> bool:
@@ -227,4 +270,4 @@ def _is_account(text: str) -> bool:
 
 
 def _is_principal(text: str) -> bool:
-    return _is_account(text) or (text.startswith("arn:aws") and (":iam::" in text or ":sts::" in text))
+    return _is_account(text) or _PRINCIPAL.match(text) is not None

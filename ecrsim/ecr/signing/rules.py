@@ -97,7 +97,7 @@ def is_validity(value: Any, kind: Any) -> bool:
     if type(value) is not int or value < 1:
         return False
     most = {"DAYS": _MOST_DAYS, "MONTHS": MOST_MONTHS, "YEARS": MOST_MONTHS // 12}
-    return kind in most and value <= most[kind]
+    return isinstance(kind, str) and kind in most and value <= most[kind]
 
 
 def expires_at(now: int, validity: Mapping[str, Any]) -> int:

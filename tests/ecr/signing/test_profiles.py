@@ -55,14 +55,15 @@ class TestPut:
         assert versions(sim)["one"] == before["one"]
         assert versions(sim)["two"] != before["two"]
 
-    def test_one_that_is_over_stays_so_until_it_is_left_out(self, sim, client):
+    @pytest.mark.documented
+    def test_one_that_is_over_stays_so_and_keeps_its_name(self, sim, client):
         make_profiles(sim, "prod")
         client("signer").cancel_signing_profile(profileName="prod")
         make_profiles(sim, "prod")
         assert profiles(sim)[arn_of("prod")]["status"] == "Canceled"
         make_profiles(sim)
         make_profiles(sim, "prod")
-        assert profiles(sim)[arn_of("prod")]["status"] == "Active"
+        assert profiles(sim)[arn_of("prod")]["status"] == "Canceled"
 
     @pytest.mark.parametrize(
         ("document", "sentence"),
@@ -77,12 +78,27 @@ class TestPut:
             ({"signing_profiles": [{"name": "ab"}, {"name": "ab"}]}, "is there twice"),
             ({"signing_profiles": [{"name": "ab", "account": "1"}]}, "account is twelve digits"),
             ({"signing_profiles": [{"name": "ab", "region": 1}]}, "region is a text"),
+            *(
+                ({"signing_profiles": [{"name": "ab", "region": region}]}, "region is a text such as us-east-1")
+                for region in ("", "\n", "us-east-1\n", "Nowhere", "us-" + "x" * 61, [], None)
+            ),
             ({"signing_profiles": [{"name": "ab", "platform_id": 1}]}, "platform_id is a text"),
             ({"signing_profiles": [{"name": "ab", "shared_with": ["x"]}]}, "shared_with is a list of accounts"),
+            *(
+                ({"signing_profiles": [{"name": "ab", "shared_with": [text]}]}, "shared_with is a list of accounts")
+                for text in ("arn:aws:iam::foo", "arn:aws:sts::", f"arn:awsx:iam::{ACCOUNT}:root", "arn:aws:iam::*")
+            ),
             ({"signing_profiles": [{"name": "ab", "tags": ["x"]}]}, "tags is an object of texts"),
             (
                 {"signing_profiles": [{"name": "ab", "signature_validity_period": {"value": 136, "type": "MONTHS"}}]},
                 "135 months at most",
+            ),
+            *(
+                (
+                    {"signing_profiles": [{"name": "ab", "signature_validity_period": {"value": 1, "type": kind}}]},
+                    "135 months at most",
+                )
+                for kind in ([], {}, None)
             ),
             ({"signing_profiles": [{"name": "ab", "signature_validity_period": 5}]}, "135 months at most"),
         ],
@@ -143,7 +159,28 @@ class TestCreate:
         assert first["arn"] == second["arn"]
         assert first["profileVersion"] != second["profileVersion"]
 
-    @pytest.mark.parametrize("body", [{}, {"name": "x"}, {"name": "a b"}, {"names": "ab"}])
+    def test_again_it_keeps_what_was_said_of_it(self, sim, client):
+        more = {"signature_validity_period": SIX, "shared_with": ["111111111111"], "tags": {"team": "web"}}
+        make_profiles(sim, {"name": "prod", **more})
+        found = admin(sim, "POST", "signing-profiles", {"name": "prod"}).json()
+        assert {name: found[name] for name in more} == more
+        client("signer").put_signing_profile(profileName="prod", platformId="Notation-OCI-SHA384-ECDSA")
+        assert profiles(sim)[arn_of("prod")]["shared_with"] == ["111111111111"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"name": "x"},
+            {"name": "a b"},
+            {"names": "ab"},
+            {"name": ["ab"]},
+            {"name": "ab", "account": "1"},
+            {"name": "ab", "account": {"a": 1}},
+            {"name": "ab", "region": "\n"},
+            {"name": "ab", "region": 1},
+        ],
+    )
     def test_what_is_wrong(self, sim, body):
         assert admin(sim, "POST", "signing-profiles", body).status == 400
         assert profiles(sim) == {}

@@ -78,6 +78,8 @@ def test_the_end_of_a_signature(begin, value, kind, end):
         (1.5, "DAYS", False),
         (5, "WEEKS", False),
         (5, None, False),
+        (5, [], False),
+        (5, {}, False),
     ],
 )
 def test_a_period_that_a_profile_may_have(value, kind, expected):
