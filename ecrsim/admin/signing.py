@@ -67,21 +67,24 @@ def signing_routes(runtime: Runtime) -> Blueprint:
     def get_signatures() -> Response:
         """The signatures of `image` (`app`, `app:tag`, `app@sha256:…`), in words, and the statuses of its signing."""
         # 80 ms and 8 MB of cryptography that an ecrsim does without which signs nothing.
-        from ecrsim.ecr.signing.examination import examine
+        from ecrsim.ecr.signing.examination import gather, judge
 
         check_query("image", "account", "region")
         name, image_id = _named(request.args.get("image", ""))
         account = request.args.get("account") or config.account
         registry = Registry(account, request.args.get("region") or config.region)
-        with runtime.call(root_caller(*registry[:2])) as call, call.reading():
-            repository = get_repository(call, registry, name)
-            image = get_image(call, repository, image_id, "image")
+        with runtime.call(root_caller(*registry[:2])) as call:
+            with call.reading():
+                repository = get_repository(call, registry, name)
+                image = get_image(call, repository, image_id, "image")
+                evidence, found = gather(call, repository, image), _statuses(call, image.id)
             return json_answer(
                 {
                     "repositoryUri": repository_uri(runtime, registry, name),
                     "imageDigest": image.image_digest,
-                    "signatures": [each.as_json() for each in examine(call, repository, image)],
-                    "signingStatuses": _statuses(call, image.id),
+                    "signatures": [each.as_json() for each in judge(call, evidence)],
+                    "hasMore": evidence.has_more,
+                    "signingStatuses": found,
                 }
             )
 

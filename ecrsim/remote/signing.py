@@ -105,6 +105,8 @@ def verify(config: Config, options: argparse.Namespace) -> int:
     for each in signatures:
         verdict = {True: "holds", False: "does not hold", None: "not judged here"}[each["holds"]]
         print(printable(f"  {verdict}: {each['words']} [{each['imageDigest']}]"))
+    if found["hasMore"]:
+        print("there are more signatures than are looked at")
     for each in found["signingStatuses"]:
         if each["status"] != "COMPLETE":
             why = f": {each['failureCode']}, {each['failureReason']}" if each["failureCode"] else ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
 
 from ecrsim.core.entries import is_among
 from ecrsim.core.query import Query
@@ -157,9 +158,12 @@ def page_of_referrers(
     status: str,
     after: int,
     limit: int,
+    *,
+    beginnings: Sequence[str] = (),
 ) -> tuple[list[Any], bool]:
     """Images whose manifest names `subject`, oldest first, and whether there are more of them.
 
+    Of all artifact types unless `artifact_types` names some, or `beginnings` what they begin with.
     At most `limit`, and fewer where their annotations and types are long: a manifest may consist of them.
     """
     shown = func.coalesce(func.length(images.c.annotations), 0) + func.coalesce(func.length(images.c.artifact_type), 0)
@@ -187,6 +191,8 @@ def page_of_referrers(
         query = query.where(images.c.image_status == status)
     if artifact_types:
         query = query.where(images.c.artifact_type.in_(artifact_types))
+    if beginnings:
+        query = query.where(or_(*(images.c.artifact_type.startswith(each, autoescape=True) for each in beginnings)))
     found: list[Any] = []
     size = 0
     with call.connection.execute(query) as rows:

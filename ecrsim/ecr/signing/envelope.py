@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws
@@ -34,6 +34,13 @@ _ALGORITHM = "ES384"
 #: Attributes of AWS Signer (documented). Not critical here: Notation would ask AWS's plugin for them.
 VERSION_ATTRIBUTE = "com.amazonaws.signer.signingProfileVersion"
 JOB_ATTRIBUTE = "com.amazonaws.signer.signingJob"
+
+
+#: What reading bytes that anybody may have pushed ends in: JSON, certificates, keys, names, times.
+_UNREADABLE = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),
+    *(UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 
 
 class NotAnEnvelope(ValueError):
@@ -111,11 +118,19 @@ def certificates_of(content: bytes) -> list[x509.Certificate]:
     try:
         chain = orjson.loads(content)["header"]["x5c"]
         found = [x509.load_der_x509_certificate(base64.b64decode(each, validate=True)) for each in chain]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise NotAnEnvelope(f"it cannot be read: {error}") from None
     if not found:
         raise NotAnEnvelope("it has no certificate")
     return found
+
+
+def signer_of(certificates: Sequence[x509.Certificate]) -> str:
+    """The subject of the one who signed, as text. NotAnEnvelope when it has none that can be read."""
+    try:
+        return certificates[0].subject.rfc4514_string()
+    except _UNREADABLE as error:
+        raise NotAnEnvelope(f"its certificate cannot be read: {error}") from None
 
 
 def read(content: bytes) -> Envelope:
@@ -143,7 +158,7 @@ def read(content: bytes) -> Envelope:
         )
     except JoseError as error:
         raise NotAnEnvelope(f"its signature does not hold ({error.error})") from None
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise NotAnEnvelope(f"it cannot be read: {error}") from None
 
 
@@ -155,6 +170,6 @@ def chain_holds(certificates: Sequence[x509.Certificate], root: x509.Certificate
     try:
         for each, issuer in pairwise(certificates):
             each.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, *_UNREADABLE):
         return False
     return True

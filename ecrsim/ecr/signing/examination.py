@@ -5,6 +5,7 @@ Notation judges what it made, and cosign what it made; of those it is said that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,11 +28,12 @@ from ecrsim.ecr.signing.envelope import (
     certificates_of,
     chain_holds,
     read,
+    signer_of,
 )
 from ecrsim.ecr.signing.making import ARTIFACT_TYPE
 
-#: Referrers that are looked at.
-_MOST = 500
+#: Signatures that are looked at, of the Notary Project and of cosign each.
+MOST = 500
 #: Bytes of an envelope that is read; Notation takes 32 MiB, and signatures have some thousand.
 _LONGEST = 1 << 20
 #: What cosign's artifact types begin with, and how its tags end.
@@ -53,45 +55,106 @@ class FoundSignature(NamedTuple):
         return {"imageDigest": self.image_digest, "kind": self.kind, "holds": self.holds, "words": self.words}
 
 
-def examine(call: Call, repository: Repository, image: Image) -> list[FoundSignature]:
-    """The signatures of an image, those that refer to it before those that a tag names, each the oldest first."""
-    root, revoked = keys.root_of(call.runtime), keys.revoked(call)
-    target = SignedDescriptor(image.image_manifest_media_type, image.image_digest, len(manifest_of(call, image)))
-    found = []
-    rows, _ = page_of_referrers(call, repository, image.image_digest, None, "ANY", 0, _MOST)
-    for row in rows:
-        kind = row.artifact_type or ""
-        if kind == ARTIFACT_TYPE:
-            found.append(_notary(call, repository, row.image_digest, target, root, revoked))
-        elif kind.startswith(_COSIGN_TYPES):
-            words = f"cosign's, of the type {kind}: `cosign verify` judges it"
-            found.append(FoundSignature(row.image_digest, "cosign", None, words))
+class StoredEnvelope(NamedTuple):
+    """Where the envelope of a Notary Project signature is; or why there is none to be read."""
+
+    image_digest: str
+    media_type: str
+    layer_digest: str
+    fault: str | None = None
+
+
+class Evidence(NamedTuple):
+    """All that is to be known of an image's signatures before they are judged."""
+
+    target: SignedDescriptor
+    envelopes: list[StoredEnvelope]
+    of_cosign: list[FoundSignature]
+    revoked: list[Revoked]
+    #: Whether there are more than are looked at.
+    has_more: bool
+
+
+def gather(call: Call, repository: Repository, image: Image) -> Evidence:
+    """Look for the signatures of an image, in a read transaction. What else refers to it hides none of them."""
+    notary, has_more = _referrers(call, repository, image, types=[ARTIFACT_TYPE])
+    cosign, cosign_has_more = _referrers(call, repository, image, beginnings=_COSIGN_TYPES)
+    found = [
+        FoundSignature(digest, "cosign", None, f"cosign's, of the type {kind}: `cosign verify` judges it")
+        for digest, kind in cosign
+    ]
     for end, what in _COSIGN_TAGS.items():
         tag = image.image_digest.replace(":", "-") + end
         tagged = image_by_tag(call, repository, tag)
         if tagged is not None:
             words = f"{what} of cosign's, under the tag {tag}: `cosign verify` judges it"
             found.append(FoundSignature(tagged.image_digest, "cosign", None, words))
-    return found
+    return Evidence(
+        SignedDescriptor(image.image_manifest_media_type, image.image_digest, len(manifest_of(call, image))),
+        [_stored(call, repository, digest) for digest, _ in notary],
+        found,
+        keys.revoked(call),
+        has_more or cosign_has_more,
+    )
 
 
-def _notary(
-    call: Call, repository: Repository, digest: str, target: SignedDescriptor, root: Root, revoked: list[Revoked]
-) -> FoundSignature:
+def judge(call: Call, evidence: Evidence) -> list[FoundSignature]:
+    """Those of the Notary Project before cosign's, each the oldest first. No transaction is to be open.
+
+    ServiceUnavailableException when the root cannot be used.
+    """
+    root = keys.root_of(call.runtime)
+    return [_notary(call, each, evidence, root) for each in evidence.envelopes] + evidence.of_cosign
+
+
+def _referrers(
+    call: Call,
+    repository: Repository,
+    image: Image,
+    types: list[str] | None = None,
+    beginnings: Sequence[str] = (),
+) -> tuple[list[tuple[str, str]], bool]:
+    """Digests and artifact types, and whether there are more: a page may be a short one."""
+    found: list[tuple[str, str]] = []
+    after, has_more = 0, True
+    while has_more and len(found) < MOST:
+        rows, has_more = page_of_referrers(
+            call, repository, image.image_digest, types, "ANY", after, MOST - len(found), beginnings=beginnings
+        )
+        found += [(row.image_digest, row.artifact_type) for row in rows]
+        after = rows[-1].id if rows else after
+    return found, has_more
+
+
+def _stored(call: Call, repository: Repository, digest: str) -> StoredEnvelope:
+    image = image_by_digest(call, repository, digest)
+    if image is None:
+        return StoredEnvelope(digest, "", "", "it was deleted meanwhile")
     try:
-        kind, content = _content(call, repository, digest)
-        if kind != MEDIA_TYPE:
+        (layer,) = orjson.loads(manifest_of(call, image))["layers"]
+        fault = "it is too long" if layer["size"] > _LONGEST else None
+        return StoredEnvelope(digest, str(layer.get("mediaType")), layer["digest"], fault)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return StoredEnvelope(digest, "", "", "it has not one layer")
+
+
+def _notary(call: Call, stored: StoredEnvelope, evidence: Evidence, root: Root) -> FoundSignature:
+    digest = stored.image_digest
+    try:
+        content = _content(call, stored)
+        if stored.media_type != MEDIA_TYPE:
+            kind = stored.media_type
             words = f"an envelope of the type {kind}, which ecrsim does not make: `notation verify` judges it"
             return FoundSignature(digest, "notation", None, words)
         certificates = certificates_of(content)
         if not chain_holds(certificates, root.certificate):
-            who = certificates[0].subject.rfc4514_string()
+            who = signer_of(certificates)
             words = f"made with a key of others ({who}): `notation verify` judges it, with their certificate"
             return FoundSignature(digest, "notation", None, words)
         envelope = read(content)
     except NotAnEnvelope as error:
         return FoundSignature(digest, "notation", False, f"no signature that can be read: {error}")
-    fault = _fault(envelope, target, revoked, call.now)
+    fault = _fault(envelope, evidence.target, evidence.revoked, call.now)
     words = f"made by the signing profile {_profile(envelope)} on {iso(envelope.signed_at)}"
     if fault is not None:
         return FoundSignature(digest, "managed", False, f"{words}, and {fault}")
@@ -99,19 +162,13 @@ def _notary(
     return FoundSignature(digest, "managed", True, f"{words}, good {end}")
 
 
-def _content(call: Call, repository: Repository, digest: str) -> tuple[str, bytes]:
-    """The media type of the envelope, and its bytes. NotAnEnvelope when it is not to be had."""
-    image = image_by_digest(call, repository, digest)
-    if image is None:
-        raise NotAnEnvelope("it was deleted meanwhile")
+def _content(call: Call, stored: StoredEnvelope) -> bytes:
+    """The bytes of the envelope. NotAnEnvelope when they are not to be had."""
+    if stored.fault is not None:
+        raise NotAnEnvelope(stored.fault)
     try:
-        (layer,) = orjson.loads(manifest_of(call, image))["layers"]
-        if layer["size"] > _LONGEST:
-            raise NotAnEnvelope("it is too long")
-        with call.runtime.blobs.open(layer["digest"]) as blob:
-            return str(layer.get("mediaType")), blob.read(_LONGEST)
-    except (KeyError, TypeError, ValueError) as error:
-        raise error if isinstance(error, NotAnEnvelope) else NotAnEnvelope("it has not one layer") from None
+        with call.runtime.blobs.open(stored.layer_digest) as blob:
+            return blob.read(_LONGEST)
     except BlobStoreError:
         raise NotAnEnvelope("its layer is missing") from None
 
