@@ -258,8 +258,4 @@ class Disk:
     def _flush_names(self, *directories: Path) -> None:
         if self._flushes:
             for directory in directories:
-                fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
+                private.flush_names(directory)

@@ -5,6 +5,7 @@ instant; what an earlier release made for all to read is mended (`mend`). Files 
 """
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -47,6 +48,18 @@ def make_file(path: Path) -> None:
     """Make an empty file, unless there is one."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
+
+
+def flush_names(directory: Path) -> None:
+    """Bring to the disk which files are in the directory, so that a power cut takes none that was put in place."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a file system that does so by itself, or never
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def holds_others(directory: Path, database: Path) -> bool:

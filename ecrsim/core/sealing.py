@@ -90,6 +90,7 @@ class Seal:
             # Whoever makes one at the same time has another: the first name holds.
             if not self._file.exists():
                 aside.replace(self._file)
+                private.flush_names(self._file.parent)
         finally:
             aside.unlink(missing_ok=True)
         return self._read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -194,3 +195,10 @@ def test_a_secret_that_was_altered_opens_nothing_and_fails_nothing(data: Path, t
         with runtime.database.read() as connection:
             assert [target.name for target in targets.known(connection).targets] == ["queue"]
         assert runtime.secret("download") == runtime.seal.derived("download")
+
+
+def test_the_name_of_a_new_key_is_on_the_disk_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_ino))
+    with opened(tmp_path):
+        assert flushed[:2] == [path.stat().st_ino for path in (tmp_path / "secret.key", tmp_path)]
