@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ecrsim.blobs import private
-from ecrsim.core.certificates import key_usage, pem_of, private_pem_of, read_private_key, unsigned
+from ecrsim.core.certificates import key_usage, pem_of, private_pem_of, read_certificate, read_private_key, unsigned
 
 #: Names of the certificate for clients that ask for none of their own (an IP address is never asked for).
 STANDARD_NAMES = ("localhost", "*.localhost", "host.docker.internal", "ecrsim")
@@ -41,7 +41,7 @@ class Authority:
         if not self.certificate_file.exists():
             _make_authority(directory, self.certificate_file, key_file, now)
         self._key = read_private_key(key_file.read_bytes(), key_file)
-        self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
+        self._certificate = read_certificate(self.certificate_file.read_bytes(), self.certificate_file)
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._lock = threading.Lock()

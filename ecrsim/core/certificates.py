@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -55,7 +56,22 @@ def private_pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def read_private_key(content: bytes, file: Path) -> ec.EllipticCurvePrivateKey:
     """The key in the content of a file. OSError for another kind of key, ValueError where there is none."""
-    key = serialization.load_pem_private_key(content, None)
+    try:
+        key = serialization.load_pem_private_key(content, None)
+    except (TypeError, UnsupportedAlgorithm) as error:  # with a password, or of a curve that nobody knows
+        raise OSError(f"{file} is not a key that ecrsim made: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise OSError(f"{file} is not a key that ecrsim made")
     return key
+
+
+def read_certificate(content: bytes, file: Path) -> x509.Certificate:
+    """The certificate in the content of a file. OSError for one of another kind, ValueError where there is none."""
+    try:
+        certificate = x509.load_pem_x509_certificate(content)
+        key = certificate.public_key()
+    except (TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise OSError(f"{file} is not a certificate that ecrsim made: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise OSError(f"{file} is not a certificate that ecrsim made")
+    return certificate

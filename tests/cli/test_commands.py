@@ -6,6 +6,8 @@ import ssl
 from contextlib import closing
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from ecrsim import Ecrsim, __version__
 from ecrsim.contract.models import service
@@ -258,6 +260,16 @@ def test_tls_ca_prints_an_authority_and_prints_the_same_one_again(run, tmp_path)
     assert authority["subject"] == ((("commonName", "ecrsim local authority"),),)
     assert run("tls", "ca", "--data-dir", str(tmp_path / "data")) == first
     assert (tmp_path / "data" / "tls" / "ca-key.pem").stat().st_mode & 0o077 == 0
+
+
+def test_tls_ca_says_that_its_key_is_of_another_kind(run, tmp_path):
+    assert run("tls", "ca", "--data-dir", str(tmp_path)).status == 0
+    key = ec.generate_private_key(ec.SECP256R1())
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    (tmp_path / "tls" / "ca-key.pem").write_bytes(encrypted)
+    refused = run("tls", "ca", "--data-dir", str(tmp_path))
+    assert (refused.status, refused.out) == (1, "")
+    assert "ca-key.pem is not a key that ecrsim made" in refused.err
 
 
 def test_tls_ca_says_why_there_is_none(run, tmp_path):

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ecrsim.blobs import private
-from ecrsim.core.certificates import key_usage, pem_of, private_pem_of, read_private_key, unsigned
+from ecrsim.core.certificates import key_usage, pem_of, private_pem_of, read_certificate, read_private_key, unsigned
 from ecrsim.core.db import Database
 
 NAME = "signer-root.pem"
@@ -51,15 +51,29 @@ class Revoked(NamedTuple):
     said_at: int
 
 
+class NoRoot(Exception):
+    """The file is none that ecrsim made, or was damaged; the text says why."""
+
+
 def open_root(data_dir: Path, database: Database) -> Root:
-    """The root of the data directory, made where there is none. OSError, ValueError for a file that is no root."""
+    """The root of the data directory, made where there is none. NoRoot for a file that is none; OSError."""
     file = data_dir / NAME
     if not file.exists():
         with database.exclusive("signer-root", wait=True):
             if not file.exists():
                 _make_root(file)
+    if not file.is_file():
+        raise NoRoot(f"{file} is no file")
     content = file.read_bytes()
-    return Root(read_private_key(content, file), x509.load_pem_x509_certificate(content))
+    try:
+        root = Root(read_private_key(content, file), read_certificate(content, file))
+    except OSError as error:
+        raise NoRoot(str(error)) from error
+    except ValueError as error:
+        raise NoRoot(f"{file} has no key and certificate: {error}") from error
+    if root.certificate.public_key() != root.key.public_key():
+        raise NoRoot(f"{file} has a key and the certificate of another one")
+    return root
 
 
 def _make_root(file: Path) -> None:
@@ -80,6 +94,7 @@ def _make_root(file: Path) -> None:
         # Signatures that were given out are good for nothing without it.
         os.fsync(out.fileno())
     aside.replace(file)
+    private.flush_names(file.parent)
 
 
 def new_key() -> str:

@@ -57,8 +57,13 @@ def sign_image(call: Call, job: Job) -> None:
         target = SignedDescriptor(image.image_manifest_media_type, image.image_digest, len(wanted.manifest))
         try:
             signature = making.make(call, wanted.repository, wanted.profile, target)
+        except rules.RootDamaged as error:
+            # Not for as long as it lasts, as where a disk is full: after so many tries the image is not signed.
+            raise RuntimeError(error.message) from error
         except ServiceUnavailableException:
             raise
+        except rules.SigningRefused as error:
+            failure = error.failure
         except ServiceError as error:
             failure = rules.failure_of(error)
     with call.writing():

@@ -14,9 +14,9 @@ from ecrsim.core.query import Addition, Query
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.core.sealing import SecretDamaged, seal_of
 from ecrsim.ecr.signing import profiles
-from ecrsim.ecr.signing.authority import Revoked, Root, issue, new_key, open_root, revocation_list, serial_of
+from ecrsim.ecr.signing.authority import NoRoot, Revoked, Root, issue, new_key, open_root, revocation_list, serial_of
 from ecrsim.ecr.signing.profiles import SigningProfile
-from ecrsim.ecr.signing.rules import LIST_PATH
+from ecrsim.ecr.signing.rules import LIST_PATH, RootDamaged, SigningRefused, refusal
 from ecrsim.ecr.signing.tables import signing_certificates, signing_profiles
 
 log = logging.getLogger("ecrsim.signing")
@@ -58,12 +58,17 @@ class SigningCredentials(NamedTuple):
 
 
 def root_of(runtime: Runtime) -> Root:
-    """Read once for as long as the process lives; it is never another one. ServiceUnavailableException."""
+    """Read once for as long as the process lives; it is never another one.
+
+    RootDamaged for a file that is no root, ServiceUnavailableException when it cannot be read or made.
+    """
     found = runtime.memory.get("signer-root")
     if not isinstance(found, Root):
         try:
             found = runtime.memory["signer-root"] = open_root(runtime.data_dir, runtime.database)
-        except (OSError, ValueError) as error:
+        except NoRoot as error:
+            raise RootDamaged(f"The root of signatures cannot be used: {error}") from error
+        except OSError as error:
             raise ServiceUnavailableException(f"The root of signatures cannot be used: {error}") from error
     return found
 
@@ -78,9 +83,11 @@ def list_url(runtime: Runtime) -> str:
 def credentials(call: Call, profile: SigningProfile) -> SigningCredentials:
     """The key and certificate of a version, made when they are asked for first. Runs in a write transaction.
 
+    SigningRefused when the version was cancelled, revoked or deleted since `profile` was read.
     A key that was sealed with a `secret.key` that is lost is replaced: what the lost one signed stays good.
     """
     root, url = root_of(call.runtime), list_url(call.runtime)
+    profile = _as_it_is(call, profile)
     seal, place = seal_of(call.connection), ("signing_profiles", profile.version_arn)
     key = None
     if profile.private_key is not None:
@@ -109,6 +116,16 @@ def credentials(call: Call, profile: SigningProfile) -> SigningCredentials:
     else:
         certificate = x509.load_pem_x509_certificate(text.encode())
     return SigningCredentials(key, (certificate, root.certificate))
+
+
+def _as_it_is(call: Call, profile: SigningProfile) -> SigningProfile:
+    """The version by now: another call may have given it a key, or have ended it."""
+    found = profiles.of_version(call.connection, profile.arn, profile.profile_version)
+    status, platform = (None, None) if found is None else (found.status, found.platform_id)
+    failure = refusal(profile.arn, status, platform)
+    if failure is not None:
+        raise SigningRefused(failure)
+    return found or profile
 
 
 def revoked(call: Call) -> list[Revoked]:

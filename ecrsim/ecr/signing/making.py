@@ -43,7 +43,7 @@ class MadeSignature(NamedTuple):
 def make(call: Call, repository: Repository, profile: SigningProfile, target: SignedDescriptor) -> MadeSignature:
     """Sign with the profile and store the bytes. No transaction is open before or afterwards.
 
-    LimitExceededException and others of a layer upload; RepositoryNotFoundException.
+    LimitExceededException and others of a layer upload; RepositoryNotFoundException. SigningRefused, RootDamaged.
     """
     with call.writing():
         key, chain = credentials(call, profile)

@@ -14,7 +14,7 @@ from datetime import MAXYEAR, UTC, datetime
 from typing import Any, NamedTuple
 
 from ecrsim.core.durations import DAY
-from ecrsim.core.errors import InvalidParameterException, ServiceError
+from ecrsim.core.errors import InvalidParameterException, ServiceError, ServiceUnavailableException
 from ecrsim.core.glob import matches
 from ecrsim.core.partitions import partition_of
 from ecrsim.core.registry import Registry
@@ -130,6 +130,18 @@ class SigningFailure(NamedTuple):
     @property
     def is_tried_again(self) -> bool:
         return self.code == "ACCESS_DENIED"
+
+
+class SigningRefused(Exception):
+    """The profile signs no more, as `failure` says."""
+
+    def __init__(self, failure: SigningFailure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class RootDamaged(ServiceUnavailableException):
+    """The root of signatures is there and is none: that does not pass until somebody puts the right one back."""
 
 
 def refusal(arn: str, status: str | None, platform_id: str | None) -> SigningFailure | None:

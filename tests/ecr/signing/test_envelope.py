@@ -6,17 +6,22 @@ What Notary's own verifier says of them is asked in tests/e2e/test_signing.py.
 import base64
 import hashlib
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
+from ecrsim.core.certificates import pem_of, private_pem_of, unsigned
 from ecrsim.ecr.signing import envelope
 from ecrsim.ecr.signing.authority import NAME, open_root
-from ecrsim.testing import build_image
+from ecrsim.testing import build_image, call_application
 from tests.answers import ACCOUNT, REGION
 from tests.ecr.signing.conftest import NOTARY, arn_of, envelope_of, make_profiles, manifest_of, referrers, statuses
 from tests.principals import admin
@@ -24,6 +29,24 @@ from tests.pushing import push
 
 SECOND = build_image(b"another layer")
 EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+def _wrong_roots() -> dict[str, bytes]:
+    key, other = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "another")]), datetime.now(UTC)
+    certificate = pem_of(unsigned(name, name, other.public_key(), now, now).sign(other, hashes.SHA384()))
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    return {
+        "empty": b"",
+        "text": b"no key",
+        "bytes": b"\xff",
+        "a key with a password": encrypted + certificate,
+        "a key alone": private_pem_of(key),
+        "a key and another's certificate": private_pem_of(key) + certificate,
+    }
+
+
+WRONG_ROOTS = _wrong_roots()
 
 
 @pytest.fixture
@@ -155,6 +178,19 @@ class TestCertificates:
 
 
 class TestKeptSafely:
+    @pytest.fixture(autouse=True)
+    def _as_it_was(self, sim):
+        """Whatever a test leaves in its place."""
+        file = sim.runtime.data_dir / NAME
+        before = file.read_bytes() if file.exists() else None
+        yield
+        if file.is_dir():
+            file.rmdir()
+        if before is not None:
+            file.write_bytes(before)
+            file.chmod(0o600)
+        sim.runtime.memory.pop("signer-root", None)
+
     def test_the_root_is_its_owner_s_alone_and_stays(self, signed, signature):
         file = signed.sim.runtime.data_dir / NAME
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -171,12 +207,23 @@ class TestKeptSafely:
         assert len(set(made)) == 1
         assert [path.name for path in runtime.data_dir.glob("signer-root*")] == [NAME]
 
-    @pytest.mark.parametrize("content", [b"", b"no key", b"\xff"])
+    def test_its_name_is_on_the_disk_as_well(self, sim, monkeypatch):
+        runtime, flushed = sim.runtime, []
+        monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor)))
+        (runtime.data_dir / NAME).unlink(missing_ok=True)
+        open_root(runtime.data_dir, runtime.database)
+        inodes = [each.st_ino for each in flushed]
+        assert inodes == [path.stat().st_ino for path in (runtime.data_dir / NAME, runtime.data_dir)]
+
+    @pytest.mark.parametrize("content", WRONG_ROOTS.values(), ids=WRONG_ROOTS)
     def test_one_that_is_none_is_said_and_nothing_is_signed_until_it_is_back(self, signed, signature, content):
         file = signed.sim.runtime.data_dir / NAME
         before = file.read_bytes()
         file.write_bytes(content)
         signed.sim.runtime.memory.clear()
+        revocations = f"{signed.sim.endpoint_url}/signer/revocations.crl"
+        assert call_application(signed.sim.app, "GET", revocations, {}, b"").status == 503
+        assert admin(signed.sim, "GET", "signatures?image=app:v1").status == 503
         answer = admin(signed.sim, "GET", "signer/root")
         assert answer.status == 503
         assert answer.json()["message"].startswith("The root of signatures cannot be used")
@@ -187,6 +234,15 @@ class TestKeptSafely:
         signed.wait(120)
         assert statuses(signed.ecr, imageTag="v2") == {"prod": "COMPLETE"}
         assert len(referrers(signed.ecr, digest)) == 1
+
+    def test_without_one_for_long_an_image_is_not_signed(self, signed, signature):
+        file = signed.sim.runtime.data_dir / NAME
+        file.unlink()
+        file.mkdir()
+        signed.sim.runtime.memory.clear()
+        push(signed.ecr, "app", SECOND, "v2")
+        signed.wait(2 * 3600)
+        assert statuses(signed.ecr, imageTag="v2") == {"prod": "INTERNAL_ERROR"}
 
     def test_the_keys_of_profiles_are_sealed(self, signed, signature):
         with signed.sim.runtime.database.read() as connection:

@@ -288,6 +288,27 @@ class TestFailure:
         signed.wait()
         assert statuses(signed.ecr) == {"prod": code}
 
+    @pytest.mark.parametrize(
+        ("end", "code"),
+        [
+            (lambda sim, _: make_profiles(sim), "SIGNING_PROFILE_NOT_FOUND"),
+            (lambda _, signer: signer.cancel_signing_profile(profileName="prod"), "SIGNING_PROFILE_NOT_ACTIVE"),
+        ],
+        ids=["deleted", "cancelled"],
+    )
+    def test_of_a_profile_that_ends_while_its_signature_is_made(self, signed, client, monkeypatch, end, code):
+        make = making.make
+
+        def end_and_make(*arguments):
+            end(signed.sim, client("signer"))
+            return make(*arguments)
+
+        monkeypatch.setattr(making, "make", end_and_make)
+        digest = push(signed.ecr, "app", None, "v1")
+        signed.wait()
+        assert statuses(signed.ecr) == {"prod": code}
+        assert referrers(signed.ecr, digest) == []
+
     def test_of_a_quota(self, signed, configure):
         configure(quota_images=1)
         push(signed.ecr, "app", None, "v1")
