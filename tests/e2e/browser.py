@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,16 @@ class Browser:
     def press(self, *keys: str) -> None:
         actions = [{"type": kind, "value": key} for text in keys for key in text for kind in ("keyDown", "keyUp")]
         self._send("POST", "actions", actions=[{"type": "key", "id": "keyboard", "actions": actions}])
+
+    def follow(self) -> None:
+        """Press Enter, and wait for the page to which that leads."""
+        before = self.path
+        self.press(ENTER)
+        for _ in range(200):
+            if self.path != before and self.look("document.readyState") == "complete":
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"Enter leads nowhere from {before}")
 
     @property
     def path(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.browser import ENTER, SPACE, started
+from tests.e2e.browser import SPACE, started
 from tests.e2e.clients import Client, clean_environ, require
 from tests.e2e.test_width import FLAGS, WIDTH, widths  # noqa: F401 - a fixture
 from tests.gallery.test_markdown import HOSTILE
@@ -98,10 +98,10 @@ def test_a_keyboard_is_enough(server, browser, shelf):
     browser.press("keys")
     browser.tab_to("checkbox", "ARM")
     browser.press(SPACE)
-    browser.press(ENTER)
+    browser.follow()
     assert browser.path.startswith("/gallery/?q=keys&architecture=ARM")
     browser.tab_to("link", f"{shelf}/keys-arm")
-    browser.press(ENTER)
+    browser.follow()
     assert browser.path == f"/gallery/{shelf}/keys-arm"
     stops = browser.all_stops()
     assert stops[:2] == [("link", "Skip to the content"), ("link", "Gallery")]
@@ -133,5 +133,5 @@ def test_it_works_without_scripts(server, shelf):
         with started(Path(folder), flags, **off) as browser:
             browser.open(f"{server.url}/gallery/?q=keys")
             browser.tab_to("link", f"{shelf}/keys-x86")
-            browser.press(ENTER)
+            browser.follow()
             assert browser.path == f"/gallery/{shelf}/keys-x86"

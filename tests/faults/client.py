@@ -76,7 +76,9 @@ class Client:
         try:
             self._connection.request(method, path, body or None, dict(headers or {}), encode_chunked=chunked)
             response = self._connection.getresponse()
-            answer = Answer(response.status, cast("Mapping[str, str]", response.headers), response.read())
+            # One that says "Connection: close" has the socket to itself, also where it breaks off.
+            with response:
+                answer = Answer(response.status, cast("Mapping[str, str]", response.headers), response.read())
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Gone(f"{method} {path}: {error!r}") from error

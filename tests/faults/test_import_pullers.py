@@ -97,7 +97,7 @@ def test_a_hundred_pullers_of_a_slow_upstream(tmp_path: Path, gates: Gates, jobs
         )
         client = Client(server.url)
         client.api("CreatePullThroughCacheRule", ecrRepositoryPrefix="cache", upstreamRegistryUrl="quay.io")
-        pullers = [Puller(stack, server, client.token()) for _ in range(PULLERS)]
+        pullers = connected(stack, server, client.token())
         check_manifests(pullers, gates, client, server)
         check_layers(pullers, gates, client, server)
         check_fetched_once(upstream)
@@ -105,6 +105,23 @@ def test_a_hundred_pullers_of_a_slow_upstream(tmp_path: Path, gates: Gates, jobs
         assert detail["imageDigest"] == IMAGE.digest
         client.close()
         assert server.stop() == 0
+
+
+def connected(stack: ExitStack, server: Serving, token: str) -> list[Puller]:
+    """Pullers, once all workers take connections: one that has just begun may listen later than the others."""
+    workers = server.workers()
+    before = {worker: sockets_of(worker) for worker in workers}
+    with ExitStack() as probes:
+        for _ in range(1000):
+            if all(sockets_of(worker) > before[worker] for worker in workers):
+                break
+            Puller(probes, server, token)
+            threading.Event().wait(0.01)
+    return [Puller(stack, server, token) for _ in range(PULLERS)]
+
+
+def sockets_of(worker: int) -> int:
+    return sum(name.startswith("socket:") for name in open_files(worker))
 
 
 def check_manifests(pullers: list[Puller], gates: Gates, client: Client, server: Serving) -> None:
@@ -139,8 +156,7 @@ def everybody_is_asked(server: Serving) -> None:
     """Each worker has a share of the pullers."""
     workers = server.workers()
     for worker in workers:
-        sockets = [name for name in open_files(worker) if name.startswith("socket:")]
-        assert len(sockets) > PULLERS / len(workers) / 4
+        assert sockets_of(worker) > PULLERS / len(workers) / 4
 
 
 def names(client: Client) -> list[str]:
