@@ -105,6 +105,13 @@ def log_in(client, server, registry, *words):
     client(*words, registry, "--username", "AWS", "--password-stdin", stdin=password(server))
 
 
+def package(helm, folder):
+    """A chart as `web-1.0.0.tgz`."""
+    (folder / "web").mkdir()
+    (folder / "web" / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.0.0\n")
+    helm("package", "web", cwd=folder)
+
+
 def digests(server, name):
     return [
         each["imageDigest"] for each in server.client("ecr-public").describe_images(repositoryName=name)["imageDetails"]
@@ -141,9 +148,7 @@ class TestByName:
         server, _, _ = site
         mine, anybody = (Client((require("helm"),), environ) for environ in reached)
         name = repository(server, "charts/web")
-        (tmp_path / "web").mkdir()
-        (tmp_path / "web" / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.0.0\n")
-        mine("package", "web", cwd=tmp_path)
+        package(mine, tmp_path)
         log_in(mine, server, HOST, "registry", "login")
         mine("push", "web-1.0.0.tgz", f"oci://{HOST}/{name.removesuffix('/web')}", cwd=tmp_path)
         anybody("pull", f"oci://{HOST}/{name}", "--version", "1.0.0", cwd=tmp_path)
@@ -191,6 +196,18 @@ class TestByPath:
         anybody("pull", f"{uri}:v1", str(tmp_path / "pulled.tar"))
         oras = Client((require("oras"),), home)
         assert oras("resolve", f"{uri}:v1").strip() == image.digest
+
+    def test_helm(self, server, tmp_path):
+        mine, anybody = (Client((require("helm"),), clean_environ(tmp_path / name)) for name in ("me", "anybody"))
+        created = server.client("ecr-public").create_repository(repositoryName="path/charts/web")["repository"]
+        uri = created["repositoryUri"]
+        package(mine, tmp_path)
+        login = ("--username", "AWS", "--password-stdin", "--plain-http")
+        mine("registry", "login", server.registry, *login, stdin=password(server))
+        mine("push", "web-1.0.0.tgz", f"oci://{uri.removesuffix('/web')}", "--plain-http", cwd=tmp_path)
+        (tmp_path / "web-1.0.0.tgz").unlink()
+        anybody("pull", f"oci://{uri}", "--version", "1.0.0", "--plain-http", cwd=tmp_path)
+        assert (tmp_path / "web-1.0.0.tgz").is_file()
 
     def test_docker(self, server, docker, tmp_path):
         created = server.client("ecr-public").create_repository(repositoryName="path/by-docker")["repository"]
