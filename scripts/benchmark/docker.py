@@ -109,8 +109,10 @@ class _Client:
         return f"{HOST}:{self._servers[label].port}/{REPOSITORY}:v1"
 
     def _log_in(self, registry: Registry) -> None:
-        given = {f"{HOST}:{registry.port}": {"auth": registry.headers["Authorization"].removeprefix("Basic ")}}
-        (Path(self._environment["DOCKER_CONFIG"]) / "config.json").write_text(json.dumps({"auths": given}))
+        file = Path(self._environment["DOCKER_CONFIG"]) / "config.json"
+        auths = json.loads(file.read_text())["auths"] if file.exists() else {}
+        auths[f"{HOST}:{registry.port}"] = {"auth": registry.headers["Authorization"].removeprefix("Basic ")}
+        file.write_text(json.dumps({"auths": auths}))
 
     def _call(self, *arguments: str) -> str:
         return _docker(self._environment, *arguments)

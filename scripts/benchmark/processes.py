@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,37 +30,48 @@ class Memory:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended well: its seconds, the most bytes that it had at once, and what it printed.
-
-    Linux counts what the parent had when it started the process: the parent is to be small.
-    """
+    """A process that has ended well: its seconds, the most bytes that it had at once, and what it printed."""
 
     seconds: float
     peak: int
     output: bytes
 
 
+#: Starts the process and writes its peak, in KiB, to a file. Linux counts what the parent had at that moment as well,
+#: and the benchmark has much by then.
+_SMALL_PARENT = """
+import pathlib, resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+pathlib.Path(sys.argv[1]).write_text(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(status if status >= 0 else 128 - status)
+"""
+
+
 def run_to_its_end(
     command: Sequence[str], environment: Mapping[str, str], directory: Path, patience: float, cores: Sequence[int] = ()
 ) -> Ended:
     """Run a process that is no server. BenchError with its last words when it fails, or takes longer than that."""
-    output, errors = directory / "output", directory / "errors"
+    output, errors, peak = directory / "output", directory / "errors", directory / "peak"
     began = time.perf_counter()
     with output.open("wb") as out, errors.open("wb") as err, pinned(cores):
         process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            [sys.executable, "-I", "-S", "-c", _SMALL_PARENT, str(peak), *command],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
         )
-    timer = threading.Timer(patience, process.kill)
+    timer = threading.Timer(patience, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
     try:
-        _, status, usage = os.wait4(process.pid, 0)
+        process.wait()
     finally:
         timer.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         said = errors.read_text(errors="replace").strip().splitlines() or ["(no output)"]
         raise BenchError(f"{Path(command[0]).name} ended with {process.returncode}: {said[-1][:200]}")
-    return Ended(time.perf_counter() - began, usage.ru_maxrss * 1024, output.read_bytes())
+    return Ended(time.perf_counter() - began, int(peak.read_text()) * 1024, output.read_bytes())
 
 
 def free_port() -> int:
