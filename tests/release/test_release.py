@@ -72,13 +72,16 @@ def run(folder, *arguments):
 
 @pytest.fixture
 def clone(tmp_path):
-    """This checkout as it is, changes and new files too, committed in a repository of its own."""
+    """This checkout as it is, with something to release, committed in a repository of its own."""
     folder = tmp_path / "clone"
     folder.mkdir()
     for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((ROOT / name).read_bytes())
+    changelog = folder / "CHANGELOG.md"
+    text = changelog.read_text("utf-8").replace("## [Unreleased]\n", "## [Unreleased]\n\n### Added\n\n- A line.\n", 1)
+    changelog.write_text(text, "utf-8")
     git(folder, "init", "--quiet")
     git(folder, "config", "user.name", "Releaser")
     git(folder, "config", "user.email", "releaser@example.org")
