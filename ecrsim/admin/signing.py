@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadRequest
 from ecrsim.admin.arguments import check_query, json_answer, json_body
 from ecrsim.core.clock import iso
 from ecrsim.core.registry import Registry
-from ecrsim.core.runtime import Call, Runtime, root_caller
+from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.access.directory import DirectoryError, replace_section
 from ecrsim.ecr.images.lookup import get_image
 from ecrsim.ecr.repositories.service import get_repository, repository_uri
@@ -77,7 +77,7 @@ def signing_routes(runtime: Runtime) -> Blueprint:
             with call.reading():
                 repository = get_repository(call, registry, name)
                 image = get_image(call, repository, image_id, "image")
-                evidence, found = gather(call, repository, image), _statuses(call, image.id)
+                evidence, found = gather(call, repository, image), [each.as_json() for each in statuses(call, image.id)]
             return json_answer(
                 {
                     "repositoryUri": repository_uri(runtime, registry, name),
@@ -89,18 +89,6 @@ def signing_routes(runtime: Runtime) -> Blueprint:
             )
 
     return routes
-
-
-def _statuses(call: Call, image_id: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "signingProfileArn": each.signing_profile_arn,
-            "status": each.status,
-            "failureCode": each.failure_code,
-            "failureReason": each.failure_reason,
-        }
-        for each in statuses(call, image_id)
-    ]
 
 
 def _shown(profile: SigningProfile) -> dict[str, Any]:

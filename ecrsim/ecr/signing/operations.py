@@ -58,13 +58,5 @@ def describe_image_signing_status(
         "repositoryName": repository_name,
         "imageId": {"imageDigest": image.image_digest, **image_id},
         "registryId": repository.registry_id,
-        "signingStatuses": [
-            {
-                "signingProfileArn": each.signing_profile_arn,
-                "status": each.status,
-                "failureCode": each.failure_code,
-                "failureReason": each.failure_reason,
-            }
-            for each in service.statuses(call, image.id)
-        ],
+        "signingStatuses": [each.as_json() for each in service.statuses(call, image.id)],
     }

@@ -31,6 +31,15 @@ class SigningStatus(NamedTuple):
     failure_code: str | None
     failure_reason: str | None
 
+    def as_json(self) -> dict[str, Any]:
+        """As DescribeImageSigningStatus tells it."""
+        return {
+            "signingProfileArn": self.signing_profile_arn,
+            "status": self.status,
+            "failureCode": self.failure_code,
+            "failureReason": self.failure_reason,
+        }
+
 
 _RULES = Query(select(signing_configurations.c.rules).where(of_registry(signing_configurations)), list)
 _DROP = Change(delete(signing_configurations).where(of_registry(signing_configurations)))
