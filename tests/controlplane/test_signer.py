@@ -66,6 +66,7 @@ class TestPut:
     @pytest.mark.recorded
     def test_a_profile_of_another_platform_can_be_made(self, signer):
         signer.put_signing_profile(profileName="functions", platformId="AWSLambda-SHA384-ECDSA")
+        assert signer.get_signing_profile(profileName="functions")["platformId"] == "AWSLambda-SHA384-ECDSA"
 
 
 class TestGet:

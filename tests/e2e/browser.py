@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,12 +38,12 @@ class Browser:
 
     def follow(self) -> None:
         """Press Enter, and wait for the page to which that leads."""
-        before = self.path
+        before, pause = self.path, threading.Event()
         self.press(ENTER)
         for _ in range(200):
             if self.path != before and self.look("document.readyState") == "complete":
                 return
-            time.sleep(0.05)
+            pause.wait(0.05)
         raise AssertionError(f"Enter leads nowhere from {before}")
 
     @property

@@ -151,7 +151,9 @@ class TestByName:
         package(mine, tmp_path)
         log_in(mine, server, HOST, "registry", "login")
         mine("push", "web-1.0.0.tgz", f"oci://{HOST}/{name.removesuffix('/web')}", cwd=tmp_path)
+        (tmp_path / "web-1.0.0.tgz").unlink()
         anybody("pull", f"oci://{HOST}/{name}", "--version", "1.0.0", cwd=tmp_path)
+        assert (tmp_path / "web-1.0.0.tgz").is_file()
 
     def test_docker_logs_in_as_aws_documents_it(self, site, reached, tmp_path):
         """By `aws ecr-public get-login-password | docker login public.ecr.aws`; the daemon trusts the authority."""

@@ -333,7 +333,7 @@ class TestReferrers:
 
         return make
 
-    def check(self, found, bad):
+    def assert_refused_until_good(self, found, bad):
         """Nothing was listed yet: it is an error on both planes, and not that there is nothing (/v2/: inferred)."""
         for _ in range(2):
             place = {"repositoryName": REPOSITORY, "subjectId": {"imageDigest": IMAGE.digest}}
@@ -349,7 +349,7 @@ class TestReferrers:
     @pytest.mark.documented
     @pytest.mark.parametrize("bad", LISTS.values(), ids=LISTS)
     def test_the_list(self, listed, bad):
-        self.check(listed(bad, f"referrers/{IMAGE.digest}"), bad)
+        self.assert_refused_until_good(listed(bad, f"referrers/{IMAGE.digest}"), bad)
 
     @pytest.mark.documented
     @pytest.mark.parametrize("bad", LISTS.values(), ids=LISTS)
@@ -379,4 +379,4 @@ class TestReferrers:
     @pytest.mark.documented
     @pytest.mark.parametrize("what", ["manifest", "layer"])
     def test_one_that_is_listed(self, listed, bad, what):
-        self.check(listed(bad, SBOM.digest if what == "manifest" else layer_of(SBOM)), bad)
+        self.assert_refused_until_good(listed(bad, SBOM.digest if what == "manifest" else layer_of(SBOM)), bad)

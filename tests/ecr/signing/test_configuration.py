@@ -54,6 +54,7 @@ def test_no_rules_are_a_configuration_as_well(ecr):
 @pytest.mark.recorded
 def test_a_profile_is_not_looked_for_and_so_its_platform_is_not_checked(ecr):
     configure(ecr, rule("nobody_made_it"))
+    assert ecr.get_signing_configuration()["signingConfiguration"] == {"rules": [rule("nobody_made_it")]}
 
 
 @pytest.mark.parametrize("operation", ["get_signing_configuration", "delete_signing_configuration"])
@@ -69,6 +70,7 @@ def test_each_account_and_region_has_its_own(client):
 
 def test_a_profile_may_be_in_another_account(ecr):
     configure(ecr, rule(account="111111111111"))
+    assert ecr.get_signing_configuration()["signingConfiguration"] == {"rules": [rule(account="111111111111")]}
 
 
 @pytest.mark.parametrize(
