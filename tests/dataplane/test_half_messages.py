@@ -28,6 +28,9 @@ from tests.faults.client import OCI_MANIFEST, Answer, Client, manifest_of
 from tests.faults.serving import Serving
 from tests.pushing import digest_of
 
+# Peers stall until a time is over.
+pytestmark = pytest.mark.slow
+
 LAYER = os.urandom(3 << 20)
 KEY = "AWS4-HMAC-SHA256 Credential=000000000000/20260101/us-east-1/ecr/aws4_request, SignedHeaders=host, Signature=0"
 

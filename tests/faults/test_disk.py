@@ -18,6 +18,9 @@ from tests.faults.serving import NotServing, Serving
 from tests.faults.test_crash import check_files
 from tests.pushing import digest_of
 
+# Servers are started on file systems that are full.
+pytestmark = pytest.mark.slow
+
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"the first layer" * 100
 MANIFEST = manifest_of(CONFIG, LAYER)
 MIB = 1 << 20

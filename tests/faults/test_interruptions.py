@@ -15,6 +15,9 @@ from tests.faults.client import Client
 from tests.faults.serving import Serving, run_gc
 from tests.pushing import digest_of, numbered
 
+# Servers are started and stopped.
+pytestmark = pytest.mark.slow
+
 DATA = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = digest_of(DATA)
 SENT = 1_500_000

@@ -44,6 +44,9 @@ from tests.principals import know as know_principals
 from tests.pushing import NOWHERE, digest_of
 from tests.pushing import push as push_by_api
 
+# Servers are started and killed.
+pytestmark = pytest.mark.slow
+
 CONFIG, LAYER = b'{"architecture":"amd64","os":"linux"}', b"a layer"
 FILTER = {"filter": "copied", "filterType": "PREFIX_MATCH"}
 EXCLUDED = f"arn:aws:iam::{ACCOUNT}:role/scanner"

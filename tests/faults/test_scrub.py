@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving
 from tests.pushing import digest_of
+
+# A server is started.
+pytestmark = pytest.mark.slow
 
 LAYER, CONFIG = b"a layer that a disk will lose", b"{}"
 

@@ -181,6 +181,7 @@ def test_each_denial_of_the_tables_can_be_lifted_by_what_is_proposed():
         assert each.changes != ()
 
 
+@pytest.mark.slow
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(requests, attached)
 def test_a_proposal_allows_and_no_part_of_it_is_idle(request_: AccessRequest, policies: Policies):

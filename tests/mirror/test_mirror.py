@@ -11,6 +11,9 @@ from ecrsim.values import CommandFailed
 from tests.ecr_public.conftest import alias_of
 from tests.pushing import index_of, push, put
 
+# Each test starts a second ecrsim.
+pytestmark = pytest.mark.slow
+
 ONE, TWO = build_image(b"one"), build_image(b"two", config=b'{"os":"linux","architecture":"arm64"}')
 
 

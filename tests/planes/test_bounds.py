@@ -141,6 +141,7 @@ def test_a_header_that_is_signed_many_times(sim):
 
 
 class TestRemembered:
+    @pytest.mark.slow
     def test_identities_decisions_and_documents(self, sim, monkeypatch):
         for name in ("_MAX_REMEMBERED", "_MAX_DOCUMENTS"):
             monkeypatch.setattr(f"ecrsim.ecr.access.authorization.{name}", 10)

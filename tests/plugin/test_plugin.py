@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+# Each test runs pytest in a process of its own.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["pytester"]
 
 

@@ -213,6 +213,7 @@ class TestItsLife:
         assert state(before.home, number) == ("STOPPED", None)
         assert before.eu.describe_repositories()["repositories"] == []
 
+    @pytest.mark.slow
     def test_a_thousand_images_stopped_in_the_middle_and_gone_on_with(self, before):
         """What was under way arrives; a new one copies the rest, and finds the first part there."""
         images = fill(before.home, 1_000)

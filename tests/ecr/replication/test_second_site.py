@@ -19,6 +19,9 @@ from tests.ecr.replication.test_rules import EU as EU_REGISTRY
 from tests.ecr.replication.test_rules import OTHER, rule
 from tests.pushing import artifact_of, create, described, index_of, listed, numbered, push, put
 
+# Each test starts a second ecrsim.
+pytestmark = pytest.mark.slow
+
 IMAGE = build_image(b"a layer")
 #: What a push needs.
 PUSHING = (
