@@ -34,10 +34,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from ecrsim.blobs import private
+from ecrsim.core import migrations
 from ecrsim.core.columns import metadata
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.locks import Hold, hold
-from ecrsim.core.migrations import MIGRATIONS, SCHEMA_VERSION
 from ecrsim.core.sealing import KeyMismatch, Seal
 from ecrsim.core.words import shared_word
 
@@ -133,9 +133,12 @@ class Database:
             # Once, at creation: on each connect it fails with "database is locked" while another holds a lock.
             if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal" and self._path is not None:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            # A table that is made anew is dropped first, which would take all rows with it that refer to its rows.
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             is_migrated = self._prepare_schema(connection, first)
             connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
             if is_migrated:
                 _rewrite(connection)
         except BaseException:
@@ -148,32 +151,19 @@ class Database:
         present = _tables(connection)
         if not present:
             _create(connection)
-            for name, value in {"schema_version": str(SCHEMA_VERSION), **first()}.items():
+            for name, value in {"schema_version": str(migrations.SCHEMA_VERSION), **first()}.items():
                 connection.execute(insert(properties).values(name=name, value=value))
             self._bind_seal(connection)
             return False
+        version = schema_version(connection)
         self._bind_seal(connection)
-        found = connection.execute(select(properties.c.value).where(properties.c.name == "schema_version")).scalar()
-        before = version = int(found or 0)
-        while version in MIGRATIONS and version < SCHEMA_VERSION:
-            for step in MIGRATIONS[version]:
-                if callable(step):
-                    step(connection)
-                else:
-                    connection.exec_driver_sql(step)
-            version += 1
-            connection.execute(
-                properties.update().where(properties.c.name == "schema_version").values(value=str(version))
-            )
-        if version != SCHEMA_VERSION:
-            raise SchemaMismatch(
-                f"the database has schema version {version}, this release of ecrsim reads version {SCHEMA_VERSION}: "
-                "use the release that wrote it, or begin with an empty data directory"
-            )
+        is_due = version != migrations.SCHEMA_VERSION
+        if is_due:
+            migrations.upgrade(connection, version)
         if metadata.tables.keys() - present:
             # New since then, or of a part of ecrsim that was not loaded by whoever made the database.
             metadata.create_all(connection)
-        return version != before
+        return is_due
 
     def _bind_seal(self, connection: Connection) -> None:
         if self._seal is not None:
@@ -351,6 +341,18 @@ class Database:
 
 def _tables(connection: Connection) -> set[str]:
     return set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'").scalars())
+
+
+def schema_version(connection: Connection) -> int:
+    """The version of a database of ecrsim's. SchemaMismatch when this release cannot make it its own."""
+    found = connection.execute(select(properties.c.value).where(properties.c.name == "schema_version")).scalar() or "0"
+    version = int(found) if found.isascii() and found.isdigit() else 0
+    if not migrations.OLDEST_VERSION <= version <= migrations.SCHEMA_VERSION:
+        raise SchemaMismatch(
+            f"the database has schema version {found}, this release of ecrsim reads version "
+            f"{migrations.SCHEMA_VERSION}: use the release that wrote it, or begin with an empty data directory"
+        )
+    return version
 
 
 def _create(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, update
 
-from ecrsim.core import db
+from ecrsim.core import migrations
 from ecrsim.core.columns import Json, metadata
 from ecrsim.core.db import Database, RowConflict, SchemaMismatch, properties
 from ecrsim.core.errors import ServiceUnavailableException
@@ -37,6 +37,25 @@ def database(path):
         things.create(connection)
     yield database
     database.close()
+
+
+@pytest.fixture
+def revisions(tmp_path, monkeypatch):
+    """`revisions(statement, …)`: revisions 2, 3, … with one statement each, and no others."""
+    folder = tmp_path / "revisions"
+
+    def give(*statements):
+        folder.mkdir()
+        for version, statement in enumerate(("SELECT 1", *statements), 1):
+            before = None if version == 1 else str(version - 1)
+            (folder / f"v{version}.py").write_text(
+                f"from alembic import op\nrevision, down_revision = {str(version)!r}, {before!r}\n"
+                f"def upgrade():\n    op.execute({statement!r})\n"
+            )
+        monkeypatch.setattr(migrations, "REVISIONS", folder)
+        monkeypatch.setattr(migrations, "SCHEMA_VERSION", 1 + len(statements))
+
+    return give
 
 
 def add(database, *names, **values):
@@ -96,7 +115,7 @@ class TestOpening:
         assert names(again) == ["a"]
         again.close()
 
-    @pytest.mark.parametrize("version", ["0", str(SCHEMA_VERSION + 1), "999"])
+    @pytest.mark.parametrize("version", ["0", str(SCHEMA_VERSION + 1), "999", "young"])
     def test_another_version_is_refused_in_plain_words(self, database, path, version):
         with database.write() as connection:
             connection.execute(update(properties).where(properties.c.name == "schema_version").values(value=version))
@@ -106,14 +125,9 @@ class TestOpening:
         ):
             Database(f"sqlite:///{path}").open()
 
-    def test_an_older_version_is_migrated(self, database, path, monkeypatch):
+    def test_an_older_version_is_migrated(self, database, path, revisions):
         as_of_version_1(database)
-        monkeypatch.setattr(db, "SCHEMA_VERSION", 3)
-        monkeypatch.setattr(
-            db,
-            "MIGRATIONS",
-            {1: ("ALTER TABLE things ADD colour TEXT",), 2: ("UPDATE things SET colour = 'red'",)},
-        )
+        revisions("ALTER TABLE things ADD colour TEXT", "UPDATE things SET colour = 'red'")
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("INSERT INTO things (name) VALUES ('a')")
         migrated = Database(f"sqlite:///{path}")
@@ -124,23 +138,37 @@ class TestOpening:
             assert connection.execute(query).scalar() == "3"
         migrated.close()
 
-    def test_tables_that_version_1_lacked_are_made(self, database, path, monkeypatch):
-        monkeypatch.setattr(db, "MIGRATIONS", dict.fromkeys(range(1, SCHEMA_VERSION), ()))
+    def test_tables_that_version_1_lacked_are_made(self, database, path, revisions):
+        revisions("SELECT 1")
         with database.write() as connection:
             connection.exec_driver_sql("DROP TABLE jobs")
         as_of_version_1(database)
         Database(f"sqlite:///{path}").open()
         assert [row[1] for row in rows(path, "PRAGMA table_info(jobs)")][:2] == ["id", "run_at"]
 
-    def test_a_migration_that_fails_changes_nothing(self, database, path, monkeypatch):
+    def test_a_migration_that_fails_changes_nothing(self, database, path, revisions):
         as_of_version_1(database)
-        monkeypatch.setattr(db, "SCHEMA_VERSION", 2)
-        monkeypatch.setattr(db, "MIGRATIONS", {1: ("ALTER TABLE things ADD colour TEXT", "ALTER TABLE nothing ADD x")})
+        revisions("ALTER TABLE things ADD colour TEXT", "ALTER TABLE nothing ADD x")
         with pytest.raises(Exception, match="nothing"):
             Database(f"sqlite:///{path}").open()
 
         columns = [row[1] for row in rows(path, "PRAGMA table_info(things)")]
         assert columns == ["id", "name", "members"]
+        assert rows(path, "SELECT value FROM properties WHERE name = 'schema_version'") == [("1",)]
+
+    def test_a_table_that_is_made_anew_takes_nothing_with_it_that_refers_to_it(self, database, path, revisions):
+        as_of_version_1(database)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE parts (thing INTEGER REFERENCES things (id) ON DELETE CASCADE)")
+            connection.execute("INSERT INTO things (name) VALUES ('a')")
+            connection.execute("INSERT INTO parts VALUES (1)")
+        revisions("CREATE TABLE anew AS SELECT * FROM things", "DROP TABLE things", "ALTER TABLE anew RENAME TO things")
+        migrated = Database(f"sqlite:///{path}")
+        migrated.open()
+        with migrated.read() as connection:
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        migrated.close()
+        assert rows(path, "SELECT thing FROM parts") == [(1,)]
 
     def test_a_database_of_something_else_is_refused(self, tmp_path):
         other = tmp_path / "other.db"

@@ -5,6 +5,9 @@
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -15,7 +18,9 @@ from tests.faults.client import Client
 from tests.pushing import digest_of
 from tests.upgrade.recording import ACCOUNT, BEGUN, CLOCK, CONFIG, LAYER, REST
 
-RELEASES = sorted((Path(__file__).parents[2] / "fixtures" / "releases").glob("*.tar.gz"))
+ROOT = Path(__file__).parents[2]
+SEED = os.environ.get("CRASH_SEED") or "20260101"
+RELEASES = sorted((ROOT / "fixtures" / "releases").glob("*.tar.gz"))
 
 
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name.removesuffix(".tar.gz"))
@@ -82,6 +87,18 @@ def test_everything_is_there(start, recorded):
     """Also when it is opened a second time."""
     assert len(recorded["answers"]) > 20
     check(start(), recorded)
+    check(start(), recorded)
+
+
+@pytest.mark.slow
+def test_an_upgrade_that_is_killed_changes_nothing_and_can_be_repeated(start, unpacked, recorded):
+    """At each statement of it and at random instants (`UPGRADE_CRASH_ROUNDS`), until one comes to its end."""
+    command = [sys.executable, "-m", "tests.upgrade.killing", str(unpacked / "data"), SEED]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, f"CRASH_SEED={SEED}: {run.stderr}"
+    at_statements, at_instants = map(int, run.stdout.split())
+    assert at_statements > 10
+    assert at_instants > 0
     check(start(), recorded)
 
 
