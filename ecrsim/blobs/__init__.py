@@ -5,6 +5,7 @@ that nobody pays for, or needs the platform of, a store that is not in use.
 """
 
 from ecrsim.blobs.base import (
+    BlobDamaged,
     BlobNotFound,
     BlobStore,
     BlobStoreError,
@@ -21,6 +22,7 @@ from ecrsim.blobs.base import (
 )
 
 __all__ = [
+    "BlobDamaged",
     "BlobNotFound",
     "BlobStore",
     "BlobStoreError",

@@ -13,6 +13,7 @@ Two things are easy to get wrong from outside:
 """
 
 import contextlib
+import errno
 import io
 import re
 from collections.abc import Iterator
@@ -103,6 +104,17 @@ class StoreUnwritable(BlobStoreError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class BlobDamaged(BlobStoreError, OSError):
+    """An encrypted file is not what was written: altered, cut off, or another's. No byte of the place was given."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.EIO, reason)
+
+
+class StreamedBlob(io.RawIOBase):
+    """An open blob whose bytes no descriptor has: a server cannot send it by itself, but has to read it."""
 
 
 class ByteSource(Protocol):

@@ -10,7 +10,7 @@ import fcntl
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecrsim.blobs import private
@@ -116,12 +116,18 @@ class Disk:
     @contextlib.contextmanager
     def aside(self, directory: Path, data: bytes) -> Iterator[Path]:
         """A finished file with these bytes in `directory`, to be moved away inside the block; else it is removed."""
+        with self.unfinished(directory) as (path, fd):
+            self.write(fd, data)
+            self.flush(fd)
+            yield path
+
+    @contextlib.contextmanager
+    def unfinished(self, directory: Path) -> Iterator[tuple[Path, int]]:
+        """A new file in `directory`, open for writing, to be finished and moved away inside the block; else removed."""
         path, fd, held = self._own_file(directory)
         with held:
             try:
-                self.write(fd, data)
-                self.flush(fd)
-                yield path
+                yield path, fd
             finally:
                 self.forget(path)
 
@@ -150,6 +156,13 @@ class Disk:
             written = os.write(fd, data)
             while written < len(data):  # a disk that fills up takes a part first
                 written += os.write(fd, memoryview(data)[written:])
+
+    def write_parts(self, fd: int, parts: Sequence[bytes]) -> None:
+        """Write what follows each other, at once where the disk takes it so."""
+        with self.writing():
+            written = os.writev(fd, parts)
+        if written < sum(map(len, parts)):
+            self.write(fd, b"".join(parts)[written:])
 
     def flush(self, fd: int) -> None:
         """Bring the file's bytes to the disk, where the durability asks for it."""

@@ -58,12 +58,13 @@ class FilesystemStore(BlobStore):
     """
 
     def __init__(self, root: str | os.PathLike[str], durability: str = "process") -> None:
-        self._disk = Disk(Path(root).absolute(), durability)
-        self._blobs = self._disk.root / "blobs"
-        self._uploads = self._disk.root / "uploads"
-        self._text = str(self._blobs)
-        self._hashes = RunningHashes()
+        self._lie_in(Disk(Path(root).absolute(), durability), "blobs", RunningHashes())
         self._disk.make(self._blobs, self._uploads)
+
+    def _lie_in(self, disk: Disk, blobs: str, hashes: RunningHashes) -> None:
+        self._disk, self._hashes = disk, hashes
+        self._blobs, self._uploads = disk.root / blobs, disk.root / "uploads"
+        self._text = str(self._blobs)
 
     # Blobs
 
@@ -158,11 +159,15 @@ class FilesystemStore(BlobStore):
             # Where there are bytes that the hash has not seen, `digest_upload` will catch up with all of them.
             hashing = HashingAside(running) if running.covers == start else None
             held.callback(self._keep_hash, upload_id, fd, running)
-            return _FileSink(self._disk, fd, start, tally, hashing, held.pop_all())
+            return SessionSink(self._disk, fd, start, tally, hashing, held.pop_all())
 
     def _keep_hash(self, upload_id: str, fd: int, running: RunningHash) -> None:
-        if running.covers == os.fstat(fd).st_size:
+        if running.covers == self._length(fd, upload_id):
             self._hashes.keep(upload_id, running)
+
+    def _length(self, fd: int, _upload_id: str) -> int:
+        """Bytes of an open session."""
+        return os.fstat(fd).st_size
 
     def digest_upload(self, upload_id: str, algorithm: str = "sha256") -> tuple[str, int]:
         known_algorithm(algorithm)
@@ -186,18 +191,21 @@ class FilesystemStore(BlobStore):
                 computed, _ = self._digest(fd, upload_id, algorithm)
                 if computed != digest:
                     raise DigestMismatch({algorithm: computed})
-                path = self._uploads / upload_id
-                # The blob in place may be damaged; these bytes are known to be right.
-                if not (keep and self._disk.link(path, target)):
-                    self._disk.install(path, target)
-                    # A rename leaves both names of one file, as they are after a commit that kept the session.
-                    self._disk.remove(path)
+                self._put_in_place(fd, upload_id, digest, target, keep=keep)
         except UploadNotFound:
             # A second attempt at a transaction whose first one got as far as this.
             if not self._disk.renew(target):
                 raise
         if not keep:
             self._hashes.drop(upload_id)
+
+    def _put_in_place(self, _fd: int, upload_id: str, _digest: str, target: Path, *, keep: bool) -> None:
+        """Make the file of an open session the blob at `target`, which may be damaged: these bytes are right."""
+        path = self._uploads / upload_id
+        if not (keep and self._disk.link(path, target)):
+            self._disk.install(path, target)
+            # A rename leaves both names of one file, as they are after a commit that kept the session.
+            self._disk.remove(path)
 
     def discard(self, upload_id: str) -> bool:
         try:
@@ -266,14 +274,18 @@ class FilesystemStore(BlobStore):
     def _digest(self, fd: int, upload_id: str, algorithm: str) -> tuple[str, int]:
         """(digest, size) of an open session; reads what the running hash has not seen, which is nothing as a rule."""
         running = self._hashes.copy(upload_id, algorithm)
-        if running.covers != os.fstat(fd).st_size:
-            while chunk := os.pread(fd, CHUNK, running.covers):
-                running.update(chunk)
+        if running.covers != self._length(fd, upload_id):
+            self._catch_up(fd, upload_id, running)
             self._hashes.keep(upload_id, running)
         return running.digest(), running.covers
 
+    def _catch_up(self, fd: int, _upload_id: str, running: RunningHash) -> None:
+        """Hash what a running hash has not seen of an open session."""
+        while chunk := os.pread(fd, CHUNK, running.covers):
+            running.update(chunk)
 
-class _FileSink(Sink):
+
+class SessionSink(Sink):
     """Onto the end of an open session's file: each piece is hashed in another thread while this one writes it."""
 
     def __init__(
@@ -294,13 +306,18 @@ class _FileSink(Sink):
             self._tally.count(piece)
             if self._hashing is not None:
                 self._hashing.update(piece)
-            self._disk.write(self._fd, piece)
+            self._store(piece)
         except BaseException:
             self.abandon()
             raise
 
     def close(self) -> int:
         if not self._closed:
+            try:
+                self._store_rest()
+            except BaseException:
+                self.abandon()
+                raise
             self._end()
             self._tally.end()
         return self._start + self._tally.received
@@ -308,11 +325,20 @@ class _FileSink(Sink):
     def abandon(self) -> None:
         if not self._closed:
             try:
-                # Going back also frees the space: a full disk stays usable for those who need less of it.
-                with self._disk.writing():
-                    os.ftruncate(self._fd, self._start)
+                self._go_back()
             finally:
                 self._end()
+
+    def _store(self, piece: bytes) -> None:
+        self._disk.write(self._fd, piece)
+
+    def _store_rest(self) -> None:
+        """What was not written yet."""
+
+    def _go_back(self) -> None:
+        # It also frees the space: a full disk stays usable for those who need less of it.
+        with self._disk.writing():
+            os.ftruncate(self._fd, self._start)
 
     def _end(self) -> None:
         self._closed = True

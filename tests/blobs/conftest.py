@@ -8,8 +8,11 @@ from typing import NamedTuple
 import pytest
 
 from ecrsim.blobs import BlobStore
+from ecrsim.blobs.encrypted import EncryptedStore
 from ecrsim.blobs.filesystem import FilesystemStore
+from ecrsim.blobs.framing import SpaceKey
 from ecrsim.blobs.memory import MemoryStore
+from ecrsim.core import ids
 from tests.blobs.sources import Clock
 
 
@@ -38,9 +41,16 @@ def on_disk(root: Path) -> Subject:
     return Subject(FilesystemStore(root), age)
 
 
+def encrypted(root: Path) -> Subject:
+    key = SpaceKey("0" * 32, bytes(32), ids.new_secret)
+    store = EncryptedStore(root, "process", {key.space: key}.__getitem__)
+    return Subject(store.within(key), on_disk(root).age)
+
+
 SUBJECTS: dict[str, Callable[[Path], Subject]] = {
     "memory": in_memory,
     "filesystem": on_disk,
+    "encrypted": encrypted,
 }
 
 
