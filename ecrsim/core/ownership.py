@@ -13,13 +13,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Column, Connection, select
 
@@ -72,10 +69,9 @@ def batches(names: Iterator[str]) -> Iterator[list[str]]:
 class Ownership:
     """The bond between one database and one store under `root`."""
 
-    def __init__(self, database: Database, file: Path, blobs: BlobStore, root: Path) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, root: Path) -> None:
         self._database = database
-        # With every link resolved: the same file by another name is the same database.
-        self._file = Path(os.path.realpath(file))
+        self._name = database.name
         self._blobs = blobs
         self._root = Path(os.path.realpath(root))
         self._in_use = InUse(self._root)
@@ -129,7 +125,7 @@ class Ownership:
             # The count goes up once more, so that the copy notices too: while both are there, neither deletes anything.
             write_identity(self._root, found._replace(opened=found.opened + 1), replace=True)
         raise StoreMismatch(
-            f"the blob store {self._root} was opened with another copy of the database {self._file}, perhaps "
+            f"the blob store {self._root} was opened with another copy of the database {self._name}, perhaps "
             f"on another machine. Nothing is deleted until it is opened with this one alone, or given to it for "
             f"good: {self._adopt()}"
         )
@@ -142,11 +138,11 @@ class Ownership:
             except StoreMismatch:
                 before = None
             # A new id for both: whoever shared the one before, as a copy does, has it no more.
-            identity = StoreIdentity(ids.new_uuid(), str(self._file), str(self._root), now)
+            identity = StoreIdentity(ids.new_uuid(), self._name, str(self._root), now)
             with self._database.write() as connection:
                 set_property(connection, _ID, identity.id)
                 write_identity(self._root, identity, replace=True)
-        return before.database if before is not None and before.database != str(self._file) else None
+        return before.database if before is not None and before.database != self._name else None
 
     def _own_id(self) -> str:
         with self._database.read() as connection:
@@ -161,20 +157,19 @@ class Ownership:
 
     def _compare(self, found: StoreIdentity) -> None:
         if found.id != self._id:
-            whose = f"belongs to the database {found.database}, not to {self._file}"
-            if found.database == str(self._file):
-                whose = f"belongs to another database than the one that {self._file} is now"
+            whose = f"belongs to the database {found.database}, not to {self._name}"
+            if found.database == self._name:
+                whose = f"belongs to another database than the one that {self._name} is now"
             raise StoreMismatch(
                 f"the blob store {self._root} {whose}: use its own database, or another store. To give it to this one "
                 f"for good, and let go what only the other one names: {self._adopt()}"
             )
-        if found.root == str(self._root) and found.database != str(self._file):
-            other = Path(found.database)
-            if not (other.exists() and other.samefile(self._file)) and _id_of(other) == self._id:
-                raise StoreMismatch(
-                    f"the database {self._file} is a copy of {other}, whose blob store {self._root} is: use that one, "
-                    f"or a copy of the store; to give the store to this copy for good: {self._adopt()}"
-                )
+        is_here = found.root == str(self._root) and found.database != self._name
+        if is_here and self._database.elsewhere(found.database, _ID) == self._id:
+            raise StoreMismatch(
+                f"the database {self._name} is a copy of {found.database}, whose blob store {self._root} is: use that "
+                f"one, or a copy of the store; to give the store to this copy for good: {self._adopt()}"
+            )
 
     def _note_opening(self, found: StoreIdentity, now: float) -> None:
         """Both may have been moved since; the next comparison is with where they are now.
@@ -182,7 +177,7 @@ class Ownership:
         A database that the store was opened with more often than it knows was restored from a backup. What it does not
         name may be named by the one before, which its user may want back: it has its grace period from now on.
         """
-        here = found._replace(database=str(self._file), root=str(self._root))
+        here = found._replace(database=self._name, root=str(self._root))
         # Where nothing can be written, reading goes on; what deletes has to write.
         with contextlib.suppress(ServiceUnavailableException, PermissionError), self._database.write() as connection:
             # Another worker may have come first.
@@ -202,7 +197,7 @@ class Ownership:
             if found is None:
                 # Unnamed bytes in the store have their grace period from now on.
                 since = now if self._claimable(connection) else 0
-                identity = StoreIdentity(self._id, str(self._file), str(self._root), since)
+                identity = StoreIdentity(self._id, self._name, str(self._root), since)
                 write_identity(self._root, identity)
                 # Somebody else's, when another database was quicker.
                 found = read_identity(self._root) or identity
@@ -223,36 +218,24 @@ class Ownership:
             unknown += len(sessions) - len(upload_names.among(connection, sessions))
         if not known and not unknown and blob_names.any(connection):
             raise StoreMismatch(
-                f"the database {self._file} names layers, and the blob store {self._root} has none: is that the right "
+                f"the database {self._name} names layers, and the blob store {self._root} has none: is that the right "
                 f"directory, and is its disk mounted? To begin with an empty store: {self._adopt()}"
             )
-        at_home = self._file == self._root / "ecrsim.db"
+        at_home = self._name == str(self._root / "ecrsim.db")
         if unknown and not (at_home and known):
             raise StoreMismatch(
-                f"the blob store {self._root} holds {unknown} blobs and uploads that the database {self._file} does "
+                f"the blob store {self._root} holds {unknown} blobs and uploads that the database {self._name} does "
                 f"not name; another database may. If they belong together: {self._adopt()}"
             )
         return unknown > 0
 
     def _adopt(self) -> str:
-        if self._file == self._root / "ecrsim.db":
+        if self._name == str(self._root / "ecrsim.db"):
             return f"ecrsim store adopt --data-dir {shlex.quote(str(self._root))}"
-        url, store = shlex.quote(f"sqlite:///{self._file}"), shlex.quote(str(self._root))
+        url, store = shlex.quote(self._database.url), shlex.quote(str(self._root))
         return f"ecrsim store adopt --database-url {url} --blob-store {store}"
 
 
 def _openings(connection: Connection) -> int:
     """How often the database knows the store to have been opened."""
     return int(get_property(connection, _OPENED) or 0)
-
-
-def _id_of(file: Path) -> str | None:
-    """The id that another database has; None when it has none, is gone or is none of ecrsim's. Nothing is changed."""
-    if not file.is_file():
-        return None
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=5)) as database:
-            row = database.execute("SELECT value FROM properties WHERE name = ?", (_ID,)).fetchone()
-    except sqlite3.Error:
-        return None
-    return str(row[0]) if row else None

@@ -13,7 +13,6 @@ needs it: `Json` values and booleans go in and come out as what they are.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import repeat
@@ -27,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from ecrsim.core.columns import Json
-from ecrsim.core.db import RowConflict
+from ecrsim.core.db import RowConflict, drivers
 
 R = TypeVar("R")
 Process = Callable[[Any], Any]
@@ -249,8 +248,8 @@ class Addition(_Statement):
         self._columns, self._identity, self._as_text = columns, identity, frozenset(as_text)
 
     def _statement_for(self, dialect: Dialect) -> Executable:
-        # SQLite's driver knows the number without being asked, which costs a third less.
-        if self._identity is None or dialect.name == "sqlite":
+        driver = drivers.get(dialect.name)
+        if self._identity is None or (driver is not None and driver.new_number is not None):
             return self._statement
         return cast(Insert, self._statement).returning(self._identity)
 
@@ -264,7 +263,8 @@ class Addition(_Statement):
     def add(self, connection: Connection, **values: Any) -> int:
         """Insert one row; the number that it got. Errors as of `run`."""
         cursor, _ = self._execute(connection, values)
-        return int(cursor.lastrowid if connection.dialect.name == "sqlite" else cursor.fetchone()[0])
+        new_number = drivers[connection.dialect.name].new_number
+        return int(cursor.fetchone()[0]) if new_number is None else new_number(cursor)
 
     def many(self, connection: Connection, rows: Iterable[Sequence[Any]]) -> None:
         """Insert rows whose values stand in the order of the columns."""
@@ -280,15 +280,9 @@ class Addition(_Statement):
             places = [self._columns.index(name) for name in prepared.order]
             given = [[row[place] for place in places] for row in rows]
         try:
-            cast(Any, connection.connection.dbapi_connection).executemany(prepared.sql, given)
+            cast(Any, connection.connection.dbapi_connection).cursor().executemany(prepared.sql, given)
         except cast(Any, dialect).loaded_dbapi.IntegrityError as error:
             raise RowConflict(str(error)) from error
-
-
-def _insert_of(dialect: Dialect, table: Table) -> Any:
-    """An insert of the dialect's own, which can say what to do where the row is there already."""
-    # Imported for the dialect that is there: PostgreSQL's alone was a twentieth of a worker's start.
-    return importlib.import_module(f"sqlalchemy.dialects.{dialect.name}").insert(table)
 
 
 def upsert(
@@ -299,7 +293,7 @@ def upsert(
     changes: Mapping[str, Any] | None = None,
 ) -> None:
     """Insert the row, or change the one that has the key: to `values`, or as `changes` say. RowConflict."""
-    statement = _insert_of(connection.dialect, table).values({**key, **values})
+    statement = drivers[connection.dialect.name].insert(table).values({**key, **values})
     try:
         connection.execute(
             statement.on_conflict_do_update(index_elements=list(key), set_=dict(values if changes is None else changes))

@@ -179,7 +179,7 @@ class Runtime:
         )
         self._store = Path(config.blob_store) if config.blob_store else self.data_dir
         self.blobs: BlobStore = FilesystemStore(self._store, durability=config.durability)
-        self.ownership = Ownership(self.database, config.database_file_in(self.data_dir), self.blobs, self._store)
+        self.ownership = Ownership(self.database, self.blobs, self._store)
         self.batch = BatchingWriter(self.database)
         #: The ports that are really listened on, known once the server is up.
         self.port = config.port

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from sqlalchemy import update
 
+from ecrsim.core.db import Held
 from ecrsim.core.errors import ServiceError
-from ecrsim.core.locks import Hold
 from ecrsim.core.outbox import newest, oldest, page, prune
 from ecrsim.core.runtime import Runtime
 from ecrsim.delivery import targets
@@ -64,7 +64,7 @@ class Pump:
     def __init__(self, runtime: Runtime, make_sink: MakeSink = sink_of) -> None:
         self._runtime = runtime
         self._make_sink = make_sink
-        self._lock: Hold | None = None
+        self._lock: Held | None = None
         self._stopping = threading.Event()
         self._prune_at = 0.0
         self._awake = threading.Event()

@@ -120,6 +120,12 @@ BOTO = {"ecrsim.blobs.s3", "ecrsim.core.neighbours", "ecrsim.testing"}
 #: They offer to others what they load on first use, and so tell the type checker of it.
 LAZY = {"ecrsim", "ecrsim.pytest_plugin"}
 
+ENGINES = "ecrsim.core.engines."
+#: What scans know is a file beside the database, and an image may hold one.
+FILES_OF_SQLITE = ("ecrsim.ecr.scanning.advisories.", "ecrsim.ecr.scanning.packages.")
+#: Of files that are locked themselves: those of the blob store, and of the advisories. The door asks sockets.
+LOCKS = ("ecrsim.blobs.", "ecrsim.core.locks", "ecrsim.door.")
+
 #: A comment that gives the gain: `# 120 ms and 6 MB at start`.
 GAIN = re.compile(r"#.*\d ?(ms|s|KiB|MiB|MB)\b")
 
@@ -218,7 +224,23 @@ def _gain_is_given(lines: list[str], number: int) -> bool:
     return True
 
 
-RULES = (tiers, capabilities, third_parties, purity, lazy_imports)
+def engines(source: Source) -> Iterator[str]:
+    """Which database there is, its engine alone knows."""
+    if source.name.startswith(ENGINES):
+        return
+    for found in imports(source):
+        if found.target.startswith(("sqlalchemy.dialects", "psycopg")):
+            yield source.at(found.line, f"imports {found.target}, which only engines may")
+        if found.parts[0] == "sqlite3" and not source.name.startswith(FILES_OF_SQLITE):
+            yield source.at(found.line, "imports sqlite3, which only engines may")
+        if found.parts[0] == "fcntl" and not source.name.startswith(LOCKS):
+            yield source.at(found.line, "imports fcntl: a lock on a file holds on one machine only")
+    for number, line in enumerate(source.lines, 1):
+        if "lastrowid" in line or ("PRAGMA" in line and not source.name.startswith(FILES_OF_SQLITE)):
+            yield source.at(number, "speaks to one engine only")
+
+
+RULES = (tiers, capabilities, third_parties, purity, lazy_imports, engines)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -260,6 +282,12 @@ def test_every_module_has_a_tier_and_every_capability_a_place():
         (purity, "ecrsim.ecr.images.rules", "from ecrsim.core import clock"),
         (purity, "ecrsim.ecr.scanning.packages.layer", "import sqlite3"),
         (purity, "ecrsim.ecr.lifecycle.rules", ""),
+        (engines, "ecrsim.core.query", "from sqlalchemy.dialects import postgresql"),
+        (engines, "ecrsim.core.jobs", "import psycopg"),
+        (engines, "ecrsim.core.jobs", "import fcntl"),
+        (engines, "ecrsim.storage", "import sqlite3"),
+        (engines, "ecrsim.core.query", "number = cursor.lastrowid"),
+        (engines, "ecrsim.ecr.images.fsck", "connection.exec_driver_sql('PRAGMA integrity_check')"),
         (lazy_imports, "ecrsim.cli", "def serve():\n    # later\n    import flask"),
         (lazy_imports, "ecrsim.cli", "# 80 ms\ndef serve():\n    import flask"),
         (lazy_imports, "ecrsim.cli", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass"),

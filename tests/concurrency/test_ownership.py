@@ -16,7 +16,6 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.blobs.identity import NAME, StoreMismatch
 from ecrsim.cli import main
-from ecrsim.core import ownership
 from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import build_image
 from tests.aging import age
@@ -214,7 +213,7 @@ def test_copies_of_a_database_that_cannot_see_each_other_delete_nothing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """As in two containers over one store: each takes itself for the database, moved."""
-    monkeypatch.setattr(ownership, "_id_of", lambda _: None)
+    monkeypatch.setattr("ecrsim.core.engines.sqlite.SqliteDatabase.elsewhere", lambda *_: None)
     copy = tmp_path / "copy.db"
     with opened(data) as first:
         first.client().batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])

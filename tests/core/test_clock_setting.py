@@ -82,7 +82,7 @@ def test_a_clock_that_cannot_be_written_down_is_not_turned(start, monkeypatch):
     def refuse(*_):
         raise ServiceUnavailableException("The database cannot be used: no space.")
 
-    monkeypatch.setattr("ecrsim.core.db._raw", refuse)
+    monkeypatch.setattr("ecrsim.core.engines.sqlite._raw", refuse)
     with pytest.raises(ServiceUnavailableException):
         turn(runtime.clock, runtime.database, Setting(True, NEW_YEAR))
     monkeypatch.undo()

@@ -72,11 +72,8 @@ def _is_named(runtime: Runtime, digest: str) -> bool:
 
 def _database(runtime: Runtime) -> Iterator[Trouble]:
     with runtime.database.read() as connection:
-        for text in connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars():
-            if text != "ok":
-                yield Trouble(f"the database is damaged: {text}")
-        for row in connection.exec_driver_sql("PRAGMA foreign_key_check").all()[:20]:
-            yield Trouble(f"the database is damaged: a row of {row[0]} belongs to a row of {row[2]} that is gone")
+        for text in runtime.database.faults(connection):
+            yield Trouble(f"the database is damaged: {text}")
 
 
 def _blob(runtime: Runtime, digest: str, problem: str, *, repair: bool) -> Trouble:

@@ -7,7 +7,6 @@ upstream. So there is always somebody who gets on, however many wait.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import threading
 import zlib
@@ -159,6 +158,5 @@ class Flights:
 def alone_with(runtime: Runtime, registry: Registry, repository_name: str, asked: str) -> Iterator[None]:
     """Nobody else begins to fetch this during the block, in any process. No transaction may be open."""
     number = zlib.crc32("/".join((*registry, repository_name, asked)).encode()) % _LOCKS
-    with runtime.database.file(f"fetch-{number}").open("w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with runtime.database.exclusive(f"fetch-{number}"):
         yield

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 
-from ecrsim.core.db import Database
-from ecrsim.core.locks import Hold
+from ecrsim.core.db import Database, Held
 from ecrsim.core.query import Change, Query
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.tables import image_layers, image_manifests
@@ -132,7 +131,7 @@ class Custody:
         self._database = database
         self._lock = threading.Lock()
         self._number: int | None = None
-        self._held: Hold | None = None
+        self._held: Held | None = None
 
     def number(self) -> int:
         """The number of this process. No transaction may be open."""
