@@ -21,6 +21,7 @@ from ecrsim.advisories.command import add_advisory_commands
 from ecrsim.config import Config, ConfigError, Texts, load, strange_variables
 from ecrsim.core.admintoken import made_token, served_in
 from ecrsim.core.printable import printable
+from ecrsim.databases.command import add_database_commands
 from ecrsim.exports import exports
 from ecrsim.mirror.command import add_public_commands
 from ecrsim.remote.signing import add_signing_commands
@@ -107,6 +108,7 @@ def make_parser() -> argparse.ArgumentParser:
     least.add_argument("--principal", required=True, metavar="ARN", help="who: a user, role or session")
     least.add_argument("--since", metavar="TIME", help="from when on: 2h, 7d or 2026-01-31T12:00:00Z (default: ever)")
     _add_time(commands)
+    add_database_commands(commands, _add)
     add_lifecycle_commands(commands, _add)
     add_advisory_commands(commands, _add)
     add_public_commands(commands, _add)

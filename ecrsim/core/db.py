@@ -112,6 +112,12 @@ class Database:
         """Whether it was ever opened. Nothing is made by the question. ServiceUnavailableException."""
         raise NotImplementedError
 
+    def schema_version(self) -> int:
+        """The version of one that was not opened yet. Nothing is changed. SchemaMismatch where it cannot be opened."""
+        with self.read() as connection:
+            self._check_owner(connection)
+            return schema_version(connection)
+
     def elsewhere(self, name: str, property: str) -> str | None:
         """A property of another database of this engine, by its name.
 

@@ -25,7 +25,7 @@ TIERS = (
     ("app",),
     ("advisories", "completion", "coverage", "doctor", "logs", "remote", "storage", "testing", "tls"),
     ("door",),
-    ("mirror", "sbom", "scan", "simulator"),
+    ("databases", "mirror", "sbom", "scan", "simulator"),
     ("server",),
     ("processes",),
     ("",),  # the package itself: `from ecrsim import Ecrsim`

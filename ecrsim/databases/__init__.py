@@ -1,0 +1,1 @@
+"""The commands of the database itself: `ecrsim db current|upgrade|copy`."""

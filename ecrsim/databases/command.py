@@ -1,0 +1,22 @@
+"""`ecrsim db current|upgrade|copy`: declared here; what they do is loaded when one is called.
+
+Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong, 3 an upgrade is due (`current`), or what was
+copied had damage before (`copy`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+_STORED = ("data_dir", "database_url", "blob_store")
+
+
+def add_database_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Declare them; `add` is how the command line declares each of its commands."""
+    group = commands.add_parser("db", help="the database", description="the database.", allow_abbrev=False)
+    kinds = group.add_subparsers(title="commands", required=True)
+    what = "say which version the database has, and change nothing"
+    add(kinds, "current", "databases.versions:current", what, _STORED)
+    add(kinds, "upgrade", "databases.versions:upgrade", "migrate the database to the version of this release", _STORED)
