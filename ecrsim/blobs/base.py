@@ -16,7 +16,7 @@ import contextlib
 import errno
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
@@ -165,17 +165,34 @@ class BlobStore(Protocol):
     StoreUnwritable when the store cannot take the bytes; what was there before is then as it was.
     """
 
+    #: Whether it waits for a network: nobody then asks it who may not wait, and whoever reads may get StoreUnwritable.
+    waits: bool = False
+
     def stat(self, digest: str) -> int | None:
         """The size of the blob in bytes, or None."""
 
-    def open(self, digest: str) -> BinaryIO:
-        """The blob, open for reading from its start; the caller closes it. Raises BlobNotFound.
+    def learn(self, digests: Collection[str]) -> None:
+        """Learn the sizes of blobs at once, before a transaction in which `stat` is asked for them.
+
+        Nothing where asking costs nothing.
+        """
+        return
+
+    def open(self, digest: str, first: int = 0, length: int | None = None) -> BinaryIO:
+        """The blob, open for reading; the caller closes it. Raises BlobNotFound.
+
+        Whoever wants only `length` bytes from `first` on says so, and seeks there: a store that sends them over a
+        network sends no others.
 
         Deleting the blob does not disturb those who have it open.
         """
 
     def path(self, digest: str) -> str | None:
         """The file that holds the blob; None when there is no blob, or the store has no files."""
+
+    def url(self, digest: str, seconds: int) -> str | None:
+        """A URL from which anybody gets the bytes, ranges of them too, for so long. None where the store has none."""
+        return None
 
     def modified_at(self, digest: str) -> float | None:
         """When the blob was last stored or stored again, in epoch seconds; None when there is no blob."""
@@ -207,11 +224,12 @@ class BlobStore(Protocol):
     def upload_size(self, upload_id: str) -> int | None:
         """The bytes received so far, those of a request still in flight included; None when there is no session."""
 
-    def read_upload(self, upload_id: str) -> BinaryIO:
+    def read_upload(self, upload_id: str, digest: str | None = None) -> BinaryIO:
         """The session's bytes so far, open for reading from their start; the caller closes it. Raises UploadNotFound.
 
         Empty where there are no more yet: what is added later can be read later, also once the session is a blob or
-        gone. Nobody is kept from adding.
+        gone. Nobody is kept from adding. `digest`: of the blob that it is to become, where the rest is read when
+        another node has made it one.
         """
 
     def receive(
@@ -262,6 +280,10 @@ class BlobStore(Protocol):
 
     def check(self) -> None:
         """Raise StoreUnwritable, with a reason, if bytes cannot be stored now."""
+
+    def close(self) -> None:
+        """Let go what the store holds of the process: threads, connections."""
+        return
 
     def append(
         self,

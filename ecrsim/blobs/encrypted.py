@@ -48,7 +48,7 @@ class EncryptedStore(BlobStore):
         parts = split_name(digest)
         return self._files(parts[1]).stat(parts[0]) if parts else None
 
-    def open(self, digest: str) -> BinaryIO:
+    def open(self, digest: str, first: int = 0, length: int | None = None) -> BinaryIO:
         parts = split_name(digest)
         if parts is None or self._files(parts[1]).modified_at(parts[0]) is None:
             raise BlobNotFound(digest)
@@ -92,7 +92,7 @@ class EncryptedStore(BlobStore):
     def upload_size(self, upload_id: str) -> int | None:
         return self._sessions.upload_size(upload_id)
 
-    def read_upload(self, upload_id: str) -> BinaryIO:
+    def read_upload(self, upload_id: str, digest: str | None = None) -> BinaryIO:
         return self._of(upload_id).read_upload(upload_id)
 
     def receive(

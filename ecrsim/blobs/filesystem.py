@@ -72,7 +72,7 @@ class FilesystemStore(BlobStore):
         status = self._status(digest)
         return status.st_size if status else None
 
-    def open(self, digest: str) -> BinaryIO:
+    def open(self, digest: str, first: int = 0, length: int | None = None) -> BinaryIO:
         parts = split_digest(digest)
         if parts is None:
             raise BlobNotFound(digest)
@@ -135,7 +135,7 @@ class FilesystemStore(BlobStore):
             status = status_of(self._uploads / upload_id) if is_upload_id(upload_id) else None
         return status.st_size if status else None
 
-    def read_upload(self, upload_id: str) -> BinaryIO:
+    def read_upload(self, upload_id: str, digest: str | None = None) -> BinaryIO:
         if not is_upload_id(upload_id):
             raise UploadNotFound(upload_id)
         try:

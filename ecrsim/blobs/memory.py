@@ -44,7 +44,7 @@ class MemoryStore(BlobStore):
         blob = self._blobs.get(digest)
         return len(blob.data) if blob else None
 
-    def open(self, digest: str) -> BinaryIO:
+    def open(self, digest: str, first: int = 0, length: int | None = None) -> BinaryIO:
         blob = self._blobs.get(digest)
         if blob is None:
             raise BlobNotFound(digest)
@@ -97,7 +97,7 @@ class MemoryStore(BlobStore):
         session = self._sessions.get(upload_id)
         return len(session.data) if session else None
 
-    def read_upload(self, upload_id: str) -> BinaryIO:
+    def read_upload(self, upload_id: str, digest: str | None = None) -> BinaryIO:
         session = self._sessions.get(upload_id)
         if session is None:
             raise UploadNotFound(upload_id)

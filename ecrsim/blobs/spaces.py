@@ -143,7 +143,7 @@ class EncryptedSpace(SpaceFiles):
 
     # Blobs
 
-    def open(self, digest: str) -> BinaryIO:
+    def open(self, digest: str, first: int = 0, length: int | None = None) -> BinaryIO:
         with super().open(digest) as file:
             size = size_of_blob(os.fstat(file.fileno()).st_size)
             if size is None:
@@ -184,7 +184,7 @@ class EncryptedSpace(SpaceFiles):
         if not keep:
             self._shared.sessions.drop(upload_id)
 
-    def read_upload(self, upload_id: str) -> BinaryIO:
+    def read_upload(self, upload_id: str, digest: str | None = None) -> BinaryIO:
         with super().read_upload(upload_id) as file:
             fd = os.dup(file.fileno())
         try:
