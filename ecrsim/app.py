@@ -32,7 +32,8 @@ from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.layers.downloads import PREFIX
 
 load_capabilities()
-importlib.import_module("ecrsim.delivery.household")  # declares itself
+for declaring in ("ecrsim.delivery.household", "ecrsim.core.nodes"):
+    importlib.import_module(declaring)
 
 access_log = logging.getLogger("ecrsim.access")
 log = logging.getLogger("ecrsim.jobs")

@@ -59,6 +59,10 @@ class Config:
     tls_cert: str = _knob("", "certificate chain (PEM) to use instead of ecrsim's own authority; implies --tls")
     tls_key: str = _knob("", "private key (PEM) of --tls-cert")
     workers: int = _knob(1, "worker processes over the one data directory")
+    node: str = _knob("", "name of this node among others over one database (default: host name and port)")
+    drain_delay: int = _knob(
+        0, "seconds from SIGTERM in which requests are taken still, while /_ecrsim/ready tells balancers to send none"
+    )
     threads: int = _knob(
         4, "threads of one worker for the bytes of uploads, and as many for what computes long", flag=False
     )

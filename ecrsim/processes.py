@@ -79,7 +79,10 @@ def serve(config: Config) -> int:
         noted(config.port, Path(config.data_dir)),
         tempfile.NamedTemporaryFile(prefix="ecrsim-relayed-") as table,
     ):
-        return _serve(config, ours, theirs, Path(table.name))
+        try:
+            return _serve(config, ours, theirs, Path(table.name))
+        finally:
+            draining_flag(Path(table.name)).unlink(missing_ok=True)
 
 
 def _serve(config: Config, ours: Connection, theirs: Connection, table: Path) -> int:
@@ -103,7 +106,7 @@ def _serve(config: Config, ours: Connection, theirs: Connection, table: Path) ->
         # ten of them took 70 MiB, and were no faster.
         http1_settings=HTTP1Settings(header_read_timeout=config.header_timeout * 1000, max_buffer_size=1 << 17),
     )
-    _when_stopped(server.signal_handler_interrupt)
+    _when_stopped(_Drain(config.drain_delay, draining_flag(table), server.signal_handler_interrupt))
     starter = _Starter(config, server, ours, Relayed(table))
     threading.Thread(target=starter.run, name="starter", daemon=True).start()
     try:
@@ -118,6 +121,31 @@ def _serve(config: Config, ours: Connection, theirs: Connection, table: Path) ->
     if starter.failure is not None:
         raise StartError(starter.failure)
     return 0
+
+
+def draining_flag(table: Path) -> Path:
+    """The file whose presence tells the workers that ecrsim serves on, but is to be asked no more."""
+    return Path(f"{table}-draining")
+
+
+class _Drain:
+    """Stop `delay` seconds after the first call, and at once at the second."""
+
+    def __init__(self, delay: int, flag: Path, stop: Callable[[], None]) -> None:
+        self._delay, self._flag, self._stop = delay, flag, stop
+        self._timer: threading.Timer | None = None
+
+    def __call__(self) -> None:
+        if self._delay and self._timer is None:
+            self._flag.touch()
+            log.info("ecrsim stops in %d seconds: /_ecrsim/ready says so to balancers", self._delay)
+            self._timer = threading.Timer(self._delay, self._stop)
+            self._timer.daemon = True
+            self._timer.start()
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._stop()
 
 
 def _when_stopped(act: Callable[[], None]) -> None:
@@ -247,6 +275,7 @@ def load_worker(config: Config, parent: Connection, parent_pid: int, started: st
     configure_logging(config.log_format)
     try:
         runtime = Runtime(config, stopping=stopping)
+        runtime.is_draining = draining_flag(table).exists
         runtime.open(started)
         runtime.blobs.check()
         door = Door(create_app(runtime), Relayed(table), loops.append)

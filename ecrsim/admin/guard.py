@@ -20,6 +20,8 @@ from ecrsim.core.runtime import Runtime
 
 #: It answers whatever is switched off or asked for: doctor, `ecrsim wait` and the image's HEALTHCHECK live by it.
 HEALTH = "/_ecrsim/health"
+#: So does this, which balancers live by.
+READY = "/_ecrsim/ready"
 #: What proxies say of themselves: a request that came through one is not of this machine, whoever the proxy is.
 _SIGNS_OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip")
 _SURFACE = "The admin surface"
@@ -44,8 +46,8 @@ def guard(pages: Blueprint, runtime: Runtime) -> None:
 def _refused(runtime: Runtime) -> Response | None:
     """Why the request may not reach the admin surface; None when it may."""
     config = runtime.config
-    is_health = request.path == HEALTH
-    if not config.admin and not is_health:
+    is_open = request.path in (HEALTH, READY)
+    if not config.admin and not is_open:
         return refusal(404, f"{_SURFACE} is switched off.")
     if (closed := _closed(config, _SURFACE)) is not None:
         return closed
@@ -53,7 +55,7 @@ def _refused(runtime: Runtime) -> Response | None:
     if not origins.is_own_name(request.host, names):
         return refusal(403, origins.wrong_name(request.host, _SURFACE))
     view = current_app.view_functions.get(request.endpoint or "")
-    if is_health or not _is_token_wanted(config, beyond=getattr(view, "reaches_beyond", False)):
+    if is_open or not _is_token_wanted(config, beyond=getattr(view, "reaches_beyond", False)):
         return None
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
     if hmac.compare_digest(given, runtime.admin_token.encode()):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
@@ -11,7 +14,7 @@ from ecrsim.admin.advisories import advisory_routes
 from ecrsim.admin.bills import bill_routes
 from ecrsim.admin.delivery import delivery_routes
 from ecrsim.admin.events import event_routes
-from ecrsim.admin.guard import HEALTH, guard, hidden, refusal
+from ecrsim.admin.guard import HEALTH, READY, guard, hidden, refusal
 from ecrsim.admin.lifecycle import lifecycle_routes
 from ecrsim.admin.page import pages_for_a_browser
 from ecrsim.admin.public import public_routes
@@ -22,6 +25,7 @@ from ecrsim.admin.upstreams import upstream_routes
 from ecrsim.contract.operations import missing
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.household import reset
+from ecrsim.core.nodes import known, obstacle
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.images.scrub import report
 
@@ -35,19 +39,26 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
     @pages.get(HEALTH)
     def health() -> Response:
         """Answer 200 with version, account and region when ecrsim can work; also where the rest is switched off."""
-        try:
-            found = report(runtime)
-        except ServiceError:
-            # It answers without them while the database is not to be had.
-            found = None
+        from_database: dict[str, Any] = {"layers": None, "nodes": None}
+        # It answers without them while the database is not to be had.
+        with contextlib.suppress(ServiceError):
+            from_database = {"layers": report(runtime), "nodes": known(runtime)}
         return jsonify(
             status="ok",
-            layers=found,
+            **from_database,
             version=__version__,
             account=runtime.config.account,
             region=runtime.config.region,
             notImplemented={service: len(missing(service)) for service in ("ecr", "ecr-public")},
         )
+
+    @pages.get(READY)
+    def ready() -> Response:
+        """Answer 200 when this node takes requests; 503, with the reason, while it drains or has no database."""
+        reason = obstacle(runtime)
+        answer = jsonify(status="ready") if reason is None else jsonify(status="not ready", reason=reason)
+        answer.status_code = 200 if reason is None else 503
+        return answer
 
     @pages.post("/_ecrsim/reset")
     def forget() -> Response:

@@ -74,6 +74,8 @@ class Database:
     readers: ClassVar[int] = 0
     #: How many writes of one worker may be under way at once.
     writers: ClassVar[int] = 1
+    #: Whether processes of several machines can have it.
+    is_shared: ClassVar[bool] = False
     #: Connections that are kept when nobody needs them.
     spare: ClassVar[int] = 16
 

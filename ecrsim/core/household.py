@@ -36,6 +36,8 @@ class Periodic(NamedTuple):
     name: str
     seconds: Callable[[Config], float]
     act: Act
+    #: One process does it at a time, whichever comes first; else each of them does.
+    alone: bool
 
 
 _H = TypeVar("_H", bound=Hook)
@@ -61,14 +63,16 @@ def at_reset(act: _A) -> _A:
     return act
 
 
-def every(seconds: Callable[[Config], float]) -> Callable[[_A], _A]:
+def every(seconds: Callable[[Config], float], *, alone: bool = True) -> Callable[[_A], _A]:
     """Declare what one process at a time does every so many seconds: `@every(lambda config: config.gc_interval)`.
+
+    With `alone=False` each process does it, whatever the others do.
 
     An error is logged, and the next time comes all the same.
     """
 
     def register(act: _A) -> _A:
-        _periodic.append(Periodic(act.__name__.replace("_", "-"), seconds, act))
+        _periodic.append(Periodic(act.__name__.replace("_", "-"), seconds, act, alone))
         return act
 
     return register
@@ -123,8 +127,11 @@ class Household:
         runtime = self._runtime
         while not runtime.stopping.wait(periodic.seconds(runtime.config)):
             try:
-                with runtime.database.exclusive(periodic.name, wait=False) as alone:
-                    if alone:
+                if not periodic.alone:
+                    periodic.act(runtime)
+                    continue
+                with runtime.database.exclusive(periodic.name, wait=False) as has_it:
+                    if has_it:
                         periodic.act(runtime)
             except Exception:
                 log.exception("%s failed", periodic.name)

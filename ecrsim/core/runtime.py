@@ -7,7 +7,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -171,6 +171,8 @@ class Runtime:
         self.clock = clock or Clock()
         #: Set when ecrsim is told to stop, for answers that would go on for ever.
         self.stopping = stopping or threading.Event()
+        #: Whether it serves on, but is to be asked no more: it was told to stop, and waits for balancers to see that.
+        self.is_draining: Callable[[], bool] = self.stopping.is_set
         self._temporary = tempfile.TemporaryDirectory(prefix="ecrsim-") if config.ephemeral else None
         self.data_dir = Path(self._temporary.name) if self._temporary else Path(config.data_dir)
         self.seal = Seal(self.data_dir / SEAL_FILE)

@@ -3,6 +3,7 @@
 import pytest
 
 HEALTH = ("GET", "/_ecrsim/health")
+READY = ("GET", "/_ecrsim/ready")
 RESET = ("POST", "/_ecrsim/reset")
 everything = pytest.mark.parametrize(("method", "path"), [HEALTH, RESET], ids=["health", "reset"])
 
@@ -105,14 +106,14 @@ def test_a_host_that_is_none_is_no_fault(host, ask):
     assert ask(*RESET, {"Host": host}).status < 500
 
 
-def test_a_token_is_asked_for_except_for_health(ask):
+def test_a_token_is_asked_for_except_for_health_and_readiness(ask):
     settings = {"admin_token": "open sesame"}
     refused = ask(*RESET, **settings)
     assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
     for wrong in ("Bearer", "Bearer open", "Basic open sesame", "Bearer öpen", "open"):
         assert ask(*RESET, {"Authorization": wrong}).status == 401
     assert ask(*RESET, {"Authorization": "Bearer open sesame"}).status == 200
-    assert ask(*HEALTH).status == 200
+    assert (ask(*HEALTH).status, ask(*READY).status) == (200, 200)
 
 
 def test_a_token_opens_nothing_to_a_page_of_another_origin(ask):
@@ -120,10 +121,10 @@ def test_a_token_opens_nothing_to_a_page_of_another_origin(ask):
     assert ask(*RESET, headers, admin_token="t").status == 403
 
 
-def test_switched_off_there_is_nothing_but_health(ask):
+def test_switched_off_there_is_nothing_but_health_and_readiness(ask):
     refused = ask(*RESET, admin=False)
     assert (refused.status, refused.json()) == (404, {"message": "The admin surface is switched off."})
-    assert ask(*HEALTH).status == 200
+    assert (ask(*HEALTH).status, ask(*READY).status) == (200, 200)
     assert ask(*HEALTH, {"Origin": "https://evil.example"}).status == 403
 
 

@@ -1,6 +1,7 @@
 """Health, reset, and the page for a browser."""
 
 import re
+import socket
 
 import pytest
 
@@ -20,6 +21,7 @@ def test_health_tells_what_runs_here(ask):
         "region": "eu-west-1",
         # Nothing was read yet, and nothing is known to be wrong.
         "layers": {"checkedAt": None, "missing": 0, "damaged": 0},
+        "nodes": [{"name": f"{socket.gethostname()}:5100", "version": __version__, "workers": 1, "status": "up"}],
         "notImplemented": {name: len(missing(name)) for name in ("ecr", "ecr-public")},
     }
 

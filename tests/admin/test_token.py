@@ -117,6 +117,7 @@ def test_every_route_is_one_of_these(sims):
             "/logo/<registry>/<logo_id>.png",
             "/repositories/<text>",
             "/_ecrsim/health",
+            "/_ecrsim/ready",
             "/_ecrsim/events/stream",
             "/_ecrsim/lifecycle/images",
             "/_ecrsim/policy/minimal",

@@ -258,6 +258,24 @@ def test_a_stop_finishes_what_is_under_way(tmp_path: Path):
         assert sim.runtime.blobs.stat(digest_of(data)) == len(data)
 
 
+def test_a_stop_tells_balancers_first(tmp_path: Path):
+    """SIGTERM with --drain-delay: requests are taken still, while ready says no; a second SIGTERM stops at once."""
+    with Serving(tmp_path / "data", drain_delay=600) as server:
+        client = Client(server.url)
+        assert client.send("GET", "/_ecrsim/ready").status == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert any(client.send("GET", "/_ecrsim/ready").status == 503 for _ in range(1000))
+        assert client.send("GET", "/_ecrsim/health").status == 200
+        assert client.api("CreateRepository", repositoryName="app").status == 200
+        client.close()
+        assert server.stop() == 0
+    with Serving(tmp_path / "data", drain_delay=1) as server:
+        client = Client(server.url)
+        assert client.send("GET", "/_ecrsim/ready").status == 200
+        client.close()
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize("milliseconds", [150, 250, 300, 350, 400, 500])
 def test_a_kill_while_it_starts_is_no_harm(tmp_path: Path, milliseconds: int):
     """Whatever it was at: an empty directory, a database without tables, a server that is nearly ready."""
