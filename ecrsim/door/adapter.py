@@ -224,7 +224,7 @@ class Door:
             transport = protocol.response_stream(answer.status, answer.headers)
             patience = _GLANCE
             while not gone.done():
-                if not outgoing.has_room and not stopping.is_set():
+                if not outgoing.has_room and (feed.ends or not stopping.is_set()):
                     await asyncio.wait([gone], timeout=patience)
                     patience = min(2 * patience, _LONG_GLANCE)
                     continue

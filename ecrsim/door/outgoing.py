@@ -14,7 +14,7 @@ import struct
 import termios
 from typing import Self
 
-from ecrsim.door.stalled import open_sockets
+from ecrsim.door.stalled import kept, open_sockets
 
 #: Bytes that may be on their way when a stream goes on.
 _ROOM = 1 << 18
@@ -40,7 +40,7 @@ class Outgoing:
                 host, from_port = found.getpeername()[:2]
                 name = f"[{host}]:{from_port}" if ":" in host else f"{host}:{from_port}"
                 if name == client and found.getsockname()[1] == port:
-                    return cls(found.dup())
+                    return cls(kept(found))
         return cls(None)
 
     def said(self, size: int) -> None:

@@ -35,5 +35,25 @@ def open_sockets() -> Iterator[socket.socket]:
     """Those of this process, each until the next one is asked for. None where the system does not show them."""
     for file in _FILES.iterdir() if _FILES.is_dir() else ():
         if file.is_socket():
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(file.name))) as found:
-                yield found
+            with contextlib.suppress(OSError):
+                found = _again(int(file.name))
+                with found:
+                    yield found
+
+
+def kept(found: socket.socket) -> socket.socket:
+    """Another descriptor of a socket that is somebody else's, who reads and writes without waiting.
+
+    Not `dup`: that sets how Python waits, which is a matter of the connection and not of the descriptor. Its owner
+    would wait for the client from then on, and all others with it.
+    """
+    return _again(found.fileno())
+
+
+def _again(number: int) -> socket.socket:
+    copy = os.dup(number)
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:  # closed meanwhile, and the number another file's
+        os.close(copy)
+        raise

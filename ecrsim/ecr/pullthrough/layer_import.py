@@ -5,6 +5,7 @@ No transaction is open while the network is. What is cut off leaves a session, w
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -13,11 +14,11 @@ from typing import Literal, NamedTuple, Protocol
 import orjson
 
 from ecrsim.core.digest import algorithm_of
-from ecrsim.core.errors import RepositoryNotFoundException
+from ecrsim.core.errors import RepositoryNotFoundException, ServiceError
 from ecrsim.core.misses import Flight
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Caller, Runtime
-from ecrsim.core.upstream.failures import UpstreamUnavailable
+from ecrsim.core.upstream.failures import UpstreamError, UpstreamUnavailable
 from ecrsim.core.upstream.registry import UpstreamRegistry, other_bytes
 from ecrsim.core.web import Pieces
 from ecrsim.ecr.layers import service as layers
@@ -27,6 +28,8 @@ from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.pullthrough.streaming import LayerStream
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.records.trail import record_call
+
+log = logging.getLogger("ecrsim.pullthrough")
 
 #: Seconds between two looks whether the layer is still wanted: its repository may be deleted, or everything.
 _GLANCE = 1.0
@@ -122,7 +125,14 @@ class LayerImport:
                 self._bring()
         except Exception as error:  # noqa: BLE001 - it is raised where the outcome is asked for
             self._verified = False
+            self._tell(error)
             self.whole.settle(error=error)
+
+    def _tell(self, error: Exception) -> None:
+        """Pullers see no more of it than a body that ends too early."""
+        is_fault = not isinstance(error, UpstreamError | ServiceError)
+        place = self.digest, self._source.repository_name
+        log.warning("layer %s of %s came to nothing: %s", *place, error, exc_info=error if is_fault else None)
 
     def _where(self) -> Literal["here", "elsewhere", "upstream"]:
         """Whether the layer came a moment ago, or another process brings it; else note that this one does."""

@@ -21,6 +21,8 @@ class LayerStream(Feed):
     (False), the body ends before its Content-Length: no client takes it for whole.
     """
 
+    ends = True
+
     def __init__(
         self,
         file: BinaryIO,

@@ -156,6 +156,45 @@ class TestWhileItComes:
         assert rest(third) == DATA
         assert sum("blobs" in each for each in found.asked()) == len(IMAGE.blobs)
 
+    def test_one_that_is_far_behind_is_given_all_of_it(self, found, slow):
+        """The session that it reads has become a layer, and the layer is gone."""
+        manifest(found)
+        answer = begin(found)
+        got = taken(answer, 1)
+        slow.go.set()
+        found.settle()
+        assert list(found.sim.runtime.blobs.uploads()) == []
+        assert found.sim.runtime.blobs.delete(LAYER)
+        assert got + rest(answer) == DATA
+
+    @pytest.mark.parametrize("step", ["digest_upload", "sync", "commit", "discard"])
+    def test_who_reads_beside_each_step_of_its_end(self, found, slow, monkeypatch, step):
+        """What is there is taken before the step and after it; the last byte comes when the layer is one."""
+        manifest(found)
+        answer, got = begin(found), bytearray()
+        blobs = found.sim.runtime.blobs
+        done = getattr(blobs, step)
+
+        def drain():
+            while piece := answer.body.look():
+                got.extend(piece)
+
+        def slowly(upload_id, *arguments, **options):
+            is_large = blobs.upload_size(upload_id) == SIZE
+            if is_large:
+                drain()
+                assert len(got) == SIZE - 1
+            result = done(upload_id, *arguments, **options)
+            if is_large:
+                drain()
+                assert len(got) == SIZE - 1
+            return result
+
+        monkeypatch.setattr(blobs, step, slowly)
+        slow.go.set()
+        found.settle()
+        assert bytes(got) + rest(answer) == DATA
+
     def test_the_operations_wait_for_the_whole(self, found, slow):
         answers = []
         waiting = threading.Thread(target=lambda: answers.append(found.get(imageTag="v1")))
@@ -256,6 +295,23 @@ class TestWhatEndsBadly:
     def test_one_that_stalls(self, cache, slow):
         status, got = self.pull(cache, slow, read_timeout=0.2, attempts=1)
         assert (status, got) == (200, DATA[:HALF])
+
+    @pytest.mark.parametrize("step", ["digest_upload", "commit"])
+    def test_a_store_that_fails_at_the_end_is_in_the_log(self, found, slow, monkeypatch, caplog, step):
+        """Pullers see a body that is too short, and only the log can say why."""
+
+        def fail(*_, **__):
+            raise RuntimeError("the disk is on fire")
+
+        manifest(found)
+        answer = begin(found)
+        taken(answer, HALF)
+        monkeypatch.setattr(found.sim.runtime.blobs, step, fail)
+        slow.go.set()
+        found.settle()
+        assert HALF + len(rest(answer)) < SIZE
+        told = [record.getMessage() for record in caplog.records if LAYER in record.getMessage()]
+        assert told == [f"layer {LAYER} of cache/library/app came to nothing: the disk is on fire"]
 
     def test_one_that_never_begins(self, cache, slow):
         def answer(handler):
