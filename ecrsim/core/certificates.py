@@ -54,7 +54,7 @@ def private_pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(*form, serialization.NoEncryption())
 
 
-def read_private_key(content: bytes, file: Path) -> ec.EllipticCurvePrivateKey:
+def read_private_key(content: bytes, file: Path | str) -> ec.EllipticCurvePrivateKey:
     """The key in the content of a file. OSError for another kind of key, ValueError where there is none."""
     try:
         key = serialization.load_pem_private_key(content, None)
@@ -65,7 +65,7 @@ def read_private_key(content: bytes, file: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def read_certificate(content: bytes, file: Path) -> x509.Certificate:
+def read_certificate(content: bytes, file: Path | str) -> x509.Certificate:
     """The certificate in the content of a file. OSError for one of another kind, ValueError where there is none."""
     try:
         certificate = x509.load_pem_x509_certificate(content)

@@ -1,9 +1,10 @@
 """The root of all signatures that ecrsim makes, certificates of signing profiles, and the list of those revoked.
 
-The root is made once and kept in `signer-root.pem` of the data directory, key and certificate, a file of mode 600. Its
-certificate is what a verifier trusts (`ecrsim signer trust-store`). Keys are P-384, as the platform
-Notation-OCI-SHA384-ECDSA has them (documented); what certificates must say is the Notary Project's
-(signature-specification.md, "Certificate requirements").
+The root is made once and kept in `signer-root.pem` of the data directory, key and certificate, a file of mode 600;
+where several machines have the database, it is kept there, sealed, so that they have one. Its certificate is what a
+verifier trusts (`ecrsim signer trust-store`). Keys are P-384, as the platform Notation-OCI-SHA384-ECDSA has them
+(documented); what certificates must say is the Notary Project's (signature-specification.md, "Certificate
+requirements").
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ecrsim.blobs import private
 from ecrsim.core.certificates import key_usage, pem_of, private_pem_of, read_certificate, read_private_key, unsigned
 from ecrsim.core.db import Database
+from ecrsim.core.properties import get_property, set_property
+from ecrsim.core.sealing import SecretDamaged, seal_of
 
 NAME = "signer-root.pem"
+_PROPERTY = "signer-root"
 #: Certificates are good whenever: signatures are dated by ecrsim's clock, which a test may have turned far.
 _BEGIN, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 #: How long a verifier may keep the revocation list. Notation keeps it for as long.
@@ -56,15 +60,40 @@ class NoRoot(Exception):
 
 
 def open_root(data_dir: Path, database: Database) -> Root:
-    """The root of the data directory, made where there is none. NoRoot for a file that is none; OSError."""
+    """The root of the data directory, or of a database that machines share, made where there is none.
+
+    NoRoot for a file that is none; OSError, ServiceUnavailableException.
+    """
+    if database.is_shared:
+        return _root_in(_shared(database), "the root in the database")
     file = data_dir / NAME
     if not file.exists():
         with database.exclusive("signer-root", wait=True):
             if not file.exists():
-                _make_root(file)
+                _keep(file, _new_root())
     if not file.is_file():
         raise NoRoot(f"{file} is no file")
-    content = file.read_bytes()
+    return _root_in(file.read_bytes(), file)
+
+
+def _shared(database: Database) -> bytes:
+    with database.read() as connection:
+        sealed = get_property(connection, _PROPERTY)
+    if sealed is None:
+        new = _new_root()
+        with database.write() as connection:
+            sealed = get_property(connection, _PROPERTY)
+            if sealed is None:
+                sealed = seal_of(connection).sealed(new.decode(), "properties", _PROPERTY)
+                set_property(connection, _PROPERTY, sealed)
+    with database.read() as connection:
+        try:
+            return seal_of(connection).opened(sealed, "properties", _PROPERTY).encode()
+        except SecretDamaged as error:
+            raise NoRoot(str(error)) from error
+
+
+def _root_in(content: bytes, file: Path | str) -> Root:
     try:
         root = Root(read_private_key(content, file), read_certificate(content, file))
     except OSError as error:
@@ -76,7 +105,8 @@ def open_root(data_dir: Path, database: Database) -> Root:
     return root
 
 
-def _make_root(file: Path) -> None:
+def _new_root() -> bytes:
+    """Key and certificate of a new root, as PEM."""
     key = ec.generate_private_key(ec.SECP384R1())
     subject = _name("ecrsim signer root")
     certificate = (
@@ -86,10 +116,14 @@ def _make_root(file: Path) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA384())
     )
+    return private_pem_of(key) + pem_of(certificate)
+
+
+def _keep(file: Path, root: bytes) -> None:
     aside = file.with_name(f"{NAME}.{os.getpid()}")
     aside.unlink(missing_ok=True)
     with os.fdopen(private.open_file(aside), "wb") as out:
-        out.write(private_pem_of(key) + pem_of(certificate))
+        out.write(root)
         out.flush()
         # Signatures that were given out are good for nothing without it.
         os.fsync(out.fileno())

@@ -18,9 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
+from ecrsim import Ecrsim
 from ecrsim.core.certificates import pem_of, private_pem_of, unsigned
+from ecrsim.core.db import Database
+from ecrsim.core.properties import get_property, set_property
 from ecrsim.ecr.signing import envelope
-from ecrsim.ecr.signing.authority import NAME, open_root
+from ecrsim.ecr.signing.authority import NAME, NoRoot, open_root
 from ecrsim.testing import build_image, call_application
 from tests.answers import ACCOUNT, REGION
 from tests.ecr.signing.conftest import NOTARY, arn_of, envelope_of, make_profiles, manifest_of, referrers, statuses
@@ -206,6 +209,23 @@ class TestKeptSafely:
             made = threads.map(lambda _: open_root(runtime.data_dir, runtime.database).pem, range(8))
         assert len(set(made)) == 1
         assert [path.name for path in runtime.data_dir.glob("signer-root*")] == [NAME]
+
+    def test_machines_that_share_a_database_have_one(self, tmp_path, monkeypatch):
+        """Each has a data directory of its own, and the key of the database."""
+        monkeypatch.setattr(Database, "is_shared", True)
+        with Ecrsim(socket=False, data_dir=str(tmp_path)) as sim:
+            database = sim.runtime.database
+            with ThreadPoolExecutor(4) as threads:
+                roots = set(threads.map(lambda number: open_root(tmp_path / str(number), database).pem, range(8)))
+            assert len(roots) == 1
+            sim.reset()
+            assert {open_root(tmp_path / "ninth", database).pem} == roots
+            with database.write() as connection:
+                before = get_property(connection, "signer-root")
+                set_property(connection, "signer-root", before[:-8] + "AAAAAAA=")
+            with pytest.raises(NoRoot, match="the secret of properties signer-root cannot be opened"):
+                open_root(tmp_path, database)
+        assert not list(tmp_path.rglob("signer-root*"))
 
     def test_its_name_is_on_the_disk_as_well(self, sim, monkeypatch):
         runtime, flushed = sim.runtime, []
