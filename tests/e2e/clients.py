@@ -24,6 +24,7 @@ INSTALL_HINT = {
     "regctl": "scripts/tools regctl",
     "helm": "scripts/tools helm",
     "syft": "scripts/tools syft",
+    "grype": "scripts/tools grype",
     "cosign2": "scripts/tools cosign2",
     "cosign3": "scripts/tools cosign3",
     "notary": "scripts/tools notary",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -23,15 +24,18 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         *("trivy", "image", "--quiet", "--format", "json", "--scanners", "vuln", "--skip-db-update"),
         *("--skip-java-db-update", "--offline-scan", "--skip-version-check", "--input", "{layout}"),
     ),
+    # Not --quiet, by which grype says nothing of what it fails of either.
     "grype": (
         *("env", "GRYPE_DB_AUTO_UPDATE=false", "GRYPE_DB_VALIDATE_AGE=false", "GRYPE_CHECK_FOR_APP_UPDATE=false"),
-        *("grype", "--quiet", "--output", "json", "oci-dir:{layout}"),
+        *("grype", "--output", "json", "oci-dir:{layout}"),
     ),
 }
 #: Seconds that one image may take.
 _LONGEST = 14 * 60
 #: Characters of what a program complains of that are shown.
 _SHOWN = 400
+#: What colours a word on a terminal.
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 
 class ScannerFailed(Exception):
@@ -56,7 +60,7 @@ def scan(
             raise ScannerFailed(f"{scanner} cannot be run: {error.strerror}") from error
         diff_ids = _diff_ids(manifest, blobs)
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        lines = _COLOUR.sub("", done.stderr.decode(errors="replace")).strip().splitlines()
         said = lines[-1][-_SHOWN:] if lines else "it said nothing"
         raise ScannerFailed(f"{scanner} ended with {done.returncode}: {said}")
     try:

@@ -1,7 +1,7 @@
 """trivy and grype: their reports as vulnerabilities, and the programs on an image that is laid out for them.
 
 The reports are made after the programs' documented formats (trivy's SchemaVersion 2, grype's JSON). The programs are
-stand-ins, which look at the layout as the real ones do and write such a report.
+stand-ins, which look at the layout as the real ones do and write such a report; a real grype runs in `tests/e2e`.
 """
 
 from __future__ import annotations
@@ -247,6 +247,7 @@ def test_a_program_is_given_the_image_and_its_report_is_read(
     ("more", "reason"),
     [
         ("sys.exit('FATAL\\tno database')", "trivy ended with 1: FATAL\tno database"),
+        ("sys.exit('\\x1b[31mred\\x1b[0m')", "trivy ended with 1: red"),
         ("sys.exit(3)", "trivy ended with 3: it said nothing"),
         ("report = 'no JSON'", "trivy wrote no JSON"),
         ("report = '{}'", "the report of trivy is not what it is documented to be: KeyError('SchemaVersion')"),
