@@ -114,11 +114,22 @@ class Database:
         """Whether it was ever opened. Nothing is made by the question. ServiceUnavailableException."""
         raise NotImplementedError
 
-    def schema_version(self) -> int:
-        """The version of one that was not opened yet. Nothing is changed. SchemaMismatch where it cannot be opened."""
+    def schema_version(self) -> int | None:
+        """The version of one that was not opened yet; None of an empty one, whose first opening was cut off.
+
+        Nothing is changed. SchemaMismatch where it cannot be opened.
+        """
         with self.read() as connection:
             self._check_owner(connection)
-            return schema_version(connection)
+            return schema_version(connection) if self._tables(connection) else None
+
+    def last_numbers(self, connection: Connection) -> dict[str, int]:
+        """The last number that each table gave to a row, by its name: of tables that never give a number again."""
+        raise NotImplementedError
+
+    def go_on_from(self, connection: Connection, numbers: Mapping[str, int]) -> None:
+        """Let these tables give higher numbers than these from now on, in the open write transaction."""
+        raise NotImplementedError
 
     def elsewhere(self, name: str, property: str) -> str | None:
         """A property of another database of this engine, by its name.

@@ -13,7 +13,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,16 @@ class Names:
         for column in self._columns:
             found.update(connection.execute(select(column).where(column.in_(names)).distinct()).scalars())
         return found
+
+    def pages(self, reading: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Sequence[str]]:
+        """All of them, each page in a transaction of its own; what several tables have may come again."""
+        for column in self._columns:
+            query = select(column).distinct().order_by(column).limit(_BATCH)
+            page: Sequence[str] = [""]
+            while page:
+                with reading() as connection:
+                    page = connection.execute(query.where(column > page[-1])).scalars().all()
+                yield page
 
     def any(self, connection: Connection) -> bool:
         """Whether the tables name anything at all."""

@@ -22,3 +22,8 @@ def set_property(connection: Connection, name: str, value: str) -> None:
     """Set the property, in the open write transaction."""
     _DELETE.run(connection, name=name)
     _INSERT.run(connection, name=name, value=value)
+
+
+def delete_property(connection: Connection, name: str) -> None:
+    """Forget the property, in the open write transaction."""
+    _DELETE.run(connection, name=name)

@@ -24,7 +24,7 @@ from ecrsim.core.batch import BatchingWriter
 from ecrsim.core.clock import Clock
 from ecrsim.core.clock_setting import configured, open_clock, turn
 from ecrsim.core.columns import metadata
-from ecrsim.core.db import Database, properties
+from ecrsim.core.db import Database, SchemaMismatch, properties
 from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
@@ -41,6 +41,8 @@ log = logging.getLogger("ecrsim")
 _PATIENCE = 5
 #: A property of the database: its data directory was somebody's before, and is not made private.
 _SHARED = "data-dir:shared"
+#: A property of the database: it is being copied into, from the one whose store has this id (`ecrsim db copy`).
+COPYING = "copy:begun-of"
 
 
 class Caller(NamedTuple):
@@ -203,6 +205,7 @@ class Runtime:
         is_new = not self.config.database_file_in(self.data_dir).exists()
         self.database.open(self._first)
         try:
+            self._refuse_half()
             self.ownership.open(self.clock.unturned() / SECOND)
         except BaseException:
             self.database.close()
@@ -210,6 +213,13 @@ class Runtime:
         # Only now it is known to be ecrsim's.
         self._mend(is_new)
         open_clock(self.clock, self.database, self.config.clock, started)
+
+    def _refuse_half(self) -> None:
+        with self.database.read() as connection:
+            if get_property(connection, COPYING) is not None:
+                raise SchemaMismatch(
+                    f"the database {self.database.name} is half a copy: let `ecrsim db copy` come to its end first"
+                )
 
     def _mend(self, is_new: bool) -> None:
         """Make a directory private that an earlier release, or its user, made for all to read."""

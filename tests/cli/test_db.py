@@ -76,6 +76,14 @@ def test_no_database_is_made(run, tmp_path, command):
 
 
 @pytest.mark.parametrize("command", ["current", "upgrade"])
+def test_an_empty_file_has_no_version(run, tmp_path, command):
+    (tmp_path / "ecrsim.db").touch()
+    refused = run("db", command, "--data-dir", str(tmp_path))
+    assert refused.status == 1
+    assert "is empty: the next start makes it what it is to be" in refused.err
+
+
+@pytest.mark.parametrize("command", ["current", "upgrade"])
 def test_a_database_of_another_program_is_refused(run, tmp_path, command):
     with closing(sqlite3.connect(tmp_path / "ecrsim.db")) as database, database:
         database.execute("CREATE TABLE cookies (name)")

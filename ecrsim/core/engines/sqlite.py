@@ -86,6 +86,15 @@ class SqliteDatabase(Database):
     def exists(self) -> bool:
         return self._path is not None and self._path.exists()
 
+    def last_numbers(self, connection: Connection) -> dict[str, int]:
+        rows = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence").all()
+        return {str(name): int(number) for name, number in rows}
+
+    def go_on_from(self, connection: Connection, numbers: Mapping[str, int]) -> None:
+        for name, number in numbers.items():
+            connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
+            connection.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, number))
+
     def elsewhere(self, name: str, property: str) -> str | None:
         file = Path(name)
         if not file.is_file() or (self._path is not None and self._path.exists() and file.samefile(self._path)):
