@@ -24,6 +24,7 @@ from ecrsim.core.printable import printable
 from ecrsim.databases.command import add_database_commands
 from ecrsim.exports import exports
 from ecrsim.mirror.command import add_public_commands
+from ecrsim.remote.cost import add_cost_command
 from ecrsim.remote.signing import add_signing_commands
 from ecrsim.sbom.command import add_sbom_command
 from ecrsim.scan.command import add_scan_command
@@ -110,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_time(commands)
     add_database_commands(commands, _add)
     add_lifecycle_commands(commands, _add)
+    add_cost_command(commands, _add)
     add_advisory_commands(commands, _add)
     add_public_commands(commands, _add)
     add_sbom_command(commands, _add)

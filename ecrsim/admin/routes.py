@@ -12,6 +12,7 @@ from ecrsim import __version__
 from ecrsim.admin.access import access_routes
 from ecrsim.admin.advisories import advisory_routes
 from ecrsim.admin.bills import bill_routes
+from ecrsim.admin.costs import cost_routes
 from ecrsim.admin.delivery import delivery_routes
 from ecrsim.admin.events import event_routes
 from ecrsim.admin.guard import HEALTH, READY, guard, hidden, refusal
@@ -87,6 +88,7 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
         access_routes,
         advisory_routes,
         bill_routes,
+        cost_routes,
         delivery_routes,
         event_routes,
         lifecycle_routes,

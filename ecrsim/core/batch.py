@@ -1,4 +1,4 @@
-"""The batching writer: what reads have to leave behind (pull times, layers that a push counts on).
+"""The batching writer: what reads have to leave behind (pull times, layers that a push counts on, what was pulled).
 
 A read puts a note here and is done. The notes are written together, a moment later, in one transaction; whoever must
 see them flushes first. Nothing is lost on a clean stop. Notes are facts of convenience: a crash may cost the last
@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -23,12 +23,22 @@ log = logging.getLogger("ecrsim.batch")
 #: Notes of one kind that are kept while they cannot be written; the newest are.
 _MOST = 50_000
 
+#: Sums may wait so many times longer than other notes: each pull has one, and a write transaction is not to follow.
+_PATIENCE = 5
+
 #: Writes the notes of one kind: key → value.
 Applier = Callable[[Connection, dict[Hashable, Any]], None]
 
 
+class Sum(NamedTuple):
+    """A note that adds up: of one key, the sum of all is written."""
+
+    times: int
+    size: int
+
+
 class BatchingWriter:
-    """Collects notes by kind and key; the last value of a key wins."""
+    """Collects notes by kind and key; the last value of a key wins, and sums add up."""
 
     def __init__(self, database: Database, delay: float = 0.2) -> None:
         self._database = database
@@ -37,6 +47,7 @@ class BatchingWriter:
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._due = 0.0
         self._closed = False
 
     def note(self, applier: Applier, key: Hashable, value: Any) -> None:
@@ -44,8 +55,21 @@ class BatchingWriter:
             self._notes.setdefault(applier, {})[key] = value
             self._flush_in(self._delay)
 
+    def add(self, applier: Applier, key: Hashable, times: int, size: int) -> None:
+        """Note a sum. `applier` is given a `Sum` for each key."""
+        with self._lock:
+            kept = self._notes.setdefault(applier, {})
+            known = kept.get(key)
+            kept[key] = Sum(times, size) if known is None else Sum(known.times + times, known.size + size)
+            self._flush_in(_PATIENCE * self._delay)
+
     def _flush_in(self, seconds: float) -> None:
+        due = time.monotonic() + seconds
+        if self._timer is not None and due < self._due:
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None and not self._closed:
+            self._due = due
             self._timer = threading.Timer(seconds, self._flush_quietly)
             self._timer.daemon = True
             self._timer.start()
@@ -72,7 +96,7 @@ class BatchingWriter:
             try:
                 self._write(notes)
             except ServiceError as error:
-                log.warning("pull times were not recorded%s: %s", "" if self._closed else " yet", error.message)
+                log.warning("pulls were not recorded%s: %s", "" if self._closed else " yet", error.message)
                 self._keep(notes)
 
     def wait_for_others(self) -> None:
@@ -89,6 +113,9 @@ class BatchingWriter:
         with self._lock:
             for applier, values in notes.items():
                 kept = values | self._notes.get(applier, {})
+                for key in values.keys() & self._notes.get(applier, {}).keys():
+                    if isinstance(values[key], Sum):
+                        kept[key] = Sum(values[key].times + kept[key].times, values[key].size + kept[key].size)
                 self._notes[applier] = dict(list(kept.items())[-_MOST:])
             self._flush_in(25 * self._delay)
 
@@ -96,7 +123,7 @@ class BatchingWriter:
         try:
             self.flush()
         except Exception:
-            log.exception("pull times were not recorded")
+            log.exception("pulls were not recorded")
 
     def close(self) -> None:
         self._closed = True

@@ -19,6 +19,7 @@ from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr_public import limits
+from ecrsim.records import tally
 
 log = logging.getLogger("ecrsim.blobs")
 
@@ -62,7 +63,9 @@ def get_blob(asked: RepositoryRequest) -> Answer:
     size = _size(asked, repository, digest)
     if size is None:
         coming = _coming(asked, digest, is_here=False)
-        return _answer(digest, coming.size, asked.request.header("range"), coming.body)
+        answer = _answer(digest, coming.size, asked.request.header("range"), coming.body)
+        _count(asked, answer)
+        return answer
     if repository.kind == "public":
         limits.check_data(asked.call)
     asked.call.release()
@@ -72,6 +75,7 @@ def get_blob(asked: RepositoryRequest) -> Answer:
         if repository.kind == "public":
             # Whoever is led to the layer takes it: the URL may be used by anybody, who is not asked who he is.
             limits.count_data(asked.call, size)
+        _count_bytes(asked, size)
         path = downloads.signed_path(runtime.secret("download"), digest, asked.call.now, lifetime)
         return Answer(307, [("Location", asked.request.origin + path), ("Content-Length", "0")])
     try:
@@ -79,9 +83,21 @@ def get_blob(asked: RepositoryRequest) -> Answer:
     except (BlobNotFound, OSError):
         raise _unknown(asked, digest) from None
     answer = serve_blob(file, digest, size, asked.request.header("range"), _match(asked))
+    _count(asked, answer)
     if repository.kind == "public":
         limits.count_data(asked.call, whole(dict(answer.headers).get("Content-Length", "0")) or 0)
     return answer
+
+
+def _count(asked: RepositoryRequest, answer: Answer) -> None:
+    if answer.status in (200, 206):
+        _count_bytes(asked, whole(dict(answer.headers)["Content-Length"]) or 0)
+
+
+def _count_bytes(asked: RepositoryRequest, size: int) -> None:
+    """For the bill, in a batch: all that is about to be sent, whether the client takes it or not."""
+    measure = tally.PULL if asked.call.caller.account else tally.ANONYMOUS_PULL
+    tally.note(asked.call, asked.registry, asked.repository_name, measure, size=size)
 
 
 def _coming(asked: RepositoryRequest, digest: str, *, is_here: bool | None) -> ComingLayer:

@@ -17,6 +17,7 @@ from ecrsim.ecr.images import lookup, pushing, rules
 from ecrsim.ecr.images.deletion import delete_by_id, delete_tag
 from ecrsim.ecr.images.pulls import record_pull
 from ecrsim.ecr_public import limits
+from ecrsim.records import tally
 from ecrsim.records.trail import record_call
 
 #: ECR's limit of a manifest, and the size that the specification asks registries to take.
@@ -41,6 +42,8 @@ def get_manifest(asked: RepositoryRequest) -> Answer:
             _count_pull(asked, len(manifest))
         if is_get:
             record_pull(asked.call, asked.registry, image)
+            measure = tally.PULL if asked.call.caller.account else tally.ANONYMOUS_PULL
+            tally.note(asked.call, asked.registry, asked.repository_name, measure, size=len(manifest))
         return _given(asked, image.image_digest, image.image_manifest_media_type, manifest)
     if isinstance(fetched, ComingImage):
         if is_get:

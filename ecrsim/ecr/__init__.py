@@ -13,6 +13,7 @@ CAPABILITIES = [
     "images",
     "access",
     "lifecycle",
+    "metering",
     "templates",
     "pullthrough",
     "replication",

@@ -1,9 +1,10 @@
-"""The table of the audit."""
+"""The tables of the audit and of the tally."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Table, Text
 
+from ecrsim.core.belonging import registry_columns
 from ecrsim.core.columns import metadata
 
 # One row for each decision, of either plane.
@@ -26,4 +27,19 @@ audit = Table(
     Column("error", Text),
     Column("kind", String(7), nullable=False, server_default="private"),
     sqlite_autoincrement=True,
+)
+
+# What was done, by day: what a bill counts, and nothing else (`tally.py`).
+tallies = Table(
+    "tallies",
+    metadata,
+    *registry_columns(),
+    # Days since the epoch, UTC.
+    Column("day", Integer, primary_key=True),
+    Column("repository_name", String(256), primary_key=True),
+    Column("measure", String(20), primary_key=True),
+    Column("destination", String(32), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )

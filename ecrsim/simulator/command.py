@@ -86,7 +86,7 @@ def simulate(config: Config, options: argparse.Namespace) -> int:
     _check(options)
     # 60 ms of engine, HTTP and prices that the other commands do without.
     from ecrsim.core.errors import ServiceError
-    from ecrsim.simulator.prices import PricesError
+    from ecrsim.cost.price_file import PricesError
     from ecrsim.simulator.sources import SOURCE_ERRORS
 
     try:
@@ -117,13 +117,13 @@ def _check(options: argparse.Namespace) -> None:
 
 def _forecast(config: Config, options: argparse.Namespace) -> dict[str, Any]:
     # 60 ms of engine, HTTP and prices that the other commands do without.
+    from ecrsim.cost.price_file import load_prices
+    from ecrsim.described import policy_text
     from ecrsim.ecr.lifecycle import policy as policies
     from ecrsim.simulator import document as documents
     from ecrsim.simulator.forecast import foresee
     from ecrsim.simulator.hints import hints
-    from ecrsim.simulator.prices import load_prices
     from ecrsim.simulator.pushes import history_of, pushes_to_come
-    from ecrsim.simulator.reading import policy_text
 
     prices = load_prices(options.prices)
     given = None if options.policy is None else policy_text(_content(options.policy))

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from ecrsim.core.clock import iso
 from ecrsim.core.durations import DAY
+from ecrsim.cost.prices import Prices
 from ecrsim.ecr.lifecycle.engine import LifecycleImage, explain
 from ecrsim.ecr.lifecycle.policy import LifecycleRule, Policy
 from ecrsim.simulator.forecast import Day, Departure, Forecast, Match, Stock, stock_of
 from ecrsim.simulator.hints import Hint, tags_of
-from ecrsim.simulator.prices import Prices
 from ecrsim.simulator.pushes import History
 
 VERSION = 1
@@ -139,7 +139,7 @@ def _prices(prices: Prices) -> dict[str, Any]:
         "region": prices.region,
         **{
             name: [
-                {"upToGb": tier.up_to_gb, "pricePerGbMonth": tier.price_per_gb_month, "provenance": tier.provenance}
+                {"upToGb": tier.up_to, "pricePerGbMonth": tier.price or 0, "provenance": tier.provenance}
                 for tier in tiers
             ]
             for name, tiers in (("standard", prices.standard), ("archive", prices.archive))

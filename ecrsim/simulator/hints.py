@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ecrsim.core.durations import DAY
+from ecrsim.cost.prices import Prices
 from ecrsim.ecr.lifecycle.engine import LifecycleImage
 from ecrsim.ecr.lifecycle.policy import LifecycleRule
 from ecrsim.simulator.forecast import Departure, Forecast, Match
-from ecrsim.simulator.prices import Prices
 from ecrsim.simulator.pushes import History
 
 PULLED_RECENTLY_DAYS = 30

@@ -7,13 +7,13 @@ from html import escape
 from typing import Any
 
 from ecrsim import __version__
+from ecrsim.cost.table import size
 from ecrsim.simulator.document import SIZES_COUNT_TWICE
 from ecrsim.simulator.table import (
     action_sentence,
     days_of,
     fates,
     pushes_sentence,
-    size,
     totals_sentence,
 )
 from ecrsim.simulator.timeline import timeline

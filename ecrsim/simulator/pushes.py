@@ -20,6 +20,7 @@ from statistics import median_low
 from typing import NamedTuple
 
 from ecrsim.core.durations import DAY
+from ecrsim.cost.prefixes import is_hash
 from ecrsim.ecr.lifecycle.engine import LifecycleImage
 
 #: How far back the pushes are looked at.
@@ -27,7 +28,6 @@ LOOK_BACK_DAYS = 30
 #: A tag without a number or a hash is taken to move. `latest` comes first if it is there.
 _LATEST = "latest"
 _PART = re.compile(r"[0-9a-zA-Z]+")
-_HEX = re.compile(r"[0-9a-f]{7,64}")
 _NUMBER = re.compile(r"[0-9]+(?=[^0-9]*\Z)")
 #: Stand for a number and a hash; neither can be in a tag.
 _NUMBERED, _HASHED = "#", "@"
@@ -86,12 +86,8 @@ def history_of(images: Sequence[LifecycleImage], now: int) -> History:
 
 def family_of(tag: str) -> str:
     """The tag with `@` for each hash and `#` for its last number; the tag itself when it has neither."""
-    family = _PART.sub(lambda part: _HASHED if _is_hash(part[0]) else part[0], tag)
+    family = _PART.sub(lambda part: _HASHED if is_hash(part[0]) else part[0], tag)
     return _NUMBER.sub(_NUMBERED, family)
-
-
-def _is_hash(part: str) -> bool:
-    return _HEX.fullmatch(part) is not None and (len(part) in (40, 64) or not (part.isdigit() or part.isalpha()))
 
 
 def pushes_to_come(
@@ -126,7 +122,7 @@ class _Tags:
 
     def _note(self, family: str, tag: str) -> None:
         # Looked for behind what stands after the number, as a hash before it may end in a digit.
-        text = _PART.sub(lambda part: _HASHED if _is_hash(part[0]) else part[0], tag)
+        text = _PART.sub(lambda part: _HASHED if is_hash(part[0]) else part[0], tag)
         digits = _NUMBER.search(text)
         if digits is not None and int(digits[0]) >= self._last.get(family, -1):
             self._last[family], self._width[family] = int(digits[0]), len(digits[0])

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from ecrsim.config import Config
 from ecrsim.core.neighbours import Access, Neighbour, NeighbourError
+from ecrsim.described import UnreadableError, described, read_images
 from ecrsim.ecr.lifecycle.engine import LifecycleImage
 from ecrsim.remote import RemoteError, ask
-from ecrsim.simulator.reading import UnreadableError, described, read_images
 
 #: Errors of a source; the text says what is wrong.
 SOURCE_ERRORS = (RemoteError, UnreadableError, NeighbourError, OSError)

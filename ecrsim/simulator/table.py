@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ecrsim.cost.table import size
 from ecrsim.simulator.document import SIZES_COUNT_TWICE
 
 WIDTH = 100
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _VERBS = {"EXPIRE": "expires", "TRANSITION": "archives"}
 
 
@@ -168,16 +168,6 @@ def fates(told: Mapping[str, Any]) -> list[str]:
     """The story of an image: one sentence for each change, and whether it is still there at the end."""
     found = [f"Day {each['day']}: {each['reason']}" for each in told["departures"]]
     return [*found, "It stays."] if told["stays"] else found
-
-
-def size(count: int) -> str:
-    """`512 B`, `1.5 GiB`."""
-    amount = float(count)
-    for unit in _UNITS:
-        if abs(amount) < 1023.95 or unit == _UNITS[-1]:
-            break
-        amount /= 1024
-    return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ecrsim.simulator.table import action_sentence, size
+from ecrsim.cost.table import size
+from ecrsim.simulator.table import action_sentence
 
 WIDTH, LEFT, RIGHT = 960, 84, 12
 BYTES_TOP, BYTES_HEIGHT = 26, 170

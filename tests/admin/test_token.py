@@ -40,6 +40,8 @@ BEYOND = [
     ("PUT", "/_ecrsim/targets", {"targets": [{"name": "log", "type": "file", "path": "events.jsonl"}]}),
     ("PUT", "/_ecrsim/principals", {"users": []}),
     ("PUT", "/_ecrsim/upstreams", {"quay.io": "http://127.0.0.1:1"}),
+    ("GET", "/_ecrsim/cost", None),
+    ("POST", "/_ecrsim/cost", {}),
 ]
 #: What concerns an image, and finds none here.
 OF_IMAGES = [

@@ -153,3 +153,45 @@ def test_many_threads_lose_nothing(database):
     writer.close()
 
     assert written(database) == {f"{name}-{number}": number for name in "abcd" for number in range(50)}
+
+
+def test_sums_of_a_key_add_up(database, writer):
+    seen = []
+
+    def apply(connection, values):
+        seen.append(values)
+
+    for size in (10, 5):
+        writer.add(apply, "a", 1, size)
+    writer.add(apply, "b", 2, 0)
+    writer.flush()
+
+    assert seen == [{"a": (2, 15), "b": (2, 0)}]
+
+
+def test_sums_that_could_not_be_written_are_added_to_those_that_came_since(database, writer):
+    seen, failures = [], [ServiceUnavailableException("disk is full")]
+
+    def apply(connection, values):
+        writer.add(apply, "a", 1, 7) if failures else None
+        for error in failures:
+            failures.clear()
+            raise error
+        seen.append(values)
+
+    writer.add(apply, "a", 1, 10)
+    writer.flush()
+    writer.flush()
+
+    assert seen == [{"a": (2, 17)}]
+
+
+def test_a_note_does_not_wait_for_the_timer_of_sums(database):
+    done = threading.Event()
+    writer = BatchingWriter(database, delay=0.05)
+    writer.add(lambda *_: None, "sum", 1, 1)
+    slow = writer._due
+    writer.note(lambda *_: done.set(), "a", 1)
+
+    assert writer._due < slow
+    assert done.wait(10)

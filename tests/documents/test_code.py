@@ -13,6 +13,7 @@ import yaml
 from ecrsim import Ecrsim
 from ecrsim.cli import make_parser
 from ecrsim.config import Config, load, variable
+from ecrsim.cost.price_file import load_prices, prices_with
 from ecrsim.ecr.lifecycle import policy
 from tests.documents.markdown import DOCUMENTS, ROOT, blocks
 
@@ -57,7 +58,9 @@ def test_python_of_the_readme_runs_against_a_server(tmp_path):
 @each("toml")
 def test_toml_is_toml_and_settings_are_settings(block, tmp_path):
     document = tomllib.loads(block.text)
-    if not {"registry", "host", "server", "users", "roles", "targets"} & document.keys():
+    if block.document == "docs/cost.md":
+        assert prices_with(block.document, block.text.encode()) != load_prices()
+    elif not {"registry", "host", "server", "users", "roles", "targets"} & document.keys():
         (tmp_path / "settings.toml").write_text(block.text)
         assert isinstance(load(environ={}, file=str(tmp_path / "settings.toml")), Config)
 

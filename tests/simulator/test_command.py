@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ecrsim.simulator.prices import PUBLISHED
+from ecrsim.cost.price_file import PUBLISHED
 from tests.simulator.building import keep, older, text_of
 
 NOW = ("--now", "2026-11-01T00:00:00Z")

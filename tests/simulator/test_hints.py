@@ -2,9 +2,9 @@
 
 import pytest
 
+from ecrsim.cost.price_file import load_prices
 from ecrsim.simulator.forecast import foresee
 from ecrsim.simulator.hints import hints
-from ecrsim.simulator.prices import load_prices
 from ecrsim.simulator.pushes import history_of
 from tests.simulator.building import NOW, image, keep, older, policy, push, rule
 

@@ -13,6 +13,7 @@ from ecrsim.ecr.images import events, rows
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.images.tables import image_references, images
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.records import tally
 
 #: The kind of the job that completes a restore; its key is the image's number.
 COMPLETE_RESTORE = "complete-restore"
@@ -23,6 +24,7 @@ _SET_STATUS = (
     .values(image_status=bindparam("after"))
 )
 _ARCHIVE = Change(_SET_STATUS.values(last_archived_at=bindparam("now")))
+_SIZE = Query(select(images.c.image_size_in_bytes).where(images.c.id == bindparam("image")), int)
 _BEGIN_RESTORE = Change(_SET_STATUS)
 _UNARCHIVED_INDEXES = Query(
     select(images.c.image_digest)
@@ -57,6 +59,8 @@ def begin_restore(call: Call, repository: Repository, image: Image) -> bool:
     changed = _BEGIN_RESTORE.run(call.connection, image=image.id, before="ARCHIVED", after="ACTIVATING")
     if changed == 0:
         return False
+    place = repository.registry, repository.repository_name
+    tally.record(call, *place, tally.RESTORE, size=_SIZE.one(call.connection, image=image.id))
     ready = call.now + call.runtime.config.restore_seconds * SECOND
     payload = {"repository_id": repository.id, "repository_name": repository.repository_name}
     enqueue(call, COMPLETE_RESTORE, ready, repository.registry, str(image.id), payload)

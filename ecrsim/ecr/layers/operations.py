@@ -27,6 +27,7 @@ from ecrsim.ecr.registries.service import registry_of
 from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.service import repository_to_push
+from ecrsim.records import tally
 
 #: The part size that InitiateLayerUpload advises (recorded), in bytes.
 PART_SIZE = 10_485_760
@@ -185,7 +186,8 @@ def get_download_url_for_layer(
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     place = {"layer_digest": layer_digest, "repository_name": repository_name, "registry_id": registry.account}
-    if service.stored_size(call, repository, layer_digest) is None:
+    size = service.stored_size(call, repository, layer_digest)
+    if size is None:
         fetching.layer(call, registry, repository_name, layer_digest)
         raise LayersNotFoundException(
             f"The layer with digest '{layer_digest}' does not exist within the repository "
@@ -194,6 +196,9 @@ def get_download_url_for_layer(
     use = layer_use(call, repository, layer_digest)
     if use is None or use.is_archived:
         raise LayerInaccessibleException(**place)
+    # Whoever asks for the URL takes the layer: the URL itself may be used by anybody, and names no repository.
+    measure = tally.PULL if call.caller.account else tally.ANONYMOUS_PULL
+    tally.note(call, registry, repository_name, measure, size=size)
     runtime = call.runtime
     call.release()
     path = downloads.signed_path(

@@ -20,6 +20,7 @@ from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.registries.aliases import registry_by_alias
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
+from ecrsim.records import tally
 
 #: What the owner of the upstream has to allow (documented).
 _ACTIONS = ("BatchGetImage", "GetDownloadUrlForLayer", "BatchImportUpstreamImage", "GetImageCopyStatus")
@@ -57,6 +58,7 @@ class InsideEcr:
         if size is None:
             raise UpstreamNotFound(f"the upstream has no layer {digest}")
         layers.add_layer(call, into.id, digest, size)
+        tally.record(call, self._upstream, repository, tally.PULL, destination=into.region, size=size)
 
     def _pull(self, call: Call, repository: str, reference: str) -> tuple[Image, bytes]:
         place = self._repository(call, repository)

@@ -26,6 +26,7 @@ from ecrsim.ecr.templates.rules import REPLICATION
 from ecrsim.ecr.templates.service import create_repository_for, template_for
 from ecrsim.iam.decision import denial
 from ecrsim.iam.managed import service_role
+from ecrsim.records import tally
 from ecrsim.records.trail import record_call
 
 ROLE = "AWSServiceRoleForECRReplication"
@@ -163,6 +164,8 @@ def _put(call: Call, source: Repository, image: Image, repository: Repository, t
         for blob in manifests.read(manifest, image.image_manifest_media_type).blobs:
             size = stored_size(call, source, blob.digest)
             if size is not None:
+                if stored_size(call, repository, blob.digest) is None:
+                    _sent(call, source, repository.registry, size)
                 add_layer(call, repository.id, blob.digest, size)
     put_image(
         call,
@@ -174,6 +177,12 @@ def _put(call: Call, source: Repository, image: Image, repository: Repository, t
         push_rules=PushRules(repeatable=True, layers_required=False),
         origin="replication",
     )
+
+
+def _sent(call: Call, source: Repository, destination: Registry, size: int) -> None:
+    """Bytes of a copy are billed at its source."""
+    place = source.registry, source.repository_name
+    tally.record(call, *place, tally.REPLICATION, destination=destination.region, size=size)
 
 
 def _fitting(call: Call, repository: Repository, tags: Sequence[str]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from ecrsim.ecr.replication.sites import Site, at_site, make_repository
 from ecrsim.ecr.replication.tables import replications
 from ecrsim.ecr.replication.uploads import KeptUpload
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
+from ecrsim.records import tally
 
 log = logging.getLogger("ecrsim.replication")
 
@@ -97,7 +98,7 @@ def send(
     name = source.repository_name
 
     def deliver(site: Site) -> None:
-        push = _Push(call, job, site, name, destination, mounts=mounts)
+        push = _Push(call, job, site, source, destination, mounts=mounts)
         try:
             push.all(images, wanted)
         except UpstreamNotFound:
@@ -167,12 +168,13 @@ class _Push:
     """The push of one copy to its site."""
 
     def __init__(
-        self, call: Call, job: Job, site: Site, repository_name: str, destination: Registry, *, mounts: bool
+        self, call: Call, job: Job, site: Site, source: Repository, destination: Registry, *, mounts: bool
     ) -> None:
         self._call = call
         self._job = job
         self._pusher = site.pusher
-        self._name = repository_name
+        self._source = source.registry
+        self._name = source.repository_name
         self._destination = destination
         self._mounts = mounts or site.api is None
 
@@ -190,7 +192,9 @@ class _Push:
         session = KeptUpload(self._call, self._job, self._destination, self._name, layer.digest)
         read = _reader(self._call.runtime, layer.digest)
         holder = layer.holder if self._mounts else None
-        self._pusher.blob(self._name, layer.digest, layer.size, read, session, mount_from=holder)
+        if self._pusher.blob(self._name, layer.digest, layer.size, read, session, mount_from=holder):
+            place = self._source, self._name, tally.REPLICATION
+            tally.note(self._call, *place, destination=self._destination.region, size=layer.size)
 
 
 def _is_tagged(pusher: Pusher, repository_name: str, tag: str, image: ImageToSend) -> bool:

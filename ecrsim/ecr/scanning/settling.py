@@ -21,6 +21,7 @@ from ecrsim.ecr.scanning.planning import remember
 from ecrsim.ecr.scanning.results import about_image
 from ecrsim.ecr.scanning.scans import Scan, ScanResult
 from ecrsim.ecr.scanning.tables import set_findings
+from ecrsim.records import tally
 
 _SET = Query(
     select(set_findings.c.findings).where(
@@ -82,10 +83,13 @@ def complete(
     if scan.scan_type == "BASIC":
         finding_rows.replace(call, image.id, found, suppressed)
         scans.complete(call, image.id, "BASIC", outcome)
+        tally.record(call, repository.registry, repository.repository_name, tally.BASIC_SCAN)
         record(call, ImageScanned(*place, "COMPLETE", finding_rows.counts(call, image.id, "BASIC")))
         return
     changed = finding_rows.update_to(call, image.id, found, suppressed)
     scans.complete(call, image.id, "ENHANCED", outcome)
+    measure = tally.ENHANCED_SCAN if scan.status == "PENDING" else tally.ENHANCED_RESCAN
+    tally.record(call, repository.registry, repository.repository_name, measure)
     if scan.status == "PENDING":
         record(call, EnhancedScanCompleted(*place, finding_rows.counts(call, image.id, "ENHANCED")))
     now = scan._replace(architecture=outcome.architecture, author=outcome.author, platform=outcome.platform)

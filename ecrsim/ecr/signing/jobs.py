@@ -15,7 +15,7 @@ from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.signing import permission, profiles, rules, service
 from ecrsim.ecr.signing.profiles import SigningProfile
 from ecrsim.ecr.signing.rules import SigningFailure
-from ecrsim.records import audit
+from ecrsim.records import audit, tally
 
 
 class _Wanted(NamedTuple):
@@ -78,6 +78,9 @@ def sign_image(call: Call, job: Job) -> None:
             except ServiceError as error:
                 failure = rules.failure_of(error)
         service.settle(call, wanted.image.id, arn, failure)
+        if failure is None:
+            repository = wanted.repository
+            tally.record(call, repository.registry, repository.repository_name, tally.SIGNATURE)
         if failure is not None and failure.is_tried_again:
             _try_again(call, job, wanted, pusher)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ecrsim.simulator.reading import UnreadableError, described, policy_text, read_images
+from ecrsim.described import UnreadableError, described, policy_text, read_images
 
 
 def detail(number=1, **members):

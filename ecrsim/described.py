@@ -1,4 +1,4 @@
-"""Read what `aws ecr describe-images` and `aws ecr get-lifecycle-policy` printed. Pure.
+"""Read what `aws ecr describe-images`, its neighbours and `aws ecr get-lifecycle-policy` printed. Pure.
 
 The documents are taken as they come: one page, pages one after the other (a loop without paging of the AWS CLI), a list
 of pages or of images, in UTF-8 or in the UTF-16 of a shell that redirects so. Times are ISO 8601 with an offset, or
@@ -8,8 +8,9 @@ epoch seconds, as the versions of the AWS CLI print them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,6 +52,78 @@ def read_images(content: bytes) -> Described:
     if len(repositories) > 1:
         raise UnreadableError(f"the images are of {len(repositories)} repositories; a lifecycle policy is for one")
     return described(details.values())
+
+
+class DescribedRepository(NamedTuple):
+    """A repository as files of several commands describe it; `detail` is of describe-repositories, where there is one.
+
+    `registry_id` is empty where no command has said it.
+    """
+
+    registry_id: str
+    repository_name: str
+    images: list[LifecycleImage]
+    detail: Mapping[str, Any]
+    resource_tags: Mapping[str, str]
+    policy_text: str | None
+
+
+def read_repositories(contents: Iterable[bytes]) -> list[DescribedRepository]:
+    """The repositories in the output of describe-images, of one or several, and in what says more of them.
+
+    That is describe-repositories, get-lifecycle-policy, and get-resources of the Resource Groups Tagging API, in any
+    order. Pages and images
+    that come twice count once. UnreadableError.
+    """
+    images: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    details: dict[tuple[str, str], Mapping[str, Any]] = {}
+    tags: dict[str, Mapping[str, str]] = {}
+    policies: dict[tuple[str, str], str] = {}
+    for document in chain.from_iterable(map(documents, contents)):
+        if isinstance(document, dict) and isinstance(document.get("repositories"), list):
+            for each in document["repositories"]:
+                details[_place(each)] = each
+        elif isinstance(document, dict) and isinstance(document.get("ResourceTagMappingList"), list):
+            tags |= dict(map(_tagged, document["ResourceTagMappingList"]))
+        elif isinstance(document, dict) and isinstance(document.get("lifecyclePolicyText"), str):
+            policies[_place(document)] = document["lifecyclePolicyText"]
+        else:
+            for detail in _details(iter([document])):
+                digest = detail.get("imageDigest")
+                if not isinstance(digest, str):
+                    raise UnreadableError("an image has no imageDigest")
+                images.setdefault(_place(detail), {})[digest] = detail
+    return [
+        DescribedRepository(
+            *place,
+            described(images.get(place, {}).values()).images,
+            details.get(place, {}),
+            tags.get(str(details.get(place, {}).get("repositoryArn")), _by_name(tags, *place)),
+            policies.get(place),
+        )
+        for place in sorted(images.keys() | details.keys())
+    ]
+
+
+def _place(found: Any) -> tuple[str, str]:
+    name = found.get("repositoryName") if isinstance(found, dict) else None
+    if not isinstance(name, str):
+        raise UnreadableError("there is an entry without repositoryName")
+    return str(found.get("registryId") or ""), name
+
+
+def _tagged(found: Any) -> tuple[str, Mapping[str, str]]:
+    try:
+        return str(found["ResourceARN"]), {str(each["Key"]): str(each["Value"]) for each in found["Tags"]}
+    except (KeyError, TypeError):
+        raise UnreadableError("an entry of ResourceTagMappingList has no ResourceARN or no Tags") from None
+
+
+def _by_name(tags: Mapping[str, Mapping[str, str]], registry_id: str, repository_name: str) -> Mapping[str, str]:
+    """Where describe-repositories was not asked for the ARN: of the one repository that can be meant."""
+    end = f":{registry_id}:repository/{repository_name}"
+    found = [each for arn, each in tags.items() if arn.endswith(end)]
+    return found[0] if len(found) == 1 else {}
 
 
 def described(details: Any) -> Described:
