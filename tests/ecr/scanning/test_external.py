@@ -166,6 +166,28 @@ def test_a_report_of_grype():
     assert language.package.layer == ""
 
 
+def test_a_report_that_trivy_wrote():
+    """Recorded: of trivy 0.74.0, built of its source, with a database of three vulnerabilities made for it.
+
+    Of a package of Debian, of one with an epoch, and of one of npm, all in the one layer of the image.
+    """
+    document = json.loads((Path(__file__).parent / "reports/trivy-0.74.0.json").read_bytes())
+    (layer,) = document["Metadata"]["Layers"]
+    library, epoch, language = read_report("trivy", document, {layer["DiffID"]: LAYER})
+    assert library.package == Package("deb", "libssl3", "3.0.11-1", namespace="debian", arch="amd64", layer=LAYER)
+    assert (library.id, library.severity, library.fixed_version) == ("CVE-2026-0001", "LOW", "3.0.12-1")
+    assert (library.scores, library.source, library.published) == ((NVD,), "DEBIAN_CVE", 1767323045.67)
+    assert (epoch.package.name, epoch.package.version, epoch.fixed_version) == ("zlib1g", "1:1.2.13", "1:1.2.14")
+    path = "usr/lib/node_modules/lodash/package.json"
+    assert language.package == Package("npm", "lodash", "4.17.20", path=path, layer=LAYER)
+    assert (language.severity, language.source, language.related) == ("HIGH", "GITHUB", ("GHSA-35jh-r3h4-6jhm",))
+    assert [(score.source, score.version) for score in language.scores] == [
+        ("GITHUB", "3.1"),
+        ("NVD", "2.0"),
+        ("NVD", "3.1"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("scanner", "document"),
     [

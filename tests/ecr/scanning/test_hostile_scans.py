@@ -1,10 +1,13 @@
 """Layers that would do harm: their scan fails with the reason, and nothing else suffers."""
 
+import gzip
+
 import pytest
 
+from ecrsim.ecr.scanning.packages.limits import Limits
 from ecrsim.testing import build_image
 from tests.ecr.scanning.packages.layering import hard_link, tar_of
-from tests.ecr.scanning.packages.test_hostile_layers import BROKEN
+from tests.ecr.scanning.packages.test_hostile_layers import BROKEN, TAR, header, numbered
 from tests.ecr.scanning.scanned import CONTINUOUS, OPENSSL, RULE, findings, know, layer, names, old_openssl, status
 from tests.pushing import create, push
 
@@ -38,6 +41,20 @@ def test_a_hostile_layer_fails_its_own_scan_alone(sim, app, packed, reason):
     assert answer["imageScanStatus"]["status"] == "FAILED"
     assert reason in answer["imageScanStatus"]["description"]
     assert "imageScanFindings" not in answer
+    assert set(names(findings(app, digest=beside))) == {"CVE-2026-0001"}
+
+
+@pytest.mark.slow
+@pytest.mark.inferred
+def test_a_layer_of_more_files_than_the_bound_fails_its_own_scan_alone(sim, app):
+    one = header("srv/" + "0" * 20)
+    packed = b"".join(numbered(one, number) for number in range(Limits().entries + 1)) + TAR
+    hostile = push(app, "app", build_image(gzip.compress(packed, 1)))
+    beside = push(app, "app", old_openssl())
+    sim.advance(seconds=1)
+    told = findings(app, digest=hostile)["imageScanStatus"]
+    assert told["status"] == "FAILED"
+    assert "the layer has more than 250,000 entries" in told["description"]
     assert set(names(findings(app, digest=beside))) == {"CVE-2026-0001"}
 
 

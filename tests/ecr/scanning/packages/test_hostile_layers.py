@@ -149,12 +149,28 @@ def test_a_hundred_thousand_entries_cost_little_and_more_are_refused():
     assert len(layer.marks) == 6 * 100_001
     with pytest.raises(BrokenLayer, match="more than 100,000 entries"):
         read(packed, limits=Limits(entries=100_000))
-    tenth = packed[: 512 * 10_000]
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_entries_are_read_in_little_memory():
+    one = header("srv/" + "0" * 20)
+    packed = b"".join(numbered(one, number) for number in range(100_000)) + TAR
+    assert peak_of(packed) < 20 * MIB
+
+
+def test_ten_thousand_entries_are_read_in_less():
+    one = header("srv/" + "0" * 20)
+    packed = b"".join(numbered(one, number) for number in range(10_000))
+    assert peak_of(packed) < 2 * MIB
+
+
+def peak_of(packed: bytes) -> int:
+    """Bytes of memory that reading a layer takes at most."""
     tracemalloc.start()
-    read(tenth)
+    read(packed)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 2 * MIB
+    return peak
 
 
 def numbered(made: bytes, number: int) -> bytes:
