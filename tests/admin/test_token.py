@@ -34,14 +34,14 @@ WITHIN = [
     ("PUT", "/_ecrsim/signing-profiles", {"signing_profiles": []}),
     ("POST", "/_ecrsim/signing-profiles", {"name": "prod"}),
     ("GET", "/_ecrsim/signer/root", None),
+    ("GET", "/_ecrsim/cost", None),
+    ("POST", "/_ecrsim/cost", {}),
     ("POST", "/_ecrsim/reset", None),
 ]  # fmt: skip
 BEYOND = [
     ("PUT", "/_ecrsim/targets", {"targets": [{"name": "log", "type": "file", "path": "events.jsonl"}]}),
     ("PUT", "/_ecrsim/principals", {"users": []}),
     ("PUT", "/_ecrsim/upstreams", {"quay.io": "http://127.0.0.1:1"}),
-    ("GET", "/_ecrsim/cost", None),
-    ("POST", "/_ecrsim/cost", {}),
 ]
 #: What concerns an image, and finds none here.
 OF_IMAGES = [
