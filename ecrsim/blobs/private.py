@@ -24,7 +24,7 @@ TREES = {
 #: Files of the data directory. The locks are an earlier release's.
 OWN = (
     *("secret.key", "signer-root.pem", "admin-token", "gc.lock", "delivery.lock"),
-    *(f"advisories.{end}" for end in ("sqlite", "lock", "edited", "imported", "imported-journal")),
+    *(f"advisories.{end}" for end in ("sqlite", "lock", "edited", "imported", "imported-journal", "shared", "fetched")),
 )
 #: Names in the root of a file system.
 _OF_FILE_SYSTEMS = "lost+found"

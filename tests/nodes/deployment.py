@@ -31,7 +31,7 @@ class Nodes:
         if not here.exists() and first.exists():
             here.parent.mkdir(mode=0o700)
             shutil.copy(first, here)
-        settings = {"node": f"node-{number}", "drain_delay": 0} | self._shared
+        settings: dict[str, Any] = {"node": f"node-{number}"} | self._shared
         self._nodes[number] = Serving(self._data_dir(number), workers=1, **settings)
 
     def kill(self, *numbers: int) -> None:

@@ -7,6 +7,7 @@ from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.scanning import finding_rows, monitoring, planning
 from ecrsim.ecr.scanning.advisories import open_advisories
 from ecrsim.ecr.scanning.advisories.book import when_changed
+from ecrsim.ecr.scanning.advisories.sharing import share
 from ecrsim.ecr.scanning.examiner import examiner_of
 
 #: Rows that go in one transaction.
@@ -34,7 +35,14 @@ def forget_what_was_added(runtime: Runtime) -> None:
 @every(lambda _: 2)
 def notice_advisories(runtime: Runtime) -> None:
     """Notice changed advisories, whoever changed them: `ecrsim advisories import` is another process."""
+    share(runtime)
     monitoring.notice_advisories(runtime)
+
+
+@every(lambda _: 2, alone=False)
+def share_advisories(runtime: Runtime) -> None:
+    """Have on each node what was published on one."""
+    share(runtime)
 
 
 @every(lambda config: config.gc_interval)

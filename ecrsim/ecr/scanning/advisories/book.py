@@ -15,6 +15,7 @@ from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.scanning import vex
 from ecrsim.ecr.scanning.advisories import schema
 from ecrsim.ecr.scanning.advisories.replacing import FILE, changed, check
+from ecrsim.ecr.scanning.advisories.sharing import share
 from ecrsim.ecr.scanning.advisories.shipping import SHIPPED, load_shipped, shipped_in_memory
 from ecrsim.ecr.scanning.advisories.snapshot import AdvisorySource, Ignored, Refusal, Snapshot
 from ecrsim.ecr.scanning.advisories.writing import RecordInFile, Writer, add_source, drop_default, remove_source
@@ -166,9 +167,12 @@ class Advisories:
 
     @contextmanager
     def _changed(self) -> Iterator[sqlite3.Connection]:
+        if self._runtime is not None:
+            share(self._runtime)
         with changed(self.directory, _PATIENCE) as connection:
             yield connection
         if self._runtime is not None:
+            share(self._runtime)
             for tell in _told:
                 tell(self._runtime)
 
