@@ -55,9 +55,9 @@ def check(config: Any) -> None:
 def _check_places(config: Any) -> None:
     require(bool(config.tls_cert) == bool(config.tls_key), "tls_cert", "given together with tls_key")
     require(
-        not config.database_url or re.fullmatch(r"sqlite:///[^:?].*", config.database_url),
+        not config.database_url or re.fullmatch(r"sqlite:///[^:?].*|postgresql://.*", config.database_url),
         "database_url",
-        "sqlite:///PATH (other databases are not built yet)",
+        "sqlite:///PATH or postgresql://USER@HOST/DATABASE",
     )
     require(config.host, "host", "an address or a name of this machine")
     require("://" not in config.blob_store, "blob_store", "a directory (other stores are not built yet)")

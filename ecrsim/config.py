@@ -9,6 +9,7 @@ An empty variable is one that is not set, as it is where a compose file passes o
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -75,7 +76,10 @@ class Config:
     # Where it keeps things
     data_dir: str = _knob("", "directory of the database and the bytes (default: the user's data directory)")
     ephemeral: bool = _knob(False, "keep everything in a temporary directory that goes when ecrsim stops")
-    database_url: str = _knob("", "SQLAlchemy URL of the database (default: ecrsim.db in the data directory; SQLite)")
+    database_url: str = _knob(
+        "",
+        "postgresql://USER@HOST/DATABASE[?schema=NAME], or sqlite:///PATH (default: ecrsim.db in the data directory)",
+    )
     blob_store: str = _knob("", "directory for layers and uploads (default: the data directory)")
     durability: str = _knob(
         "process",
@@ -275,6 +279,14 @@ class Config:
         """The address under which this machine reaches a server that listens on `host`."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - to ask, not to listen
 
+    def database_url_in(self, data_dir: Path) -> str:
+        """The URL of the database when this is the data directory. An ephemeral ecrsim has a schema of its own."""
+        url = self.database_url or f"sqlite:///{data_dir / 'ecrsim.db'}"
+        if not self.ephemeral or url.startswith("sqlite:"):
+            return url
+        name = re.sub(r"[^a-z0-9]", "_", data_dir.name.lower())
+        return f"{url}{'&' if '?' in url else '?'}schema={name}"
+
     @property
     def database_file(self) -> Path:
         """Where SQLite keeps the database, `ephemeral` aside."""
@@ -282,7 +294,8 @@ class Config:
 
     def database_file_in(self, data_dir: Path) -> Path:
         """Where SQLite keeps the database when this is the data directory."""
-        given = self.database_url.removeprefix("sqlite:///").partition("?")[0]
+        url = self.database_url if self.database_url.startswith("sqlite:") else ""
+        given = url.removeprefix("sqlite:///").partition("?")[0]
         return Path(given) if given else data_dir / "ecrsim.db"
 
 

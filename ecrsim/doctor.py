@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from ecrsim.blobs import BlobStoreError
 from ecrsim.config import Config, with_values
 from ecrsim.core.admintoken import known_token
-from ecrsim.core.db import SchemaMismatch
+from ecrsim.core.db import Database, SchemaMismatch
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.printable import printable
 from ecrsim.core.registry import Registry
@@ -141,14 +141,26 @@ def _https(host: str, port: int) -> CheckResult:
 
 def _data(config: Config) -> Iterator[CheckResult]:
     directory = Path(config.data_dir)
-    found = _openable(config, directory) if _is_there(config.database_file) else _makeable(directory)
+    is_there = _is_made(config, directory)
+    found = _openable(config, directory) if is_there else _makeable(directory)
     yield found
-    if found.verdict == "ok" and _is_there(config.database_file):
+    if found.verdict == "ok" and is_there:
         yield from _layers(config)
     if found.verdict == "ok":
         free = shutil.disk_usage(_nearest(Path(config.blob_store or directory))).free
         text = f"{free / _GIB:.1f} GiB are free for layers"
         yield CheckResult("ok", text) if free > _GIB else CheckResult("warn", f"only {text}")
+
+
+def _is_made(config: Config, directory: Path) -> bool:
+    """Whether there is a database; one that cannot be asked counts as present, so that opening it says why."""
+    try:
+        with closing(Database(with_values(config, ephemeral=False).database_url_in(directory))) as database:
+            return database.exists()
+    except OSError:
+        return False
+    except (ServiceError, DBAPIError, ImportError, ValueError):
+        return True
 
 
 def _openable(config: Config, directory: Path) -> CheckResult:
@@ -157,10 +169,10 @@ def _openable(config: Config, directory: Path) -> CheckResult:
         with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
             runtime.open()
             runtime.blobs.check()
-    except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:
+    except (SchemaMismatch, ServiceError, BlobStoreError, OSError, ImportError, ValueError) as error:
         return CheckResult("FAIL", f"data directory {directory}: {error}")
     except DBAPIError as error:
-        return CheckResult("FAIL", f"database {config.database_file}: {error.orig}")
+        return CheckResult("FAIL", f"the database of {directory}: {error.orig}")
     return CheckResult("ok", f"data directory {directory} can be read and written")
 
 

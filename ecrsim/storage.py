@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from ecrsim.blobs import BlobStoreError
@@ -30,14 +32,18 @@ class StorageError(CommandFailed):
 def stored(config: Config) -> Iterator[Runtime]:
     """A runtime over the stored data, not opened yet. Errors of database and store become StorageError."""
     load_capabilities()
+    config = with_values(config, ephemeral=False)
+    name = ""
     try:
-        if not config.database_file.exists():
-            raise StorageError(f"there is no database {config.database_file}")
+        with closing(Database(config.database_url_in(Path(config.data_dir)))) as database:
+            name = database.name
+            if not database.exists():
+                raise StorageError(f"there is no database {name}")
         # Without the setting of the clock, which is one of serving: it may go on in another process, turned since.
-        with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
+        with closing(Runtime(with_values(config, clock=""))) as runtime:
             yield runtime
     except DBAPIError as error:
-        raise StorageError(f"{config.database_file}: {error.orig}") from error
+        raise StorageError(f"{name}: {error.orig}") from error
     except (SchemaMismatch, ServiceError, BlobStoreError, OSError) as error:
         raise StorageError(str(error)) from error
 
@@ -59,7 +65,8 @@ def adopt(config: Config, _: argparse.Namespace) -> int:
     with stored(config) as runtime:
         runtime.database.open()
         before = runtime.ownership.adopt(runtime.clock.unturned() / SECOND)
-    store, file = config.blob_store or config.data_dir, config.database_file
+        file = runtime.database.name
+    store = config.blob_store or config.data_dir
     lines = [f"the blob store {store} belongs to the database {file} from now on"]
     if before is not None:
         lines.append(f"the database {before}, which had it, is refused there now")
@@ -106,11 +113,12 @@ def forget_secrets(config: Config, _: argparse.Namespace) -> int:
     """Forget what was sealed with a key that is lost: access keys, sessions, targets; logins end as well."""
     with stored(config) as runtime:
         if runtime.ownership.is_in_use():
-            raise StorageError(f"{config.database_file} is in use: stop the ecrsim that serves it first")
+            raise StorageError(f"{runtime.database.name} is in use: stop the ecrsim that serves it first")
         # Not through the runtime's own connections, which the lost key is asked for.
-        with closing(Database(f"sqlite:///{config.database_file}")) as database, database.write() as connection:
+        url = config.database_url_in(Path(config.data_dir))
+        with closing(Database(url)) as database, database.write() as connection:
             for statement in _FORGET:
-                connection.exec_driver_sql(statement)
+                connection.execute(text(statement))
     sys.stdout.write(
         "access keys, sessions and targets are forgotten; the next start makes a key where there is none, and reads "
         "the files of --principals and --targets anew\n"

@@ -18,6 +18,7 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.config import with_values
 from ecrsim.contract import shape
+from tests.engine import ENGINE, use_postgresql
 from tests.fuzz import budget
 
 PROVENANCE = {
@@ -27,6 +28,11 @@ PROVENANCE = {
 }
 
 
+ENGINES = {
+    "sqlite": "about SQLite itself, or the file that it keeps; another engine skips it",
+    "postgresql": "about PostgreSQL itself, with a server of the test's own",
+}
+
 TIERS = {
     "slow": "takes more than a few seconds",
     "crash": "kills servers in the middle of their work, again and again",
@@ -35,11 +41,14 @@ TIERS = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for name, meaning in (PROVENANCE | TIERS).items():
+    for name, meaning in (PROVENANCE | TIERS | ENGINES).items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     # A shell that runs the tests in the background ignores Ctrl-C, and so would every process that they start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if ENGINE == "postgresql":
+        use_postgresql(config)
 
 
 def pytest_report_header() -> str:
@@ -52,6 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _E2E in item.path.parents:
             item.add_marker("e2e")
+        if ENGINE != "sqlite" and item.get_closest_marker("sqlite"):
+            item.add_marker(pytest.mark.skip(reason=f"about SQLite itself; the engine is {ENGINE}"))
 
 
 _E2E = Path(__file__).parent / "e2e"

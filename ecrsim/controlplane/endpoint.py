@@ -104,6 +104,8 @@ def _answer(status: int, content_type: str, request_id: str, body: bytes) -> Ans
         ("x-amzn-RequestId", request_id),
         ("Content-Length", str(len(body))),
     ]
+    if status == 503:
+        headers.append(("Retry-After", "1"))
     return Answer(status, headers, body)
 
 

@@ -10,12 +10,12 @@ import contextlib
 import importlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from sqlalchemy import Column, Connection, Engine, String, Table, Text, create_mock_engine, insert, select
 
+from ecrsim.config import ConfigError
 from ecrsim.core import migrations
 from ecrsim.core.columns import metadata
 from ecrsim.core.errors import ServiceUnavailableException
@@ -64,10 +64,7 @@ class Held(Protocol):
 
 
 class Database:
-    """Connections to one database. `durability` "power" makes each commit wait for the disk, "process" does not.
-
-    `directory` is where an engine may keep files of its own, if the database itself lies elsewhere.
-    """
+    """Connections to one database. `durability` "power" makes each commit wait for the disk, "process" does not."""
 
     #: How many reads of one worker may wait for the database at once; 0 where a read waits for nobody, and so is done
     #: on the loop itself.
@@ -82,17 +79,18 @@ class Database:
     _engine: Engine
 
     def __new__(cls, url: str, *_: Any, **__: Any) -> Self:
-        """An instance of the engine of the URL. ImportError when its driver is not installed."""
+        """An instance of the engine of the URL. ConfigError when its driver is not installed."""
         if cls is not Database:
             return object.__new__(cls)
         name = "sqlite" if url.startswith("sqlite:") else "postgresql"
         # Loaded for the URL that is there: the driver of the other one would be a tenth of a worker's start.
-        engine: type[Self] = importlib.import_module(f"ecrsim.core.engines.{name}").ENGINE
+        try:
+            engine: type[Self] = importlib.import_module(f"ecrsim.core.engines.{name}").ENGINE
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"{error.name} is not installed: pip install 'ecrsim[{name}]'") from error
         return object.__new__(engine)
 
-    def __init__(
-        self, url: str, durability: str = "process", seal: Seal | None = None, directory: Path | None = None
-    ) -> None:
+    def __init__(self, url: str, durability: str = "process", seal: Seal | None = None) -> None:
         self._seal = seal
         self._idle: deque[Connection] = deque()
         self._hasty = 0
@@ -173,6 +171,9 @@ class Database:
             except KeyMismatch as error:
                 raise SchemaMismatch(str(error)) from error
 
+    def drop(self) -> None:
+        """Forget all of it, files aside: an ephemeral one ends with its ecrsim."""
+
     def _tables(self, connection: Connection) -> set[str]:
         """The names of all tables that there are."""
         raise NotImplementedError
@@ -182,8 +183,16 @@ class Database:
         statements: list[Any] = []
         mock = create_mock_engine(f"{connection.dialect.name}://", lambda statement, *_: statements.append(statement))
         metadata.create_all(mock)
+        self._do_all(connection, [str(statement.compile(dialect=connection.dialect)) for statement in statements])
+
+    def empty(self, connection: Connection, tables: Iterable[Table]) -> None:
+        """Delete all rows of these tables, in this order."""
+        self._do_all(connection, [f"DELETE FROM {table.name}" for table in tables])  # noqa: S608 - names of ours
+
+    def _do_all(self, connection: Connection, statements: list[str]) -> None:
+        """Statements without parameters, in one exchange where the engine has a server."""
         for statement in statements:
-            connection.exec_driver_sql(str(statement.compile(dialect=connection.dialect)))
+            connection.exec_driver_sql(statement)
 
     def _check_owner(self, connection: Connection) -> None:
         """Another program's database is refused before anything in it is changed."""

@@ -114,7 +114,8 @@ class Household:
             self._in_thread("lanes", self._run_lanes)
 
     def stop(self) -> None:
-        """Stop what was started, the last first."""
+        """Stop what was started, the last first. The loop has ended: its thread may wait now."""
+        self._runtime.database.never_wait_in(0)
         while self._stops:
             self._stops.pop()()
 

@@ -9,13 +9,17 @@ where the server does the work again itself (`NotYet`). What is wanted is fetche
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, MutableMapping
 from typing import Literal, NamedTuple, TypeVar
 
-from ecrsim.core.errors import ServiceError
+from ecrsim.core.errors import ServiceError, ServiceUnavailableException
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.core.web import Pieces
+
+#: Seconds before work is done again that the database has undone: together what a server takes to come back.
+_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 class Wanted(NamedTuple):
@@ -174,15 +178,24 @@ def why_not(call: Call, wanted: Wanted) -> Unfetched | None:
 
 
 def persistently(kept: Fetched | None, attempt: Callable[[Fetched], _T]) -> _T:
-    """Do the work, again after each miss. `attempt` puts what it is given into its call as `lookups["fetched"]`.
+    """Do the work, again after each miss, and after the database has undone it for no fault of its own.
+
+    `attempt` puts what it is given into its call as `lookups["fetched"]`.
 
     `kept`: where the server keeps that for the request, to do the work again after NotYet; None where this thread
     waits.
     """
     fetched: Fetched = {} if kept is None else kept
+    pauses = iter(_PAUSES)
     while True:
         try:
             return attempt(fetched)
+        except ServiceUnavailableException as error:
+            pause = next(pauses, None) if error.is_undone else None
+            if pause is None:
+                raise
+            time.sleep(pause)
+            continue
         except Miss as miss:
             flight = fetched[miss.wanted] = miss.fetch()
         if not flight.is_over:

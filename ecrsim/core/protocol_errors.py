@@ -70,9 +70,17 @@ class NotImplementedException(ServiceError):
 
 
 class ServiceUnavailableException(ServiceError):
-    """ecrsim's own: the disk is full or read-only, or the database cannot be written. Nothing was stored."""
+    """ecrsim's own: the disk is full or read-only, or the database cannot be written. Nothing was stored.
+
+    `is_undone`: the database undid the work for the sake of others, or was lost before it was asked to commit. To do it
+    again may succeed.
+    """
 
     status = 503
+
+    def __init__(self, message: str | None = None, *, is_undone: bool = False) -> None:
+        super().__init__(message)
+        self.is_undone = is_undone
 
 
 class MissingAuthenticationTokenException(ServiceError):

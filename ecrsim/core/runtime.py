@@ -26,7 +26,7 @@ from ecrsim.core.clock_setting import configured, open_clock, turn
 from ecrsim.core.columns import metadata
 from ecrsim.core.db import Database, SchemaMismatch, properties
 from ecrsim.core.durations import SECOND
-from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.errors import ServiceError, ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
 from ecrsim.core.properties import get_property
 from ecrsim.core.registry import Registry, root_arn
@@ -155,10 +155,18 @@ class _Calling:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._call.release()
+        if error is not None:
+            self._explain(error)
+
+    def _explain(self, error: BaseException) -> None:
         if isinstance(error, StoreUnwritable):
             raise ServiceUnavailableException(f"The blob store cannot be used: {error}. Nothing was stored.") from error
         if isinstance(error, UploadBusy):
             raise ServiceUnavailableException("Another request is working on this upload. Try again.") from error
+        if isinstance(error, Exception) and not isinstance(error, ServiceError):
+            meant = self._call.runtime.database.meaning(error)
+            if isinstance(meant, ServiceError):
+                raise meant from error
 
 
 def _upstream_settings(config: Config) -> Settings:
@@ -178,9 +186,7 @@ class Runtime:
         self._temporary = tempfile.TemporaryDirectory(prefix="ecrsim-") if config.ephemeral else None
         self.data_dir = Path(self._temporary.name) if self._temporary else Path(config.data_dir)
         self.seal = Seal(self.data_dir / SEAL_FILE)
-        self.database = Database(
-            config.database_url or f"sqlite:///{self.data_dir / 'ecrsim.db'}", config.durability, self.seal
-        )
+        self.database = Database(config.database_url_in(self.data_dir), config.durability, self.seal)
         self._store = Path(config.blob_store) if config.blob_store else self.data_dir
         self.blobs: BlobStore = FilesystemStore(self._store, durability=config.durability)
         self.ownership = Ownership(self.database, self.blobs, self._store)
@@ -261,6 +267,7 @@ class Runtime:
         self.ownership.close()
         self.database.close()
         if self._temporary is not None:
+            self.database.drop()
             self._temporary.cleanup()
 
     @contextlib.contextmanager
@@ -317,9 +324,8 @@ class Runtime:
         with self.exclusively():
             self.batch.flush()
             with self.database.write() as connection:
-                for table in reversed(metadata.sorted_tables):
-                    if table is not properties:
-                        connection.execute(delete(table))
+                tables = [table for table in reversed(metadata.sorted_tables) if table is not properties]
+                self.database.empty(connection, tables)
                 # The memory of workers about deleted rows carries a generation.
                 connection.execute(delete(properties).where(properties.c.name.like("%:generation")))
             self.memory.clear()

@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from ecrsim.blobs import private
 from ecrsim.core import ids
@@ -28,6 +28,9 @@ from ecrsim.core import ids
 NAME = "secret.key"
 _KEY_ID = "secret:key-id"
 _FORM = "v1."
+# The table is not there yet when this module is: `core/db.py` stands on it.
+_KNOWN = text("SELECT value FROM properties WHERE name = :name")
+_KEEP = text("INSERT INTO properties (name, value) VALUES (:name, :value)")
 _NONCE = 12
 
 
@@ -50,11 +53,11 @@ class Seal:
 
     def bind(self, connection: Connection) -> None:
         """Be the key of this database, in its first transaction. KeyMismatch when another one is."""
-        known = connection.exec_driver_sql("SELECT value FROM properties WHERE name = ?", (_KEY_ID,)).scalar()
+        known = connection.execute(_KNOWN, {"name": _KEY_ID}).scalar()
         self._key = self._read() or (self._make() if known is None else b"")
         identity = hashlib.sha256(b"ecrsim key " + self._key).hexdigest()[:32]
         if known is None:
-            connection.exec_driver_sql("INSERT INTO properties (name, value) VALUES (?, ?)", (_KEY_ID, identity))
+            connection.execute(_KEEP, {"name": _KEY_ID, "value": identity})
         elif known != identity:
             what = "is not the key" if self._key else "is missing: it is the key"
             raise KeyMismatch(

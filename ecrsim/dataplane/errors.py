@@ -44,7 +44,7 @@ _TABLE: dict[type[ServiceError], tuple[int, str]] = {
 def from_service(error: ServiceError) -> RegistryError:
     """The registry's words for an error of the service. A class that is not in the table is UNKNOWN."""
     status, code = _TABLE.get(type(error), (error.status, "UNKNOWN"))
-    return RegistryError(status, code, error.message)
+    return RegistryError(status, code, error.message, [("Retry-After", "1")] if status == 503 else None)
 
 
 def render(error: RegistryError) -> Answer:

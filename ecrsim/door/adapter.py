@@ -55,11 +55,16 @@ class Door:
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         config = self._config
         self._loop = loop
-        self._writer = Crew(loop, "writer", 1)
+        database = self._application.runtime.database
+        self._writer = Crew(loop, "writer", database.writers)
         self._bytes = Crew(loop, "bytes", config.threads)
         self._crews = {"writer": self._writer, "bytes": self._bytes, "long": Crew(loop, "long", config.threads)}
+        if database.readers:
+            # Whoever waits for a server does so in a thread.
+            self._crews["loop"] = Crew(loop, "reads", database.readers)
+        self._reads_here = not database.readers
         self._pace = Pace(loop, config.body_grace, config.body_rate)
-        self._application.runtime.database.never_wait_in(threading.get_ident())
+        database.never_wait_in(threading.get_ident())
         if config.loop_limit:
             Watchdog(config.loop_limit / 1000).start()
         # Once granian listens, which it does before the loop runs.
@@ -141,7 +146,7 @@ class Door:
         return await follow(answer, incoming, self._bytes)
 
     async def _perform(self, work: Work, runs: Runs) -> Answer | Steps:
-        if runs == "loop":
+        if runs == "loop" and self._reads_here:
             return work.perform()
         found: Answer | Steps = await self._crews[runs].run(work.perform)
         return found

@@ -81,8 +81,9 @@ class _OnRecord:
 
     def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
         call = self._call
-        if isinstance(failure, Miss | MustWait):
+        if isinstance(failure, Miss | MustWait) or getattr(failure, "is_undone", False):
             call.decisions.clear()  # they are made again
+            return
         error: str | None = None
         if isinstance(failure, Exception):
             error = getattr(failure, "code", "ServerException")

@@ -132,7 +132,7 @@ def test_a_database_url_says_where_the_file_is():
         ({"threads": 0}, "threads must be 1 or more"),
         ({"tls_cert": "/a.pem"}, "tls-cert must be given together with tls_key"),
         ({"tls_key": "/a.pem"}, "tls-cert must be given together with tls_key"),
-        ({"database_url": "postgresql://localhost/ecr"}, "other databases are not built yet"),
+        ({"database_url": "mysql://localhost/ecr"}, "sqlite:///PATH or postgresql://USER@HOST/DATABASE"),
         ({"database_url": "sqlite:///:memory:"}, "database-url must be sqlite:///PATH"),
         ({"database_url": "sqlite:///"}, "database-url must be sqlite:///PATH"),
         ({"blob_store": "s3://bucket/prefix"}, "other stores are not built yet"),

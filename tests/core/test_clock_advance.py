@@ -13,6 +13,7 @@ from ecrsim.core.durations import DAY, HOUR, MINUTE, SECOND
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
 from tests.core.jobbing import HERE, put, rows
+from tests.engine import soon
 
 NEW_YEAR = parse_iso("2026-01-01")
 
@@ -166,9 +167,15 @@ def test_others_see_the_clock_move(runtime, book):
     try:
         turn(runtime.clock, runtime.database, Setting(True, NEW_YEAR))
         seen = []
-        book.acts["x"] = lambda *_: seen.append(other.clock.now())
+
+        def look(*_):
+            soon(lambda: other.clock.now() == runtime.clock.now())
+            seen.append(other.clock.now())
+
+        book.acts["x"] = look
         put(runtime, "x", NEW_YEAR + HOUR)
         advance(runtime, DAY)
+        soon(lambda: other.clock.now() == runtime.clock.now())
         assert [*seen, other.clock.now()] == [NEW_YEAR + HOUR, NEW_YEAR + DAY]
     finally:
         other.close()

@@ -10,6 +10,7 @@ import pytest
 
 from ecrsim import Ecrsim
 from ecrsim.core.clock import iso
+from tests.engine import number_anew
 from tests.planes.pushing import ACCOUNT, INSTANT, ApiPlane, RegistryPlane, client
 
 pytest.register_assert_rewrite("tests.planes.table")
@@ -30,8 +31,7 @@ class Planes:
         sim = self._sims[key]
         sim.reset()
         with sim.runtime.database.write() as connection:
-            # Rows are numbered from 1 again, as in a new database.
-            connection.exec_driver_sql("DELETE FROM sqlite_sequence")
+            number_anew(connection)
         for digest, _, _ in list(sim.runtime.blobs.blobs()):
             sim.runtime.blobs.delete(digest)
         client(sim).create_repository(repositoryName="app")

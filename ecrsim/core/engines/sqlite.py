@@ -46,10 +46,8 @@ _UNAVAILABLE = (
 class SqliteDatabase(Database):
     """`sqlite:///PATH`."""
 
-    def __init__(
-        self, url: str, durability: str = "process", seal: Seal | None = None, directory: Path | None = None
-    ) -> None:
-        super().__init__(url, durability, seal, directory)
+    def __init__(self, url: str, durability: str = "process", seal: Seal | None = None) -> None:
+        super().__init__(url, durability, seal)
         self._writer = threading.Lock()
         self._watching: Connection | None = None
         self._synchronous = "FULL" if durability == "power" else "NORMAL"
