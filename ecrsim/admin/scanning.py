@@ -20,9 +20,9 @@ from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.scanning import given_findings
 from ecrsim.ecr.scanning.beginning import unscannable
 from ecrsim.ecr.scanning.bills import image_of_platform
-from ecrsim.ecr.scanning.examination import Examined
-from ecrsim.ecr.scanning.examiner import examiner_of
-from ecrsim.ecr.scanning.planning import plan, remember
+from ecrsim.ecr.scanning.examination_input import plan, remember
+from ecrsim.ecr.scanning.examination_messages import Examined
+from ecrsim.ecr.scanning.examiner_process import examiner_of
 
 _PLACE = ("repositoryName", "imageId", "registryId", "region")
 

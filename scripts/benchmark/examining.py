@@ -53,9 +53,9 @@ def look_up(directory: Path, count: int) -> dict[str, Any]:
 def rescan(images: int, bases: int) -> dict[str, Any]:
     """Continuous scanning of images that each have a base and a layer of their own; then there is a new advisory."""
     from ecrsim import Ecrsim
-    from ecrsim.ecr.scanning import examining
+    from ecrsim.ecr.scanning import image_examination
 
-    reads, examined = 0, cast(Any, examining)
+    reads, examined = 0, cast(Any, image_examination)
     read = examined.read_layer
 
     def counted(*given: Any) -> Any:

@@ -13,9 +13,9 @@ from ecrsim.ecr.images.manifest import INDEX_TYPES
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.scanning.beginning import unscannable
-from ecrsim.ecr.scanning.examination import Examined
-from ecrsim.ecr.scanning.examiner import examiner_of
-from ecrsim.ecr.scanning.planning import plan, remember
+from ecrsim.ecr.scanning.examination_input import plan, remember
+from ecrsim.ecr.scanning.examination_messages import Examined
+from ecrsim.ecr.scanning.examiner_process import examiner_of
 
 
 def image_of_platform(call: Call, repository: Repository, image: Image, platform: str | None) -> Image:

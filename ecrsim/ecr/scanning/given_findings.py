@@ -14,8 +14,8 @@ from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.scanning import scans
 from ecrsim.ecr.scanning.advisories import open_advisories
-from ecrsim.ecr.scanning.examination import Examined
-from ecrsim.ecr.scanning.settling import complete, set_for
+from ecrsim.ecr.scanning.examination_messages import Examined
+from ecrsim.ecr.scanning.scan_outcomes import complete, set_for
 from ecrsim.ecr.scanning.tables import set_findings
 
 #: What `packageVulnerabilityDetails.source` says of a finding that was set and says nothing of its own.

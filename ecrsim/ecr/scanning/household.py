@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ecrsim.core.household import Stop, at_reset, at_start, every
 from ecrsim.core.runtime import Runtime, root_caller
-from ecrsim.ecr.scanning import finding_rows, monitoring, planning
+from ecrsim.ecr.scanning import examination_input, finding_rows, monitoring
 from ecrsim.ecr.scanning.advisories import open_advisories
 from ecrsim.ecr.scanning.advisories.book import when_changed
 from ecrsim.ecr.scanning.advisories.sharing import share
-from ecrsim.ecr.scanning.examiner import examiner_of
+from ecrsim.ecr.scanning.examiner_process import examiner_of
 
 #: Rows that go in one transaction.
 _MOST = 1_000
@@ -50,5 +50,5 @@ def forget_what_no_scan_needs(runtime: Runtime) -> None:
     with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call:
         while not runtime.stopping.is_set():
             with call.writing():
-                if not planning.forget_unused(call) and finding_rows.forget_details(call, _MOST) < _MOST:
+                if not examination_input.forget_unused(call) and finding_rows.forget_details(call, _MOST) < _MOST:
                     return

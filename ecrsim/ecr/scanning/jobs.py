@@ -13,9 +13,9 @@ from ecrsim.ecr.repositories.service import find_repository_by_id
 from ecrsim.ecr.scanning import finding_rows, monitoring, rules, scans
 from ecrsim.ecr.scanning.beginning import SCAN, SWEEP, sweep
 from ecrsim.ecr.scanning.configuration import configuration_of
-from ecrsim.ecr.scanning.examiner import examiner_of
-from ecrsim.ecr.scanning.planning import plan
-from ecrsim.ecr.scanning.settling import settle
+from ecrsim.ecr.scanning.examination_input import plan
+from ecrsim.ecr.scanning.examiner_process import examiner_of
+from ecrsim.ecr.scanning.scan_outcomes import settle
 
 #: What is said of a scan that was tried in vain.
 _GIVEN_UP = "The image cannot be examined: InternalError"

@@ -16,12 +16,12 @@ from ecrsim.core.runtime import Call, Runtime, root_caller
 from ecrsim.ecr.images.lookup import image_by_id
 from ecrsim.ecr.images.tables import images
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
-from ecrsim.ecr.scanning import rules, scans, settling
+from ecrsim.ecr.scanning import rules, scan_outcomes, scans
 from ecrsim.ecr.scanning.advisories import open_advisories
 from ecrsim.ecr.scanning.beginning import is_sweep_left, sweep, unscannable
 from ecrsim.ecr.scanning.configuration import applied_to, configuration_of
-from ecrsim.ecr.scanning.examination import Examined
-from ecrsim.ecr.scanning.planning import Plan, plan
+from ecrsim.ecr.scanning.examination_input import Plan, plan
+from ecrsim.ecr.scanning.examination_messages import Examined
 from ecrsim.ecr.scanning.rules import Configuration
 from ecrsim.ecr.scanning.suppression import revision_at
 from ecrsim.ecr.scanning.tables import registry_scanning_configurations as configurations
@@ -130,12 +130,12 @@ def carry_out(call: Call, look: Look, examined: Examined | None) -> None:
         return
     if look.is_expired:
         if scan is not None:
-            settling.expire(call, look.repository, image, scan)
+            scan_outcomes.expire(call, look.repository, image, scan)
     elif examined is not None:
         if scan is None:
             pushed_at = scans.fresh(call, image.id).image_pushed_at
             scans.begin(call, look.repository.id, image.id, "ENHANCED", "PENDING", pushed_at)
-        settling.settle(call, look.repository, image, "ENHANCED", examined)
+        scan_outcomes.settle(call, look.repository, image, "ENHANCED", examined)
     elif scan is not None and scan.status == "COMPLETE":
         scans.observe(call, image.id, "ENHANCED")
 

@@ -10,7 +10,7 @@ import orjson
 
 from ecrsim.ecr.scanning import vex
 from ecrsim.ecr.scanning.advisories.snapshot import Snapshot
-from ecrsim.ecr.scanning.examination import ImageToExamine
+from ecrsim.ecr.scanning.examination_messages import ImageToExamine
 from ecrsim.ecr.scanning.vulnerability import Vulnerability
 
 #: Bytes of a document that is attached to an image.

@@ -9,7 +9,7 @@ from ecrsim import app as application
 from ecrsim.core.clock import REAL
 from ecrsim.core.clock_advance import set_clock
 from ecrsim.core.jobs import run_due
-from ecrsim.ecr.scanning import examining, monitoring
+from ecrsim.ecr.scanning import image_examination, monitoring
 from ecrsim.testing import build_image
 from tests.answers import ACCOUNT, refusal
 from tests.ecr.scanning.osv import affecting, record
@@ -452,13 +452,13 @@ class TestEvents:
 def read(monkeypatch):
     """The digests of layers as they are read."""
     found = []
-    wanted = examining.read_layer
+    wanted = image_examination.read_layer
 
     def counted(stream, media_type, digest):
         found.append(digest)
         return wanted(stream, media_type, digest)
 
-    monkeypatch.setattr(examining, "read_layer", counted)
+    monkeypatch.setattr(image_examination, "read_layer", counted)
     return found
 
 

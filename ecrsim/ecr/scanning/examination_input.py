@@ -18,7 +18,7 @@ from ecrsim.ecr.images.tables import image_manifests, images
 from ecrsim.ecr.layers.tables import layers
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.scanning.beginning import DOCUMENTS
-from ecrsim.ecr.scanning.examination import READER, ImageToExamine, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.examination_messages import READER, ImageToExamine, LayerAsked, LayerRead
 from ecrsim.ecr.scanning.tables import layer_contents
 
 #: Documents that are attached to an image, of which so many are heeded.

@@ -15,9 +15,9 @@ from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.scanning import finding_rows, rules, scans
 from ecrsim.ecr.scanning import findings as shapes
 from ecrsim.ecr.scanning.events import EnhancedScanCompleted, FindingChanged, ImageScanned
-from ecrsim.ecr.scanning.examination import Examined
+from ecrsim.ecr.scanning.examination_input import remember
+from ecrsim.ecr.scanning.examination_messages import Examined
 from ecrsim.ecr.scanning.findings import Finding
-from ecrsim.ecr.scanning.planning import remember
 from ecrsim.ecr.scanning.results import about_image
 from ecrsim.ecr.scanning.scans import Scan, ScanResult
 from ecrsim.ecr.scanning.tables import set_findings

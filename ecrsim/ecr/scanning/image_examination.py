@@ -1,7 +1,7 @@
 """Examining one image: its layers are read, its packages compared with the advisories. Files in, values out.
 
-No database of ecrsim's is open here. Under `ecrsim serve` it runs in a process of its own (`examiner.py`), which reads
-what strangers have pushed, and keeps nobody from being answered.
+No database of ecrsim's is open here. Under `ecrsim serve` it runs in a process of its own (`examiner_process.py`),
+which reads what strangers have pushed, and keeps nobody from being answered.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 from ecrsim.ecr.scanning import findings
 from ecrsim.ecr.scanning.advisories import Advisories, open_advisories
 from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
-from ecrsim.ecr.scanning.examination import Examined, ImageToExamine, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.examination_messages import Examined, ImageToExamine, LayerAsked, LayerRead
 from ecrsim.ecr.scanning.external import ScannerFailed, scan
 from ecrsim.ecr.scanning.findings import Finding
 from ecrsim.ecr.scanning.matching import vulnerabilities_of

@@ -6,8 +6,8 @@ from ecrsim import Ecrsim
 from ecrsim.core.runtime import root_caller
 from ecrsim.ecr.images.lookup import image_by_tag
 from ecrsim.ecr.repositories.service import get_repository
-from ecrsim.ecr.scanning.examiner import Examiner
-from ecrsim.ecr.scanning.planning import plan
+from ecrsim.ecr.scanning.examination_input import plan
+from ecrsim.ecr.scanning.examiner_process import Examiner
 from ecrsim.testing import build_image
 from tests.answers import ACCOUNT, REGION
 from tests.ecr.scanning.scanned import OPENSSL, advisory, old_openssl
@@ -70,7 +70,7 @@ def test_another_takes_the_place_of_one_that_died(sim, examiner):
 
 
 def test_it_is_told_when_no_process_stays_alive(sim, examiner, monkeypatch):
-    monkeypatch.setattr("ecrsim.ecr.scanning.examiner.sys.executable", "/bin/true")
+    monkeypatch.setattr("ecrsim.ecr.scanning.examiner_process.sys.executable", "/bin/true")
     assert examiner.examine(asked(sim)).failure == (
         "The image cannot be examined: the process that examines images ended"
     )

@@ -20,7 +20,7 @@ import orjson
 
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
-from ecrsim.ecr.scanning.examination import Examined, ImageToExamine, LayerAsked, LayerRead
+from ecrsim.ecr.scanning.examination_messages import Examined, ImageToExamine, LayerAsked, LayerRead
 from ecrsim.ecr.scanning.findings import Finding
 
 #: Seconds that one image may take (documented of Inspector's collection of packages: 15 minutes).
@@ -54,7 +54,7 @@ class Examiner:
 
     def _examine_here(self, asked: ImageToExamine) -> Examined:
         # Imported here: 100 ms and 4 MB that a start, and a server, do without.
-        from ecrsim.ecr.scanning.examining import LayerMemory, examine
+        from ecrsim.ecr.scanning.image_examination import LayerMemory, examine
 
         self._memory = self._memory or LayerMemory()
         return examine(asked, self._memory)
@@ -109,7 +109,7 @@ def examiner_of(runtime: Runtime) -> Examiner:
 
 
 def _started() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "ecrsim.ecr.scanning.examiner"]
+    command = [sys.executable, "-m", "ecrsim.ecr.scanning.examiner_process"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)  # noqa: S603 - nothing of it comes from outside
 
 
@@ -175,7 +175,7 @@ def _back(content: str | None) -> bytes | None:
 def main() -> None:
     """Examine what comes by standard input, until it ends or nothing comes for a while."""
     # Imported here: 100 ms and 4 MB that the other side of the pipes does without.
-    from ecrsim.ecr.scanning.examining import LayerMemory, examine
+    from ecrsim.ecr.scanning.image_examination import LayerMemory, examine
 
     # No lower: on a machine that is busy with builds and tests it would hardly ever come to its turn.
     os.nice(5)
