@@ -74,8 +74,9 @@ def _check_names(config: Any) -> None:
         "cors_origins",
         "origins such as http://localhost:3000, with commas between them, or *",
     )
-    endpoint = config.secretsmanager_endpoint
-    require(not endpoint or re.match(r"https?://[^/]", endpoint), "secretsmanager_endpoint", "a URL")
+    for name in ("secretsmanager_endpoint", "kms_endpoint"):
+        endpoint = getattr(config, name)
+        require(not endpoint or re.match(r"https?://[^/]", endpoint), name, "a URL")
     for name, word in (("upstream", "NAME"), ("region_endpoint", "REGION")):
         for entry in getattr(config, name):
             require(_UPSTREAM.fullmatch(entry), name, f"{word}=URL with the URL of a registry, not {entry}")

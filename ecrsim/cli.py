@@ -25,6 +25,7 @@ from ecrsim.databases.command import add_database_commands
 from ecrsim.exports import exports
 from ecrsim.mirror.command import add_public_commands
 from ecrsim.remote.cost import add_cost_command
+from ecrsim.remote.keys import add_keys_commands
 from ecrsim.remote.signing import add_signing_commands
 from ecrsim.sbom.command import add_sbom_command
 from ecrsim.scan.command import add_scan_command
@@ -117,6 +118,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_sbom_command(commands, _add)
     add_scan_command(commands, _add)
     add_signing_commands(commands, _add)
+    add_keys_commands(commands, _add)
     tls = commands.add_parser("tls", help="certificates", description="certificates.", allow_abbrev=False)
     parts = tls.add_subparsers(title="commands", required=True)
     _add(commands, "token", _token, "print the token of the admin surface", ("port", "data_dir", "admin_token"))

@@ -137,6 +137,10 @@ class Config:
     open_assume_role: bool = _knob(
         False, "with --auth open, root may assume any role of its account, also one that nobody knows; AWS lets no root"
     )
+    kms_endpoint: str = _knob(
+        "",
+        "URL of the KMS with the keys of repositories: moto's, LocalStack's, or AWS's own; without one `ecrsim keys`",
+    )
     audit_limit: int = _knob(100_000, "newest decisions that the audit keeps; 0: none", flag=False)
     registry_host: str = _knob(
         "localhost",

@@ -16,6 +16,7 @@ from ecrsim.admin.costs import cost_routes
 from ecrsim.admin.delivery import delivery_routes
 from ecrsim.admin.events import event_routes
 from ecrsim.admin.guard import HEALTH, READY, guard, hidden, refusal
+from ecrsim.admin.keys import keys_routes
 from ecrsim.admin.lifecycle import lifecycle_routes
 from ecrsim.admin.page import pages_for_a_browser
 from ecrsim.admin.public import public_routes
@@ -91,6 +92,7 @@ def admin_pages(runtime: Runtime) -> list[Blueprint]:
         cost_routes,
         delivery_routes,
         event_routes,
+        keys_routes,
         lifecycle_routes,
         public_routes,
         scanning_routes,

@@ -146,4 +146,6 @@ def _result(call: Call, declared: Declaration, content: bytes, user_agent: str |
         if declared.on_trail:
             place = asked[0].registry, asked[0].repository_name
             record_call(call, operation.name, *place, content, body, user_agent)
-        return body
+    if call.late_error is not None:
+        raise call.late_error
+    return body

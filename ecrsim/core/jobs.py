@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -35,6 +36,7 @@ from sqlalchemy import (
 from ecrsim.core.columns import Json, metadata, partial_index
 from ecrsim.core.durations import HOUR, MINUTE, SECOND
 from ecrsim.core.errors import ServiceUnavailableException
+from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.query import Addition, Change, Query
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime, root_caller
@@ -294,15 +296,8 @@ def run(runtime: Runtime, found: Job, now: int) -> list[Ran]:
     try:
         if kind is None:
             raise LookupError(f"nothing here runs jobs of the kind {found.kind}")
-        with runtime.call(root_caller(found.registry_id, found.region)) as call:
-            call.now = now
-            if kind.is_long:
-                kind.function(call, found)
-            else:
-                with call.writing():
-                    if not finish(call, found):
-                        return []
-                    kind.function(call, found)
+        if not persistently(None, partial(_attempt, runtime, kind, found, now)):
+            return []
     except Exception as error:
         # The database takes no text that UTF-8 has no bytes for.
         text = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
@@ -312,6 +307,21 @@ def run(runtime: Runtime, found: Job, now: int) -> list[Ran]:
         _put_off(runtime, found, now, text, attempts=found.attempts + (not is_passing))
         return [Ran(found, now, text)]
     return [Ran(found, now, None)]
+
+
+def _attempt(runtime: Runtime, kind: JobKind, found: Job, now: int, fetched: Fetched) -> bool:
+    """False when the job waits no more."""
+    with runtime.call(root_caller(found.registry_id, found.region)) as call:
+        call.now = now
+        call.lookups["fetched"] = fetched
+        if kind.is_long:
+            kind.function(call, found)
+            return True
+        with call.writing():
+            if not finish(call, found):
+                return False
+            kind.function(call, found)
+    return True
 
 
 def _put_off(runtime: Runtime, found: Job, now: int, text: str, *, attempts: int) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, MutableMapping
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Hashable, MutableMapping
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from ecrsim.core.errors import ServiceError, ServiceUnavailableException
 from ecrsim.core.registry import Registry
@@ -67,8 +67,14 @@ class ComingLayer(NamedTuple):
     body: Callable[[int, int], Pieces]
 
 
+class Learned(NamedTuple):
+    """The answer of a service beside ecrsim that was asked something (`learn`)."""
+
+    answer: Any
+
+
 #: What came of a flight: None when what was wanted is here now, if only as it was before.
-Outcome = Unfetched | ComingImage | ComingLayer | None
+Outcome = Unfetched | ComingImage | ComingLayer | Learned | None
 
 
 class Flight:
@@ -120,8 +126,8 @@ class Flight:
 Fetch = Callable[[], Flight]
 #: Whether something is to be fetched: asked inside the call. The last argument: whether what is wanted is here.
 Look = Callable[[Call, Wanted, bool | None], Fetch | None]
-#: Everything that was fetched for a request so far.
-Fetched = MutableMapping[Wanted, Flight]
+#: Everything that was fetched, or learned, for a request so far.
+Fetched = MutableMapping[Hashable, Flight]
 
 _T = TypeVar("_T")
 _looks: list[Look] = []
@@ -130,7 +136,7 @@ _looks: list[Look] = []
 class Miss(Exception):
     """The work is to be undone, `fetch` called outside of it, and done once more when its flight is over."""
 
-    def __init__(self, wanted: Wanted, fetch: Fetch) -> None:
+    def __init__(self, wanted: Hashable, fetch: Fetch) -> None:
         super().__init__(wanted)
         self.wanted, self.fetch = wanted, fetch
 
@@ -167,6 +173,19 @@ def ask_first(call: Call, wanted: Wanted, *, is_here: bool | None = None) -> Out
         if fetch is not None:
             raise Miss(wanted, fetch)
     return None
+
+
+def learn(call: Call, question: Hashable, begin: Fetch) -> Any:
+    """The answer of a service beside ecrsim, which is asked once in a request, with no transaction open. Miss.
+
+    `begin` begins the flight, or joins one; its outcome is `Learned`, or the error that is everybody's who asked.
+    """
+    fetched: Fetched = call.lookups.get("fetched", {})
+    flight = fetched.get(question)
+    if flight is None:
+        raise Miss(question, begin)
+    outcome = flight.result()
+    return outcome.answer if isinstance(outcome, Learned) else None
 
 
 def why_not(call: Call, wanted: Wanted) -> Unfetched | None:

@@ -80,6 +80,7 @@ class Call:
         "_is_reading",
         "caller",
         "decisions",
+        "late_error",
         "lookups",
         "now",
         "origin",
@@ -95,6 +96,8 @@ class Call:
         self.decisions: list[Any] = []
         #: Values that are looked up once for the whole call, by capability.
         self.lookups: dict[str, Any] = {}
+        #: The answer although the change is made, where something failed that undoes nothing.
+        self.late_error: ServiceError | None = None
         #: Scheme and authority under which the caller reached ecrsim, for URLs in answers.
         self.origin = origin
         self.now = runtime.clock.now()

@@ -17,6 +17,7 @@ from ecrsim.dataplane.errors import RegistryError, blob_unknown, not_fetched
 from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
+from ecrsim.ecr.repositories.protection import check
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr_public import limits
 from ecrsim.records import tally
@@ -60,6 +61,7 @@ def _size(asked: RepositoryRequest, repository: Repository, digest: str) -> int 
 def get_blob(asked: RepositoryRequest) -> Answer:
     repository = asked.repository()
     digest = asked.digest()
+    check(asked.call, repository, "pull")
     size = _size(asked, repository, digest)
     if size is None:
         coming = _coming(asked, digest, is_here=False)

@@ -35,6 +35,7 @@ _TABLE: dict[type[ServiceError], tuple[int, str]] = {
     errors.UploadNotFoundException: (404, "BLOB_UPLOAD_UNKNOWN"),  # I
     errors.LayerInaccessibleException: (404, "UNKNOWN"),  # I
     errors.AccessDeniedException: (403, "DENIED"),
+    errors.KmsException: (403, "DENIED"),  # I
     errors.LimitExceededException: (403, "DENIED"),
     ThrottlingException: (429, "TOOMANYREQUESTS"),
     errors.ServiceUnavailableException: (503, "UNAVAILABLE"),  # ecrsim's own

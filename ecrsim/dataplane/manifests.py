@@ -16,6 +16,7 @@ from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images import lookup, pushing, rules
 from ecrsim.ecr.images.deletion import delete_by_id, delete_tag
 from ecrsim.ecr.images.pulls import record_pull
+from ecrsim.ecr.repositories.protection import check
 from ecrsim.ecr_public import limits
 from ecrsim.records import tally
 from ecrsim.records.trail import record_call
@@ -31,13 +32,15 @@ def get_manifest(asked: RepositoryRequest) -> Answer:
     """By tag or digest: the bytes as they came. A GET counts as a pull, a HEAD does not."""
     reference = _reference(asked)
     pulled = lookup.pull(asked.call, asked.registry, asked.repository_name, reference)
-    if pulled is not None and pulled[0].image_status != "ACTIVE":
+    if pulled is not None and pulled.image.image_status != "ACTIVE":
         raise inaccessible()
+    if pulled is not None:
+        check(asked.call, pulled.repository, "pull")
     wanted = Wanted(asked.registry, asked.repository_name, "image", reference, streams=True)
     fetched = ask_first(asked.call, wanted, is_here=pulled is not None)
     is_get = asked.request.method == "GET"
     if pulled is not None:
-        image, manifest = pulled
+        image, manifest = pulled.image, pulled.manifest
         if is_get and asked.registry.kind == "public":
             _count_pull(asked, len(manifest))
         if is_get:
@@ -162,6 +165,7 @@ def delete_manifest(asked: RepositoryRequest) -> Answer:
         image = find(asked.call, repository, reference)
         if image is None:
             raise manifest_unknown()
+        check(asked.call, repository, "pull")
         indexes = lookup.indexes_listing(asked.call, repository, image.image_digest)
         if image_tag and indexes and asked.profile.untag_listed:
             delete_tag(asked.call, repository, image, image_tag)

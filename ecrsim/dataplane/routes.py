@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 
 from ecrsim.core import ids
 from ecrsim.core.errors import ServiceError
-from ecrsim.core.misses import Fetched, persistently
+from ecrsim.core.misses import Fetched, Miss, persistently
 from ecrsim.core.registry import PUBLIC_REGION, Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request, RequestRefused, Runs, Steps, Work
@@ -189,12 +189,19 @@ class DataPlane:
             return cast(Answer, found.route.handle(asked))
 
     def _steps(self, request: Request, found: MatchedRoute) -> Steps:
-        try:
-            with self._resolve(request, found) as asked:
-                answer = yield from cast(Steps, found.route.handle(asked))
-        except Exception as error:  # noqa: BLE001 - every one has an answer
-            return self._error(request, error)
-        return _finished(request, answer)
+        fetched: Fetched = {}
+        while True:
+            try:
+                with self._resolve(request, found) as asked:
+                    asked.call.lookups["fetched"] = fetched
+                    answer = yield from cast(Steps, found.route.handle(asked))
+                return _finished(request, answer)
+            except Miss as miss:
+                # Never after a body has begun. This thread may wait.
+                flight = fetched[miss.wanted] = miss.fetch()
+                flight.wait()
+            except Exception as error:  # noqa: BLE001 - every one has an answer
+                return self._error(request, error)
 
     @contextlib.contextmanager
     def _resolve(self, request: Request, found: MatchedRoute) -> Iterator[RepositoryRequest]:

@@ -25,6 +25,7 @@ from ecrsim.dataplane.repository_request import RepositoryRequest
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import service
 from ecrsim.ecr.registries.service import account_setting
+from ecrsim.ecr.repositories.protection import check, may_share
 from ecrsim.ecr.repositories.service import find_repository
 from ecrsim.ecr.repositories.tables import Repository
 
@@ -86,7 +87,7 @@ def _mount(asked: RepositoryRequest, repository: Repository, digest: str) -> boo
         return False
     for source in sources:
         size = service.stored_size(call, source, digest)
-        if size is None or not _same_encryption(source, repository):
+        if size is None or not may_share(source, repository):
             continue
         use = layer_use(call, source, digest)
         # What cannot be pulled there cannot be mounted here (inferred, of archived images).
@@ -94,6 +95,7 @@ def _mount(asked: RepositoryRequest, repository: Repository, digest: str) -> boo
             continue
         if source_name is None and not _may_read(asked, source):
             continue
+        check(call, repository, "push")
         service.add_layer(call, repository.id, digest, size)
         return True
     return False
@@ -107,15 +109,13 @@ def _may_read(asked: RepositoryRequest, source: Repository) -> bool:
     return True
 
 
-def _same_encryption(one: Repository, other: Repository) -> bool:
-    return (one.encryption_type, one.kms_key) == (other.encryption_type, other.kms_key)
-
-
 def append_to_upload(asked: RepositoryRequest) -> Steps:
     """A chunk with Content-Range, or a stream without."""
     repository = asked.repository()
     before = service.received(asked.call, repository, asked.reference)
     upload = service.get_upload(asked.call, repository, asked.reference)
+    # Before the body: where a KMS has to be asked, all of this is done again.
+    check(asked.call, repository, "push")
     if not asked.profile.lenient_content:
         service.check_part(asked.call, repository, upload, before)
     size = yield from _append(asked, repository, asked.reference)
@@ -131,6 +131,7 @@ def finish_upload(asked: RepositoryRequest) -> Steps:
     digest = asked.request.parameter("digest")
     if digest is None or not is_oci_digest(digest):
         raise digest_invalid(digest or "")
+    check(asked.call, repository, "push")
     if asked.request.has_body:
         asked.allow("UploadLayerPart")
         before = service.received(asked.call, repository, asked.reference)

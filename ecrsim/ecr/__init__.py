@@ -12,6 +12,7 @@ CAPABILITIES = [
     "layers",
     "images",
     "access",
+    "encryption",
     "lifecycle",
     "metering",
     "templates",

@@ -139,7 +139,7 @@ def tags(call: Call, found: Repository, after: int, limit: int) -> list[dict[str
 def _platforms(call: Call, found: Repository, tag: ImageTag) -> list[str]:
     """Platforms of the image (`linux/arm64`), or of all images of an index; [] for an artifact that has none."""
     pulled = lookup.pull(call, found.registry, found.repository_name, tag.image_digest)
-    document = _object(pulled[1] if pulled else None)
+    document = _object(pulled.manifest if pulled else None)
     listed = document.get("manifests")
     if isinstance(listed, list):
         named = [_platform(each.get("platform")) for each in listed if isinstance(each, dict)]

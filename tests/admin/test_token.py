@@ -36,12 +36,20 @@ WITHIN = [
     ("GET", "/_ecrsim/signer/root", None),
     ("GET", "/_ecrsim/cost", None),
     ("POST", "/_ecrsim/cost", {}),
+    ("GET", "/_ecrsim/keys", None),
+    ("POST", "/_ecrsim/keys", {}),
     ("POST", "/_ecrsim/reset", None),
 ]  # fmt: skip
 BEYOND = [
     ("PUT", "/_ecrsim/targets", {"targets": [{"name": "log", "type": "file", "path": "events.jsonl"}]}),
     ("PUT", "/_ecrsim/principals", {"users": []}),
     ("PUT", "/_ecrsim/upstreams", {"quay.io": "http://127.0.0.1:1"}),
+]
+#: What concerns a key, and finds none here.
+OF_KEYS = [
+    ("POST", "/_ecrsim/keys/<action>", {}),
+    ("PUT", "/_ecrsim/keys/alias", {}),
+    ("DELETE", "/_ecrsim/keys/alias", {}),
 ]
 #: What concerns an image, and finds none here.
 OF_IMAGES = [
@@ -95,8 +103,8 @@ class TestEach:
         assert asked(sim, row, PROXIED) == beyond
 
 
-@pytest.mark.parametrize("row", OF_IMAGES, ids=lambda row: f"{row[0]} {row[1]}")
-def test_images_are_behind_it_as_well(sims, row):
+@pytest.mark.parametrize("row", [*OF_IMAGES, *OF_KEYS], ids=lambda row: f"{row[0]} {row[1]}")
+def test_images_and_keys_are_behind_it_as_well(sims, row):
     assert asked(sims["strict"], row) == 401
     assert asked(sims["strict"], row, bearer(sims["strict"])) in (400, 404)
     assert asked(sims["open"], row, peer=NEIGHBOUR) in (400, 404)
@@ -109,7 +117,7 @@ def test_every_route_is_one_of_these(sims):
         for rule in sims["open"].app._flask().__self__.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
     ]
-    known = {row[:2] for row in (*WITHIN, *BEYOND, *OF_IMAGES)} | {
+    known = {row[:2] for row in (*WITHIN, *BEYOND, *OF_IMAGES, *OF_KEYS)} | {
         ("GET", path)
         for path in (
             "/",

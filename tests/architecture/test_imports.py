@@ -64,6 +64,7 @@ PURE = {
     "ecrsim.iam.signatures",
     "ecrsim.iam.webidentity",
     "ecrsim.iam.wildcards",
+    "ecrsim.ecr.encryption.rules",
     "ecrsim.ecr.images.grammar",
     "ecrsim.ecr.images.manifest",
     "ecrsim.ecr.images.rules",

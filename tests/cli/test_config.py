@@ -222,6 +222,7 @@ def test_every_setting_can_come_from_a_variable_and_from_a_file(toml):
         "log_format": "json",
         "scanner": "trivy",
         "secretsmanager_endpoint": "http://127.0.0.1:5002",
+        "kms_endpoint": "http://127.0.0.1:5003",
         "upstream": "registry.test=http://127.0.0.1:5001",
         "region_endpoint": "eu-west-1=http://127.0.0.1:5001",
     }

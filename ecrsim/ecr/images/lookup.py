@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException
 from ecrsim.core.registry import Registry
@@ -12,11 +13,32 @@ from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.repositories.tables import Repository
 
 
-def pull(call: Call, registry: Registry, repository_name: str, reference: str) -> tuple[Image, bytes] | None:
+class KeyedRepository(NamedTuple):
+    """A repository, as far as its key is concerned (`repositories/protection.py: Protected`)."""
+
+    id: int
+    registry: Registry
+    repository_name: str
+    encryption_type: str
+    kms_key: str | None
+
+
+class Pulled(NamedTuple):
+    """An image, its manifest's exact bytes, and the repository that it is in."""
+
+    image: Image
+    manifest: bytes
+    repository: KeyedRepository
+
+
+def pull(call: Call, registry: Registry, repository_name: str, reference: str) -> Pulled | None:
     """The image that a tag or digest names, with its manifest, in one query. None: no such repository or image."""
     statement = rows.PULL_BY_DIGEST if ":" in reference else rows.PULL_BY_TAG
     row = statement.first(call.connection, repository_name=repository_name, reference=reference, **registry._asdict())
-    return (Image(*row[:-1]), row.manifest) if row else None
+    if row is None:
+        return None
+    repository = KeyedRepository(row.repository_id, registry, repository_name, row.encryption_type, row.kms_key)
+    return Pulled(Image(*row[:6]), row.manifest, repository)
 
 
 def image_by_digest(call: Call, repository: Repository, image_digest: str) -> Image | None:

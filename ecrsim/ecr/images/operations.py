@@ -9,6 +9,7 @@ from ecrsim.core import paging
 from ecrsim.core.digest import ECR_DIGEST_TEXT
 from ecrsim.core.errors import (
     ImageStorageClassUpdateNotSupportedException,
+    KmsException,
     LimitExceededException,
 )
 from ecrsim.core.runtime import Call
@@ -18,7 +19,9 @@ from ecrsim.ecr.images.deletion import delete_by_id
 from ecrsim.ecr.images.pulls import record_pull, write_pulls
 from ecrsim.ecr.images.rules import IS_TAGGED
 from ecrsim.ecr.registries.service import registry_of
+from ecrsim.ecr.repositories.protection import check
 from ecrsim.ecr.repositories.service import get_repository
+from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.service import repository_to_push
 
 ImageId = dict[str, str]
@@ -70,6 +73,15 @@ def _failure(image_id: ImageId, failure: rules.Failure) -> dict[str, Any]:
     return {"imageId": image_id, "failureCode": failure.code, "failureReason": failure.reason}
 
 
+def _key_failure(call: Call, repository: Repository) -> rules.Failure | None:
+    """Why no image of the repository can be read, where its key cannot be used. Miss."""
+    try:
+        check(call, repository, "pull")
+    except KmsException as error:
+        return rules.Failure("KmsError", error.message)
+    return None
+
+
 @operation("BatchGetImage", transaction="read")
 def batch_get_image(
     call: Call,
@@ -84,10 +96,13 @@ def batch_get_image(
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
     failures = []
     size = 0
+    locked = _key_failure(call, repository)
     for image_id in image_ids:
         image, failure = lookup.find_image(call, repository, image_id)
         if image is not None and image.image_status != "ACTIVE":
             failure = rules.INACCESSIBLE
+        elif image is not None and locked is not None:
+            failure = locked
         elif image is not None and not _is_accepted(image.image_manifest_media_type, accepted_media_types):
             failure = rules.NOT_FOUND
         if image is None or failure is not None:
@@ -135,10 +150,14 @@ def batch_delete_image(
         if image is not None
     }
     failures = []
+    locked = _key_failure(call, repository)
     deleted: dict[tuple[str, str | None], ImageId] = {}
     for image_id, (image, unfound) in zip(image_ids, found, strict=True):
         if image is None or unfound is not None:
             failures.append(_failure(image_id, unfound or rules.NOT_FOUND))
+            continue
+        if locked is not None:
+            failures.append(_failure(image_id, locked))
             continue
         deletion = delete_by_id(call, repository, image, image_id.get("imageTag"), indexes[image.id])
         if deletion.failure is not None:

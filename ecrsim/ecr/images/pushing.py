@@ -24,6 +24,7 @@ from ecrsim.ecr.images.lookup import image_by_digest, image_by_tag
 from ecrsim.ecr.images.storage import activate
 from ecrsim.ecr.images.tables import image_references
 from ecrsim.ecr.layers.service import stored_size
+from ecrsim.ecr.repositories.protection import check
 from ecrsim.ecr.repositories.rules import is_immutable
 from ecrsim.ecr.repositories.tables import Repository
 
@@ -63,8 +64,8 @@ def put_image(
     """Store an image and point `tags` at it. Runs inside a write transaction.
 
     ImageDigestDoesNotMatchException, ImageAlreadyExistsException, ImageTagAlreadyExistsException,
-    LayersNotFoundException, ReferencedImagesNotFoundException, LimitExceededException; InvalidParameterException for a
-    manifest that is none.
+    LayersNotFoundException, ReferencedImagesNotFoundException, LimitExceededException, KmsException;
+    InvalidParameterException for a manifest that is none.
     """
     parsed = manifests.read(manifest, media_type, strict=call.runtime.config.strict_ecr)
     if push_rules.layers_required and not parsed.has_layers:
@@ -72,6 +73,7 @@ def put_image(
     if len(parsed.blobs) - 1 > call.runtime.config.quota_layers_per_image:
         raise manifests.invalid("Limit on number of layers per image exceeded")  # R
     image_digest = _digest(repository, manifest, expected_digest)
+    check(call, repository, "push")
     image = image_by_digest(call, repository, image_digest)
     # Documented: pushing an archived image again restores it at once.
     is_restored = image is not None and image.image_status != "ACTIVE"

@@ -23,7 +23,7 @@ class Image(NamedTuple):
 
 
 class PulledImage(NamedTuple):
-    """The members of `Image`, and the manifest's exact bytes."""
+    """The members of `Image`, the manifest's exact bytes, and what its repository is encrypted with."""
 
     id: int
     image_digest: str
@@ -32,6 +32,9 @@ class PulledImage(NamedTuple):
     image_manifest_media_type: str
     last_recorded_pull_time: int | None
     manifest: bytes
+    repository_id: int
+    encryption_type: str
+    kms_key: str | None
 
 
 IMAGE = tuple(images.c[name] for name in Image._fields)
@@ -65,7 +68,10 @@ INDEXES_OF = Query(
     str,
 )
 PULL = (
-    select(*IMAGE, image_manifests.c.manifest)
+    select(
+        *(*IMAGE, image_manifests.c.manifest, images.c.repository_id),
+        *(repositories.c.encryption_type, repositories.c.kms_key),
+    )
     .join(image_manifests, image_manifests.c.image_id == images.c.id)
     .join(repositories, repositories.c.id == images.c.repository_id)
     .where(NAMED)

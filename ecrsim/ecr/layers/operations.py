@@ -24,6 +24,7 @@ from ecrsim.ecr.images import fetching
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import downloads, rules, service
 from ecrsim.ecr.registries.service import registry_of
+from ecrsim.ecr.repositories.protection import check
 from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.service import repository_to_push
@@ -138,6 +139,7 @@ def complete_layer_upload(
     registry = registry_of(call, registry_id)
     repository = get_repository(call, registry, repository_name)
     upload = service.get_upload(call, repository, upload_id)
+    check(call, repository, "push")
     if service.received(call, repository, upload_id) == 0:
         raise EmptyUploadException(upload_id=upload_id, repository_name=repository_name, registry_id=registry.account)
     if upload.small_part_inside:

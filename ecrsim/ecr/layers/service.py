@@ -28,6 +28,7 @@ from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.layers import removals, rules
 from ecrsim.ecr.layers.tables import layer_faults, layer_uploads, layers
+from ecrsim.ecr.repositories.protection import check
 from ecrsim.ecr.repositories.tables import OF_REGISTRY, Repository, repositories
 
 
@@ -120,7 +121,11 @@ def _write_promises(connection: Connection, notes: dict[Any, int]) -> None:
 
 
 def initiate_upload(call: Call, repository: Repository) -> str:
-    """The row of a new upload session, inside a write transaction. Returns its id; `open_upload` comes next."""
+    """The row of a new upload session, inside a write transaction. Returns its id; `open_upload` comes next.
+
+    KmsException.
+    """
+    check(call, repository, "push")
     upload_id = ids.new_uuid()
     with _repository_may_be_gone():
         _BEGIN.run(
@@ -184,7 +189,11 @@ def received(call: Call, repository: Repository, upload_id: str) -> int:
 
 
 def check_part(call: Call, repository: Repository, upload: Upload, size: int) -> None:
-    """Whether the upload may have one part more, and be `size` bytes long with it. LimitExceededException."""
+    """Whether the upload may have one part more, and be `size` bytes long with it.
+
+    LimitExceededException, KmsException.
+    """
+    check(call, repository, "push")
     if upload.part_count >= most_parts(call, repository) or size > most_bytes(call, repository):
         raise LimitExceededException(
             f"The upload with id '{upload.upload_id}' in the repository with name '{repository.repository_name}' in "

@@ -14,7 +14,6 @@ from ecrsim.core.upstream.registry import UpstreamManifest
 from ecrsim.ecr.access.authorization import decision_of
 from ecrsim.ecr.access.directory import find_principal
 from ecrsim.ecr.images import listing, lookup
-from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.layers import service as layers
 from ecrsim.ecr.pullthrough.rules import Rule
 from ecrsim.ecr.registries.aliases import registry_by_alias
@@ -38,12 +37,11 @@ class InsideEcr:
 
     def current_digest(self, repository: str, tag: str) -> str | None:
         with self._call() as call:
-            image, _ = self._pull(call, repository, tag)
-            return image.image_digest
+            return self._pull(call, repository, tag).image.image_digest
 
     def manifest(self, repository: str, reference: str) -> UpstreamManifest:
         with self._call() as call:
-            image, content = self._pull(call, repository, reference)
+            image, content, _ = self._pull(call, repository, reference)
             return UpstreamManifest(content, image.image_manifest_media_type, image.image_digest)
 
     def referrers(self, repository: str, digest: str) -> list[dict[str, Any]]:
@@ -60,10 +58,10 @@ class InsideEcr:
         layers.add_layer(call, into.id, digest, size)
         tally.record(call, self._upstream, repository, tally.PULL, destination=into.region, size=size)
 
-    def _pull(self, call: Call, repository: str, reference: str) -> tuple[Image, bytes]:
+    def _pull(self, call: Call, repository: str, reference: str) -> lookup.Pulled:
         place = self._repository(call, repository)
         found = lookup.pull(call, place.registry, place.repository_name, reference)
-        if found is None or found[0].image_status != "ACTIVE":
+        if found is None or found.image.image_status != "ACTIVE":
             raise UpstreamNotFound(f"the upstream has no image {reference}")
         return found
 

@@ -1,4 +1,4 @@
-"""Decisions about repositories: tag mutability, encryption, resource tags."""
+"""Decisions about repositories: tag mutability, resource tags."""
 
 from __future__ import annotations
 
@@ -40,14 +40,6 @@ def check_mutability(mutability: str, filters: Filters | None) -> None:
     if any(entry["filter"].count("*") > 2 for entry in filters or ()):
         raise InvalidParameterException(
             member=member, constraint="Image tag mutability exclusion filter can contain a maximum of 2 wildcards"
-        )
-
-
-def check_encryption(configuration: Mapping[str, str]) -> None:
-    """A key goes with KMS only (inferred)."""
-    if configuration["encryptionType"] == "AES256" and "kmsKey" in configuration:
-        raise InvalidParameterException(
-            member="encryptionConfiguration", constraint="KmsKey cannot be specified with AES256 encryption type"
         )
 
 

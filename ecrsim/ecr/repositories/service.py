@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,28 +9,22 @@ from sqlalchemy import Integer, bindparam, delete, func, insert, select, type_co
 
 from ecrsim.core.belonging import values_of
 from ecrsim.core.errors import (
-    KmsException,
     LimitExceededException,
     RepositoryAlreadyExistsException,
     RepositoryNotFoundException,
     TooManyTagsException,
 )
 from ecrsim.core.facts import record
-from ecrsim.core.ids import stable_uuid
 from ecrsim.core.query import Query, as_text, upsert
-from ecrsim.core.registry import Registry, partition
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.registries.aliases import primary_alias
-from ecrsim.ecr.repositories import rules
-from ecrsim.ecr.repositories.events import RepositoryDeleted
+from ecrsim.ecr.repositories import protection, rules
+from ecrsim.ecr.repositories.events import RepositoryCreated, RepositoryDeleted
 from ecrsim.ecr.repositories.tables import NAMED, OF_REGISTRY, Repository, repositories, repository_tags
 
 _ONE = Query(select(repositories).where(NAMED), Repository)
 _BY_ID = Query(select(repositories).where(repositories.c.id == bindparam("number")), Repository)
-_KEY_ID = re.compile(r"[0-9a-fA-F-]{36}|mrk-[0-9a-f]{32}")
-_KEY_ARN = re.compile(
-    rf"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{{12}}):(?P<resource>alias/.+|key/({_KEY_ID.pattern}))"
-)
 
 
 def find_repository(call: Call, registry: Registry, repository_name: str) -> Repository | None:
@@ -60,11 +53,15 @@ def create_repository(
     scan_on_push: bool = False,
     encryption: Mapping[str, str] | None = None,
     tags: Sequence[Mapping[str, str]] = (),
+    is_asked_for: bool = True,
 ) -> Repository:
-    """A new repository with its tags, or none at all."""
+    """A new repository with its tags, or none at all.
+
+    `is_asked_for`: a caller asked for it, and has to have all rights that it takes.
+    """
     encryption = encryption or {"encryptionType": "AES256"}
     rules.check_mutability(image_tag_mutability, filters)
-    rules.check_encryption(encryption)
+    protection.check_configuration(registry, encryption)
     rules.check_resource_tags(tags)
     if find_repository(call, registry, repository_name) is not None:
         raise RepositoryAlreadyExistsException(repository_name=repository_name, registry_id=registry.account)
@@ -78,12 +75,14 @@ def create_repository(
             image_tag_mutability_exclusion_filters=filters,
             scan_on_push=scan_on_push,
             encryption_type=encryption["encryptionType"],
-            kms_key=_key_arn(registry, encryption),
+            kms_key=encryption.get("kmsKey"),
         )
     )
     repository = get_repository(call, registry, repository_name)
     tag_repository(call, repository, tags)
-    return repository
+    record(call, RepositoryCreated(repository, is_asked_for))
+    # A reaction may have found the key that was named.
+    return repository if repository.encryption_type == "AES256" else get_repository(call, registry, repository_name)
 
 
 def _check_quota(call: Call, registry: Registry) -> None:
@@ -94,30 +93,6 @@ def _check_quota(call: Call, registry: Registry) -> None:
         raise LimitExceededException(
             f"The maximum number of repositories in the registry with id '{registry.account}' has been reached"  # I
         )
-
-
-def _key_arn(registry: Registry, encryption: Mapping[str, str]) -> str | None:
-    """ECR shows the key's ARN whatever was sent; without a key it is that of `aws/ecr`, one per account and region."""
-    if encryption["encryptionType"] == "AES256":
-        return None
-    key = encryption.get("kmsKey", "alias/aws/ecr")
-    if key.startswith("arn:"):
-        arn = _KEY_ARN.fullmatch(key)
-        if arn is None or arn["region"] != registry.region:
-            raise KmsException(f"Invalid arn {key}", kmsError="NotFoundException")  # I
-        if not arn["resource"].startswith("alias/"):
-            return key
-        registry, key = Registry(arn["account"], registry.region), arn["resource"]
-    if key.startswith("alias/"):
-        # There is no KMS here that could resolve an alias: it stands for one key, the same each time.
-        return f"{_kms(registry)}:key/{stable_uuid('kms', registry.account, registry.region, key)}"
-    if _KEY_ID.fullmatch(key) is None:
-        raise KmsException(f"Invalid keyId '{key}'", kmsError="NotFoundException")  # I
-    return f"{_kms(registry)}:key/{key}"
-
-
-def _kms(registry: Registry) -> str:
-    return f"arn:{partition(registry.region)}:kms:{registry.region}:{registry.account}"
 
 
 def delete_repository(call: Call, repository: Repository) -> None:

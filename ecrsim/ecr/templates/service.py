@@ -26,7 +26,8 @@ from ecrsim.core.runtime import Call
 from ecrsim.ecr.access.service import check_repository_policy, put_repository_policy
 from ecrsim.ecr.lifecycle import policy as lifecycle_policies
 from ecrsim.ecr.lifecycle.service import put_policy
-from ecrsim.ecr.repositories.rules import check_encryption, check_mutability, check_resource_tags
+from ecrsim.ecr.repositories.protection import check_configuration
+from ecrsim.ecr.repositories.rules import check_mutability, check_resource_tags
 from ecrsim.ecr.repositories.service import create_repository, describe, find_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.rules import CREATE_ON_PUSH, DEFAULTS, ROOT, Template, matching, prefixes_of
@@ -62,7 +63,7 @@ def get_template(call: Call, registry: Registry, prefix: str) -> Template:
 
 def add_template(call: Call, registry: Registry, template: Template) -> None:
     """TemplateAlreadyExistsException, LimitExceededException; InvalidParameterException of what it would set."""
-    _check(call, template)
+    _check(call, registry, template)
     if find_template(call, registry, template.prefix) is not None:
         raise TemplateAlreadyExistsException(prefix=template.prefix, registry_id=registry.account)
     count = select(func.count()).select_from(creation_templates).where(_of(registry))
@@ -76,7 +77,7 @@ def add_template(call: Call, registry: Registry, template: Template) -> None:
 
 def replace_template(call: Call, registry: Registry, template: Template) -> None:
     """Put it in the place of the one with its prefix."""
-    _check(call, template)
+    _check(call, registry, template)
     place = _of(registry) & (creation_templates.c.prefix == template.prefix)
     call.connection.execute(update(creation_templates).where(place).values(template._asdict()))
 
@@ -100,10 +101,10 @@ def page_of_templates(
     return [Template._make(row) for row in rows]
 
 
-def _check(call: Call, template: Template) -> None:
+def _check(call: Call, registry: Registry, template: Template) -> None:
     """All that could keep the template from being applied, the missing role excepted, as ECR does (documented)."""
     check_mutability(template.image_tag_mutability, template.image_tag_mutability_exclusion_filters)
-    check_encryption(_encryption(template))
+    check_configuration(registry, _encryption(template))
     tags = template.resource_tags or ()
     try:
         check_resource_tags(tags)
@@ -185,6 +186,7 @@ def _create(call: Call, registry: Registry, repository_name: str, template: Temp
         filters=template.image_tag_mutability_exclusion_filters,
         encryption=_encryption(template),
         tags=template.resource_tags or (),
+        is_asked_for=False,
     )
     if template.repository_policy is not None:
         put_repository_policy(call, repository, template.repository_policy)

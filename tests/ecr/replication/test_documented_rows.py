@@ -13,6 +13,7 @@ from tests.ecr.replication.test_backfills import NOBODY, place, start
 from tests.ecr.replication.test_copies import names, pull, repository
 from tests.ecr.replication.test_rules import EU as EU_REGISTRY
 from tests.ecr.replication.test_rules import MANY, OTHER, rule
+from tests.keys import make_key
 from tests.pushing import create, index_of, listed, push
 
 IMAGE, SECOND = build_image(b"a layer"), build_image(b"another layer")
@@ -104,7 +105,6 @@ ENCRYPTIONS = {
         {"encryptionType": "KMS", "kmsKey": KEY},
         {"encryptionType": "KMS", "kmsKey": FAR_KEY},
     ),
-    "KMS to two layers of it": ({"encryptionType": "KMS"}, {"encryptionType": "KMS_DSSE", "kmsKey": FAR_KEY}),
 }
 
 
@@ -112,6 +112,8 @@ ENCRYPTIONS = {
 @pytest.mark.parametrize("is_by_template", [False, True])
 @pytest.mark.parametrize(("source", "destination"), ENCRYPTIONS.values(), ids=ENCRYPTIONS)
 def test_the_destination_encrypts_in_its_own_way(world, source, destination, is_by_template):
+    for region in ("us-east-1", "eu-west-1"):
+        make_key(world.sim, region=region, key_id=KEY.rpartition("/")[2])
     create(world.home, encryptionConfiguration=source)
     if is_by_template:
         role = f"arn:aws:iam::{ACCOUNT}:role/templates"

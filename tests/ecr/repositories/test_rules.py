@@ -1,4 +1,4 @@
-"""Exclusion filters, encryption and resource tags: the decisions alone."""
+"""Exclusion filters and resource tags: the decisions alone."""
 
 import pytest
 
@@ -68,24 +68,6 @@ def test_check_mutability(mutability, filters, complaint):
     assert caught.value.message == (
         f"Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: '{complaint}'"
     )
-
-
-@pytest.mark.parametrize(
-    ("configuration", "accepted"),
-    [
-        ({"encryptionType": "AES256"}, True),
-        ({"encryptionType": "KMS"}, True),
-        ({"encryptionType": "KMS", "kmsKey": "alias/mine"}, True),
-        ({"encryptionType": "KMS_DSSE", "kmsKey": "alias/mine"}, True),
-        ({"encryptionType": "AES256", "kmsKey": "alias/mine"}, False),
-    ],
-)
-def test_check_encryption(configuration, accepted):
-    if accepted:
-        assert rules.check_encryption(configuration) is None
-    else:
-        with pytest.raises(InvalidParameterException, match="KmsKey cannot be specified with AES256 encryption type"):
-            rules.check_encryption(configuration)
 
 
 LENGTH, RESERVED = "can have a maximum length of", "must not begin with 'aws:'"

@@ -11,6 +11,7 @@ from ecrsim.ecr.templates.service import create_repository_for
 from tests.answers import ACCOUNT, REGION, inferred, refusal, repository_not_found
 from tests.ecr.lifecycle.policies import policy, rule
 from tests.ecr.templates.test_operations import EVERYTHING, FILTERS, KEEP_TEN, KEY, PULLERS, create
+from tests.keys import make_key
 from tests.pushing import listed, numbered, push, push_layer, put
 
 ARN = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"
@@ -42,6 +43,7 @@ def names(ecr):
 class TestWithATemplate:
     @pytest.mark.parametrize("reason", ["PULL_THROUGH_CACHE", "REPLICATION", "CREATE_ON_PUSH"])
     def test_everything_of_it_is_applied(self, sim, ecr, reason):
+        make_key(sim, key_id=KEY)
         create(ecr, applied_for=[reason], **EVERYTHING)
         make(sim, "prod/app", reason)
 
@@ -231,6 +233,7 @@ class TestTheSetting:
 
 @pytest.mark.inferred
 def test_the_creation_is_on_the_trail_as_a_call_of_ecr(sim, ecr):
+    make_key(sim, key_id=KEY)
     create(ecr, **EVERYTHING)
     ecr.initiate_layer_upload(repositoryName="prod/app")
     records = [event["detail"] for event in sim.events(type="AWS API Call via CloudTrail")]

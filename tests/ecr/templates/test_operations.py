@@ -220,7 +220,7 @@ BOUNDS = {
         "imageTagMutability": "MUTABLE_WITH_EXCLUSION",
         "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "a" * 128}],
     },
-    "two layers of KMS": {"encryptionConfiguration": {"encryptionType": "KMS_DSSE"}},
+    "a key of AWS's": {"encryptionConfiguration": {"encryptionType": "KMS"}},
     "a role of 2048": {"customRoleArn": "r" * 2048},
     "50 tags": {"resourceTags": [{"Key": str(number), "Value": ""} for number in range(50)]},
 }
@@ -260,6 +260,15 @@ INVALID = {
                 "imageTagMutabilityExclusionFilters",
                 "ImageTagMutabilityExclusionFilters can't be null when imageTagMutability is set as "
                 "MUTABLE_WITH_EXCLUSION",
+            ),
+        ),
+    ),
+    "two layers of KMS outside of GovCloud": (
+        {"encryptionConfiguration": {"encryptionType": "KMS_DSSE"}},
+        inferred(
+            "InvalidParameterException",
+            constraint(
+                "encryptionConfiguration", "KMS_DSSE encryption type is only available in AWS GovCloud (US) regions"
             ),
         ),
     ),
