@@ -24,7 +24,7 @@ from ecrsim.core import cors, origins
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.jobs import run_due
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.web import Answer, Feed, Headers, Request, RequestRefused, Steps, Work, follow
+from ecrsim.core.web import Answer, Feed, Headers, Request, RequestRefused, Steps, Work, follow, runs_where
 from ecrsim.dataplane.downloads import download
 from ecrsim.dataplane.public import TOKEN_PATHS
 from ecrsim.dataplane.routes import DataPlane
@@ -69,7 +69,8 @@ class Application:
         elif path in TOKEN_PATHS:
             work = self._registry.look_for_token(request)
         elif path.startswith(PREFIX):
-            work = Work("loop", 0, partial(download, runtime, request))
+            runs = runs_where("loop", waits=runtime.blobs.waits)
+            work = Work(runs, 0, partial(download, runtime, request))
         elif signer.is_signer(request):
             work = signer.look(runtime, request)
         else:

@@ -14,6 +14,8 @@ _AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-
 _ORIGIN = re.compile(rf"\*|https?://{_AUTHORITY.pattern}")
 #: `registry-1.docker.io=http://127.0.0.1:5001`: a host, perhaps with a port, and the URL below which `/v2/` is.
 _UPSTREAM = re.compile(rf"{_AUTHORITY.pattern}=https?://{_AUTHORITY.pattern}(?:/[A-Za-z0-9._~/-]*)?")
+#: As `blobs/s3.py` reads it.
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/(?!/)[A-Za-z0-9!_.*'()/-]*)?")
 #: Settings that are seconds end so; the most of them is a century, beyond which no clock can show their end.
 _SPANS = ("_interval", "_delay", "_lifetime", "_grace")
 _LONGEST = 100 * 366 * 24 * 3600
@@ -23,7 +25,16 @@ _MOST = 1 << 50
 _TYPES: Mapping[Any, type] = {"bool": bool, "int": int, "str": str, "Texts": Texts}
 #: Settings of which there is no none.
 _ONE_AT_LEAST = (
-    *("workers", "threads", "connections", "header_timeout", "body_grace", "body_rate", "write_timeout"),
+    *(
+        "workers",
+        "threads",
+        "remote_threads",
+        "connections",
+        "header_timeout",
+        "body_grace",
+        "body_rate",
+        "write_timeout",
+    ),
     *("lifecycle_interval", "rescan_interval"),
 )
 
@@ -60,7 +71,32 @@ def _check_places(config: Any) -> None:
         "sqlite:///PATH or postgresql://USER@HOST/DATABASE",
     )
     require(config.host, "host", "an address or a name of this machine")
-    require("://" not in config.blob_store, "blob_store", "a directory (other stores are not built yet)")
+    _check_store(config)
+
+
+def _check_store(config: Any) -> None:
+    is_bucket = _BUCKET.fullmatch(config.blob_store)
+    require("://" not in config.blob_store or is_bucket, "blob_store", "a directory or s3://BUCKET/PREFIX")
+    has_key = bool(config.s3_aws_access_key_id)
+    require(
+        has_key == bool(config.s3_aws_secret_access_key),
+        "s3_aws_access_key_id",
+        "given together with s3-aws-secret-access-key",
+    )
+    # Nothing is looked for elsewhere: AWS_ACCESS_KEY_ID and its like are a test's as a rule.
+    require(
+        not is_bucket or has_key != bool(config.s3_aws_profile),
+        "s3_aws_access_key_id",
+        "given for a bucket (ECRSIM_S3_AWS_ACCESS_KEY_ID), or s3-aws-profile instead; AWS's own variables are not read",
+    )
+    require(
+        not config.blob_s3_kms_key or config.blob_s3_sse.startswith("aws:kms"),
+        "blob_s3_kms_key",
+        "given with --blob-s3-sse aws:kms",
+    )
+    for name in ("s3_aws_endpoint_url", "blob_s3_public_url"):
+        url = getattr(config, name)
+        require(not url or re.fullmatch(rf"https?://{_AUTHORITY.pattern}/?", url), name, "a URL without a path")
 
 
 def _check_names(config: Any) -> None:

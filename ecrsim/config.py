@@ -37,7 +37,7 @@ MIB = 1024 * 1024
 #: Settings that are places on the disk, in which a leading `~` is the user's home.
 _PATHS = (
     *("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets", "target_dir"),
-    *("upstream_ca", "secrets"),
+    *("upstream_ca", "secrets", "s3_aws_ca_bundle"),
 )
 #: Settings that have a variable without a prefix as well.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -67,6 +67,7 @@ class Config:
     threads: int = _knob(
         4, "threads of one worker for the bytes of uploads, and as many for what computes long", flag=False
     )
+    remote_threads: int = _knob(32, "threads of one worker that wait for a blob store behind a network", flag=False)
     log_format: str = _knob("text", "log lines as text or as JSON objects", choices=("text", "json"))
     loop_limit: int = _knob(
         0, "milliseconds of computing after which the log names what holds up a worker's loop; 0: never", flag=False
@@ -80,7 +81,21 @@ class Config:
         "",
         "postgresql://USER@HOST/DATABASE[?schema=NAME], or sqlite:///PATH (default: ecrsim.db in the data directory)",
     )
-    blob_store: str = _knob("", "directory for layers and uploads (default: the data directory)")
+    blob_store: str = _knob("", "directory for layers and uploads, or s3://BUCKET/PREFIX (default: the data directory)")
+    blob_s3_sse: str = _knob(
+        "bucket",
+        "encryption that S3 is asked for; bucket: whatever the bucket does by itself",
+        choices=("bucket", "AES256", "aws:kms", "aws:kms:dsse"),
+    )
+    blob_s3_kms_key: str = _knob("", "id or ARN of the KMS key for --blob-s3-sse aws:kms (default: S3's own)")
+    blob_s3_public_url: str = _knob("", "URL of the S3 server in redirected pulls, where clients know it by another")
+    s3_aws_access_key_id: str = _knob("", "access key for the bucket of --blob-store", flag=False)
+    s3_aws_secret_access_key: str = _knob("", "its secret", flag=False)
+    s3_aws_session_token: str = _knob("", "its session token, if it has one", flag=False)
+    s3_aws_profile: str = _knob("", "profile of AWS's configuration files with a key, instead of it", flag=False)
+    s3_aws_region: str = _knob("", "region of the bucket (default: the profile's, else us-east-1)", flag=False)
+    s3_aws_endpoint_url: str = _knob("", "URL of the S3 server, where it is not AWS's", flag=False)
+    s3_aws_ca_bundle: str = _knob("", "certificates (PEM) to trust of it instead of the usual ones", flag=False)
     durability: str = _knob(
         "process",
         "process: what was acknowledged survives a killed process; power: a power cut as well, at the price of waiting "
@@ -290,6 +305,10 @@ class Config:
             return url
         name = re.sub(r"[^a-z0-9]", "_", data_dir.name.lower())
         return f"{url}{'&' if '?' in url else '?'}schema={name}"
+
+    def blob_store_in(self, data_dir: Path) -> str:
+        """Where the bytes are when this is the data directory: a directory, or s3://BUCKET/PREFIX."""
+        return self.blob_store or str(data_dir)
 
     @property
     def database_file(self) -> Path:

@@ -146,8 +146,8 @@ def _data(config: Config) -> Iterator[CheckResult]:
     yield found
     if found.verdict == "ok" and is_there:
         yield from _layers(config)
-    if found.verdict == "ok":
-        free = shutil.disk_usage(_nearest(Path(config.blob_store or directory))).free
+    if found.verdict == "ok" and not config.blob_store.startswith("s3://"):
+        free = shutil.disk_usage(_nearest(Path(config.blob_store_in(directory)))).free
         text = f"{free / _GIB:.1f} GiB are free for layers"
         yield CheckResult("ok", text) if free > _GIB else CheckResult("warn", f"only {text}")
 

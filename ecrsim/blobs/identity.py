@@ -1,4 +1,4 @@
-"""The owner of a store on a file system: a small file in its root, made once, beside the bytes.
+"""The owner of a store: a small file in its root, made once, beside the bytes.
 
     <root>/store.json      {"id": …, "database": …, "root": …, "since": …}
 
@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ecrsim.blobs.base import BlobStoreError
 
@@ -37,25 +37,74 @@ class StoreIdentity(NamedTuple):
     #: How often the store was opened: a database that knows of fewer times is an older copy of its own.
     opened: int = 0
 
+    def to_json(self) -> bytes:
+        return json.dumps(self._asdict(), indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, content: bytes, where: object) -> "StoreIdentity":
+        """StoreMismatch when what it says cannot be read."""
+        try:
+            found = json.loads(content)
+            place = str(found["database"]), str(found["root"]), float(found["since"])
+            return cls(str(found["id"]), *place, int(found.get("opened", 0)))
+        except (ValueError, KeyError, TypeError):
+            raise StoreMismatch(
+                f"{where} does not say whose store this is; if it belongs to this database, say so: ecrsim store adopt"
+            ) from None
+
+
+class StoreHome(Protocol):
+    """Where a store keeps whose it is."""
+
+    #: The directory, with every link resolved, or the URL.
+    place: str
+
+    def read(self) -> StoreIdentity | None:
+        """None when the store has no owner yet. StoreMismatch when what it says cannot be read."""
+
+    def write(self, identity: StoreIdentity, *, replace: bool = False) -> bool:
+        """Say whose the store is, at once and as a whole. False, without `replace`, when it has an owner already."""
+
+    def begin(self) -> None:
+        """Have the store open until `end`, so that nobody gives it away meanwhile. StoreMismatch where one does."""
+
+    def end(self) -> None: ...
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """The block has the store to itself. StoreMismatch while somebody has it open."""
+
+
+class DirectoryHome(StoreHome):
+    """The root of a store of files."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(os.path.realpath(root))
+        self.place = str(self._root)
+        self._in_use = InUse(self._root)
+
+    def read(self) -> StoreIdentity | None:
+        return read_identity(self._root)
+
+    def write(self, identity: StoreIdentity, *, replace: bool = False) -> bool:
+        return write_identity(self._root, identity, replace=replace)
+
+    def begin(self) -> None:
+        self._in_use.begin()
+
+    def end(self) -> None:
+        self._in_use.end()
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        return alone(self._root)
+
 
 def read_identity(root: Path) -> StoreIdentity | None:
     """None when the store has no owner yet. StoreMismatch when what it says cannot be read."""
     file = root / NAME
     try:
-        found = json.loads(file.read_bytes())
-        return StoreIdentity(
-            str(found["id"]),
-            str(found["database"]),
-            str(found["root"]),
-            float(found["since"]),
-            int(found.get("opened", 0)),
-        )
+        return StoreIdentity.from_json(file.read_bytes(), file)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
-        raise StoreMismatch(
-            f"{file} does not say whose store this is; if it belongs to this database, say so: ecrsim store adopt"
-        ) from None
 
 
 def write_identity(root: Path, identity: StoreIdentity, *, replace: bool = False) -> bool:
@@ -66,7 +115,7 @@ def write_identity(root: Path, identity: StoreIdentity, *, replace: bool = False
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as written:
-            written.write(json.dumps(identity._asdict(), indent=1).encode() + b"\n")
+            written.write(identity.to_json())
             written.flush()
             os.fsync(written.fileno())
         if replace:

@@ -74,10 +74,10 @@ class Stored(NamedTuple):
 def parse_url(url: str) -> tuple[str, str] | None:
     """(bucket, prefix) of `s3://bucket/prefix`; None of what is none. The prefix is empty or ends with a slash."""
     match = _URL.fullmatch(url)
-    if match is None:
+    if match is None or "//" in url.removeprefix("s3://"):
         return None
-    prefix = (match[2] or "").strip("/")
-    return (match[1], f"{prefix}/" if prefix else "") if "//" not in prefix else None
+    prefix = (match[2] or "").rstrip("/")
+    return match[1], f"{prefix}/" if prefix else ""
 
 
 class Bucket:

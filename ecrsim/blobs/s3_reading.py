@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from ecrsim.blobs.base import BlobNotFound, StoreUnwritable
+from ecrsim.blobs.base import BlobNotFound, StoreUnwritable, StreamedBlob
 from ecrsim.blobs.s3 import Bucket, Missing, Stored, interrupted
 from ecrsim.blobs.s3_session import SessionContent, piece
 
@@ -49,7 +49,7 @@ class OpenAnswers:
             self._files.pop(file, None)
 
 
-class S3File(io.RawIOBase):
+class S3File(StreamedBlob):
     """An object, open for reading from `first` on; it is asked for at once. Missing where there is none.
 
     `length`: bytes that will be wanted, where that is known. Reading raises StoreUnwritable where S3 does not answer.

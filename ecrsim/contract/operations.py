@@ -33,6 +33,9 @@ _RUNS: Mapping[Transaction, Runs] = {"read": "loop", "write": "writer", "own": "
 #: or say otherwise what it is about, as ECR Public does with aliases of registries.
 Enters = Callable[[Call, Operation, dict[str, Any]], dict[str, Any]]
 
+#: What is done with the arguments before the write transaction is begun.
+Ahead = Callable[[Call, dict[str, Any]], None]
+
 _F = TypeVar("_F", bound=Function)
 
 
@@ -51,6 +54,9 @@ class Declaration(NamedTuple):
     #: (shape name, pattern): what the service itself checks and the model lacks (`contract/parse.py`).
     service_checks: tuple[tuple[str, str], ...]
     enters: Enters | None = None
+    #: It asks the blob store, so that it waits where that is behind a network.
+    asks_store: bool = False
+    ahead: Ahead | None = None
 
 
 _declared: dict[Operation, Declaration] = {}
@@ -67,12 +73,14 @@ def operation(
     asks: Asks = ask_once,
     service_checks: Mapping[str, str] | None = None,
     enters: Enters | None = None,
+    asks_store: bool = False,
+    ahead: Ahead | None = None,
 ) -> Callable[[_F], _F]:
     """Declare a function as an operation: `@operation("PutImage", transaction="write")`.
 
     `on_trail`: every "write" is on the trail unless it says otherwise; nothing else can be, as the record shares the
     write transaction of the change. `runs`: where it does, for one that computes long, or moves no bytes.
-    `action`, `asks`, `service_checks` and `enters` as in `Declaration`.
+    `action`, `asks`, `service_checks`, `enters`, `asks_store` and `ahead` as in `Declaration`.
     LookupError at import when the model has no such operation or it has a function already, ValueError for a trail
     without a write transaction.
     """
@@ -91,6 +99,8 @@ def operation(
             asks=asks,
             service_checks=tuple((service_checks or {}).items()),
             enters=enters,
+            asks_store=asks_store,
+            ahead=ahead,
         )
         _declare(declared)
         return function

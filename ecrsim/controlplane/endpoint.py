@@ -25,7 +25,7 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.runtime import Call, Runtime, root_caller
-from ecrsim.core.web import Answer, Request, RequestRefused, Work
+from ecrsim.core.web import RETRY_LATER, Answer, Request, RequestRefused, Work, runs_where
 from ecrsim.ecr.access.authorization import authorize
 from ecrsim.records import audit
 from ecrsim.records.trail import record_call
@@ -57,7 +57,10 @@ def look(runtime: Runtime, request: Request) -> Work:
         return Work("loop", 0, partial(_refusal, error))
     declared = declaration_of(operation)
     takes = _limit(runtime, operation)
-    return Work(declared.runs if declared else "loop", takes, partial(_answer_of, runtime, request, operation))
+    runs = declared.runs if declared else "loop"
+    if declared is not None and declared.asks_store:
+        runs = runs_where(runs, waits=runtime.blobs.waits)
+    return Work(runs, takes, partial(_answer_of, runtime, request, operation))
 
 
 def _limit(runtime: Runtime, operation: Operation) -> int:
@@ -105,7 +108,7 @@ def _answer(status: int, content_type: str, request_id: str, body: bytes) -> Ans
         ("Content-Length", str(len(body))),
     ]
     if status == 503:
-        headers.append(("Retry-After", "1"))
+        headers.append(RETRY_LATER)
     return Answer(status, headers, body)
 
 
@@ -141,6 +144,8 @@ def _result(call: Call, declared: Declaration, content: bytes, user_agent: str |
         authorize(call, *question)
     if declared.transaction != "write":
         return shape(operation, declared.function(call, **arguments))
+    if declared.ahead is not None:
+        declared.ahead(call, arguments)
     with call.writing():
         body = shape(operation, declared.function(call, **arguments))
         if declared.on_trail:

@@ -33,7 +33,13 @@ class MustWait(BaseException):
     """
 
     #: Where it is to be done (`core/web.py: Runs`).
-    runs: Literal["writer"] = "writer"
+    runs: Literal["writer", "remote"] = "writer"
+
+
+class MustAsk(MustWait):
+    """What is asked for is behind a network, and the thread may not wait for that."""
+
+    runs = "remote"
 
 
 class SchemaMismatch(Exception):

@@ -11,18 +11,16 @@ can be lost by it (`_claimable`); else the user says so (`ecrsim store adopt`).
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, Connection, select
 
 from ecrsim.blobs.base import BlobStore
-from ecrsim.blobs.identity import InUse, StoreIdentity, StoreMismatch, alone, read_identity, write_identity
+from ecrsim.blobs.identity import StoreHome, StoreIdentity, StoreMismatch
 from ecrsim.core import ids
 from ecrsim.core.db import Database
 from ecrsim.core.errors import ServiceUnavailableException
@@ -78,22 +76,21 @@ def batches(names: Iterator[str]) -> Iterator[list[str]]:
 
 
 class Ownership:
-    """The bond between one database and one store under `root`."""
+    """The bond between one database and one store, which keeps at its home whose it is."""
 
-    def __init__(self, database: Database, blobs: BlobStore, root: Path) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, home: StoreHome) -> None:
         self._database = database
         self._name = database.name
         self._blobs = blobs
-        self._root = Path(os.path.realpath(root))
-        self._in_use = InUse(self._root)
+        self._home, self._place = home, home.place
         self._id = ""
 
     def open(self, now: float) -> None:
         """Check that they belong together, or make it so where that is safe. `now` in epoch seconds. StoreMismatch."""
-        self._in_use.begin()
+        self._home.begin()
         try:
             self._id = self._own_id()
-            found = read_identity(self._root) or self._claim(now)
+            found = self._home.read() or self._claim(now)
             self._compare(found)
             self._note_opening(found, now)
         except BaseException:
@@ -101,21 +98,21 @@ class Ownership:
             raise
 
     def close(self) -> None:
-        self._in_use.end()
+        self._home.end()
 
     def is_in_use(self) -> bool:
         """Whether anybody, here or elsewhere, has the store open."""
         try:
-            with alone(self._root):
+            with self._home.alone():
                 return False
         except StoreMismatch:
             return True
 
     def check(self) -> StoreIdentity:
         """StoreMismatch when the store is not, or not any more, this one's."""
-        found = read_identity(self._root)
+        found = self._home.read()
         if found is None:
-            raise StoreMismatch(f"the blob store {self._root} has lost {self._root / 'store.json'}")
+            raise StoreMismatch(f"the blob store {self._place} has lost its store.json")
         self._compare(found)
         return found
 
@@ -134,25 +131,25 @@ class Ownership:
             if found.opened <= _openings(connection):
                 return
             # The count goes up once more, so that the copy notices too: while both are there, neither deletes anything.
-            write_identity(self._root, found._replace(opened=found.opened + 1), replace=True)
+            self._home.write(found._replace(opened=found.opened + 1), replace=True)
         raise StoreMismatch(
-            f"the blob store {self._root} was opened with another copy of the database {self._name}, perhaps "
+            f"the blob store {self._place} was opened with another copy of the database {self._name}, perhaps "
             f"on another machine. Nothing is deleted until it is opened with this one alone, or given to it for "
             f"good: {self._adopt()}"
         )
 
     def adopt(self, now: float) -> str | None:
         """Make the store this database's, whoever had it. Returns the path of the database that had it."""
-        with alone(self._root):
+        with self._home.alone():
             try:
-                before = read_identity(self._root)
+                before = self._home.read()
             except StoreMismatch:
                 before = None
             # A new id for both: whoever shared the one before, as a copy does, has it no more.
-            identity = StoreIdentity(ids.new_uuid(), self._name, str(self._root), now)
+            identity = StoreIdentity(ids.new_uuid(), self._name, self._place, now)
             with self._database.write() as connection:
                 set_property(connection, _ID, identity.id)
-                write_identity(self._root, identity, replace=True)
+                self._home.write(identity, replace=True)
         return before.database if before is not None and before.database != self._name else None
 
     def _own_id(self) -> str:
@@ -172,13 +169,13 @@ class Ownership:
             if found.database == self._name:
                 whose = f"belongs to another database than the one that {self._name} is now"
             raise StoreMismatch(
-                f"the blob store {self._root} {whose}: use its own database, or another store. To give it to this one "
+                f"the blob store {self._place} {whose}: use its own database, or another store. To give it to this one "
                 f"for good, and let go what only the other one names: {self._adopt()}"
             )
-        is_here = found.root == str(self._root) and found.database != self._name
+        is_here = found.root == self._place and found.database != self._name
         if is_here and self._database.elsewhere(found.database, _ID) == self._id:
             raise StoreMismatch(
-                f"the database {self._name} is a copy of {found.database}, whose blob store {self._root} is: use that "
+                f"the database {self._name} is a copy of {found.database}, whose blob store {self._place} is: use that "
                 f"one, or a copy of the store; to give the store to this copy for good: {self._adopt()}"
             )
 
@@ -188,30 +185,30 @@ class Ownership:
         A database that the store was opened with more often than it knows was restored from a backup. What it does not
         name may be named by the one before, which its user may want back: it has its grace period from now on.
         """
-        here = found._replace(database=self._name, root=str(self._root))
+        here = found._replace(database=self._name, root=self._place)
         # Where nothing can be written, reading goes on; what deletes has to write.
         with contextlib.suppress(ServiceUnavailableException, PermissionError), self._database.write() as connection:
             # Another worker may have come first.
-            last = read_identity(self._root) or found
+            last = self._home.read() or found
             known = _openings(connection)
             since = now if last.opened > known else last.since
             here = here._replace(since=since, opened=max(last.opened, known) + 1)
             set_property(connection, _OPENED, str(here.opened))
             # Before the commit: who dies in between is taken for restored, which costs a grace period.
-            write_identity(self._root, here, replace=True)
+            self._home.write(here, replace=True)
 
     def _claim(self, now: float) -> StoreIdentity:
         """Give the id to a store that has none. StoreMismatch where that might not be right."""
         # The transaction keeps the workers of one start apart; another database is held off by the file itself.
         with self._database.write() as connection:
-            found = read_identity(self._root)
+            found = self._home.read()
             if found is None:
                 # Unnamed bytes in the store have their grace period from now on.
                 since = now if self._claimable(connection) else 0
-                identity = StoreIdentity(self._id, self._name, str(self._root), since)
-                write_identity(self._root, identity)
+                identity = StoreIdentity(self._id, self._name, self._place, since)
+                self._home.write(identity)
                 # Somebody else's, when another database was quicker.
-                found = read_identity(self._root) or identity
+                found = self._home.read() or identity
         return found
 
     def _claimable(self, connection: Connection) -> bool:
@@ -229,21 +226,21 @@ class Ownership:
             unknown += len(sessions) - len(upload_names.among(connection, sessions))
         if not known and not unknown and blob_names.any(connection):
             raise StoreMismatch(
-                f"the database {self._name} names layers, and the blob store {self._root} has none: is that the right "
+                f"the database {self._name} names layers, and the blob store {self._place} has none: is that the right "
                 f"directory, and is its disk mounted? To begin with an empty store: {self._adopt()}"
             )
-        at_home = self._name == str(self._root / "ecrsim.db")
+        at_home = self._name == f"{self._place}/ecrsim.db"
         if unknown and not (at_home and known):
             raise StoreMismatch(
-                f"the blob store {self._root} holds {unknown} blobs and uploads that the database {self._name} does "
+                f"the blob store {self._place} holds {unknown} blobs and uploads that the database {self._name} does "
                 f"not name; another database may. If they belong together: {self._adopt()}"
             )
         return unknown > 0
 
     def _adopt(self) -> str:
-        if self._name == str(self._root / "ecrsim.db"):
-            return f"ecrsim store adopt --data-dir {shlex.quote(str(self._root))}"
-        url, store = shlex.quote(self._database.url), shlex.quote(str(self._root))
+        if self._name == f"{self._place}/ecrsim.db":
+            return f"ecrsim store adopt --data-dir {shlex.quote(self._place)}"
+        url, store = shlex.quote(self._database.url), shlex.quote(self._place)
         return f"ecrsim store adopt --database-url {url} --blob-store {store}"
 
 

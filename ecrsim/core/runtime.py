@@ -16,7 +16,6 @@ from sqlalchemy import Connection, delete
 
 from ecrsim.blobs import private
 from ecrsim.blobs.base import BlobStore, StoreUnwritable, UploadBusy
-from ecrsim.blobs.filesystem import FilesystemStore
 from ecrsim.config import Config
 from ecrsim.core import ids
 from ecrsim.core.admintoken import made_token
@@ -24,7 +23,7 @@ from ecrsim.core.batch import BatchingWriter
 from ecrsim.core.clock import Clock
 from ecrsim.core.clock_setting import configured, open_clock, turn
 from ecrsim.core.columns import metadata
-from ecrsim.core.db import Database, SchemaMismatch, properties
+from ecrsim.core.db import Database, MustAsk, MustWait, SchemaMismatch, properties
 from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceError, ServiceUnavailableException
 from ecrsim.core.ownership import Ownership
@@ -32,6 +31,7 @@ from ecrsim.core.properties import get_property
 from ecrsim.core.registry import Registry, root_arn
 from ecrsim.core.sealing import NAME as SEAL_FILE
 from ecrsim.core.sealing import Seal, SecretDamaged
+from ecrsim.core.stores import store_of
 from ecrsim.core.upstream.registry import Upstreams
 from ecrsim.core.upstream.wire import Settings
 
@@ -190,9 +190,9 @@ class Runtime:
         self.data_dir = Path(self._temporary.name) if self._temporary else Path(config.data_dir)
         self.seal = Seal(self.data_dir / SEAL_FILE)
         self.database = Database(config.database_url_in(self.data_dir), config.durability, self.seal)
-        self._store = Path(config.blob_store) if config.blob_store else self.data_dir
-        self.blobs: BlobStore = FilesystemStore(self._store, durability=config.durability)
-        self.ownership = Ownership(self.database, self.blobs, self._store)
+        store, home = store_of(config, self.data_dir, self._may_ask)
+        self.blobs: BlobStore = store
+        self.ownership = Ownership(self.database, self.blobs, home)
         self.batch = BatchingWriter(self.database)
         #: The ports that are really listened on, known once the server is up.
         self.port = config.port
@@ -204,6 +204,13 @@ class Runtime:
         self.memory: dict[str, object] = {}
         # By lane, each held by the thread that runs its jobs (`exclusively`).
         self._running: dict[str, threading.Lock] = {}
+
+    def _may_ask(self) -> None:
+        """MustAsk in a thread that may not wait for a network."""
+        try:
+            self.database.may_wait()
+        except MustWait:
+            raise MustAsk from None
 
     def open(self, started: str = "") -> None:
         """Make or check the data directory. SchemaMismatch, StoreMismatch, ServiceUnavailableException, OSError.
@@ -233,7 +240,9 @@ class Runtime:
     def _mend(self, is_new: bool) -> None:
         """Make a directory private that an earlier release, or its user, made for all to read."""
         database = self.config.database_file_in(self.data_dir)
-        count = private.mend(self.data_dir, self._store, database, is_shared=self._is_shared())
+        place = self.config.blob_store_in(self.data_dir)
+        store = self.data_dir if self.blobs.waits else Path(place)
+        count = private.mend(self.data_dir, store, database, is_shared=self._is_shared())
         if count and not is_new:
             log.warning(
                 "others on this machine could read %s: %d files and directories in it are their owner's alone now "
@@ -268,6 +277,7 @@ class Runtime:
         self.database.never_wait_in(0)
         self.batch.close()
         self.ownership.close()
+        self.blobs.close()
         self.database.close()
         if self._temporary is not None:
             self.database.drop()

@@ -19,10 +19,19 @@ from ecrsim.core.peer import Arrival, Forwarded, arrival
 Headers = list[tuple[str, str]]
 
 #: Where work is done under `ecrsim serve`. Short reads: on the loop that all connections share. What waits for a lock
-#: or a commit: on the thread of writers. What hashes and moves bytes, and what computes long: on threads of their own.
-Runs = Literal["loop", "writer", "bytes", "long"]
+#: or a commit: on the thread of writers. What hashes and moves bytes, what computes long, and what waits for a store
+#: that is behind a network: on threads of their own.
+Runs = Literal["loop", "writer", "bytes", "long", "remote"]
 
+#: In seconds, with an answer 503.
+RETRY_LATER = ("Retry-After", "1")
 _T = TypeVar("_T")
+
+
+def runs_where(runs: Runs, *, waits: bool) -> Runs:
+    """Where work that asks the blob store runs: as it says, or where a store behind a network is waited for."""
+    return "remote" if waits and runs != "bytes" else runs
+
 
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 

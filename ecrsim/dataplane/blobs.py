@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO
 
-from ecrsim.blobs.base import BlobNotFound
+from ecrsim.blobs.base import CHUNK, BlobNotFound, StreamedBlob
 from ecrsim.core.errors import LayerInaccessibleException
 from ecrsim.core.misses import ComingLayer, Unfetched, Wanted, ask_first
 from ecrsim.core.numbers import whole, whole_or_more
+from ecrsim.core.streamed import StreamedPart
 from ecrsim.core.web import Answer, FilePart, Headers, Pieces
 from ecrsim.dataplane.errors import RegistryError, blob_unknown, not_fetched
 from ecrsim.dataplane.repository_request import RepositoryRequest
@@ -78,13 +80,16 @@ def get_blob(asked: RepositoryRequest) -> Answer:
             # Whoever is led to the layer takes it: the URL may be used by anybody, who is not asked who he is.
             limits.count_data(asked.call, size)
         _count_bytes(asked, size)
+        if (url := service.store_url(runtime, digest)) is not None:
+            return Answer(307, [("Location", url), ("Content-Length", "0")])
         path = downloads.signed_path(runtime.secret("download"), digest, asked.call.now, lifetime)
         return Answer(307, [("Location", asked.request.origin + path), ("Content-Length", "0")])
+    range_header = asked.request.header("range")
     try:
-        file = runtime.blobs.open(digest)
+        file = runtime.blobs.open(digest, *wanted_part(range_header, size))
     except (BlobNotFound, OSError):
         raise _unknown(asked, digest) from None
-    answer = serve_blob(file, digest, size, asked.request.header("range"), _match(asked))
+    answer = serve_blob(file, digest, size, range_header, _match(asked))
     _count(asked, answer)
     if repository.kind == "public":
         limits.count_data(asked.call, whole(dict(answer.headers).get("Content-Length", "0")) or 0)
@@ -136,13 +141,23 @@ def serve_blob(file: BinaryIO, digest: str, size: int, range_header: str | None,
     if none_match is not None and f'"{digest}"' in none_match:
         file.close()
         return Answer(304, [("ETag", f'"{digest}"')])
-    answer = _answer(digest, size, range_header, partial(FilePart, file))
+    part = _streamed if isinstance(file, StreamedBlob) else FilePart
+    answer = _answer(digest, size, range_header, partial(part, file))
     if answer.status == 416:
         file.close()
     return answer
 
 
-def _answer(digest: str, size: int, range_header: str | None, part: Callable[[int, int], Pieces]) -> Answer:
+def _streamed(file: BinaryIO, first: int, length: int) -> bytes | Pieces:
+    """What one read gives is an answer without further ado."""
+    part = StreamedPart(file, first, length)
+    if length > CHUNK:
+        return part
+    with contextlib.closing(part):
+        return b"".join(part)
+
+
+def _answer(digest: str, size: int, range_header: str | None, part: Callable[[int, int], bytes | Pieces]) -> Answer:
     """All of it, or the range that was asked for; `part(first, length)` gives the bytes."""
     span = _span(range_header, size)
     if span is None:
@@ -162,6 +177,12 @@ def _answer(digest: str, size: int, range_header: str | None, part: Callable[[in
     headers = _headers(digest, last - first + 1)
     headers.append(("Content-Range", f"bytes {first}-{last}/{size}"))
     return Answer(206, headers, part(first, last - first + 1))
+
+
+def wanted_part(header: str | None, size: int) -> tuple[int, int | None]:
+    """(first byte, length) that a store is to be asked for; (0, None) for all of it."""
+    first, last = _span(header, size) or (0, size - 1)
+    return (first, last - first + 1) if (first or last != size - 1) and first <= last else (0, None)
 
 
 def _span(header: str | None, size: int) -> tuple[int, int] | None:

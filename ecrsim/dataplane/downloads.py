@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ecrsim.blobs.base import BlobNotFound
+from ecrsim.blobs.base import BlobNotFound, StoreUnwritable
 from ecrsim.core.digest import is_oci_digest
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.web import Answer, Request
-from ecrsim.dataplane.blobs import serve_blob
+from ecrsim.core.web import RETRY_LATER, Answer, Request
+from ecrsim.dataplane.blobs import serve_blob, wanted_part
 from ecrsim.ecr.layers import downloads
 from ecrsim.ecr.layers.service import recorded_size
 
@@ -32,17 +32,27 @@ def _download(runtime: Runtime, request: Request) -> Answer:
         return _denied()
     if not downloads.verify(secret, digest, expires, signature, now):
         return _denied()
+    try:
+        return _serve(runtime, request, digest)
+    except StoreUnwritable as error:
+        text = f"The blob store cannot be used: {error}".encode()
+        headers = [("Content-Type", "text/plain"), RETRY_LATER, ("Content-Length", str(len(text)))]
+        return Answer(503, headers, text)
+
+
+def _serve(runtime: Runtime, request: Request, digest: str) -> Answer:
     size = runtime.blobs.stat(digest)
     with runtime.database.read() as connection:
         known = recorded_size(connection, digest)
     # Without a row the layer was taken from its repository since; a URL that was given out is good until the blob goes.
     if size is None or known not in (None, size):
         return _denied()
+    range_header = request.header("range")
     try:
-        file = runtime.blobs.open(digest)
+        file = runtime.blobs.open(digest, *wanted_part(range_header, size))
     except (BlobNotFound, OSError):
         return _denied()
-    return serve_blob(file, digest, size, request.header("range"), request.header("if-none-match"))
+    return serve_blob(file, digest, size, range_header, request.header("if-none-match"))
 
 
 def _denied() -> Answer:

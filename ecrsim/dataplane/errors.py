@@ -8,7 +8,7 @@ from ecrsim.core import errors
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.misses import Unfetched
 from ecrsim.core.public_errors import ThrottlingException
-from ecrsim.core.web import Answer, Headers
+from ecrsim.core.web import RETRY_LATER, Answer, Headers
 from ecrsim.ecr.images.manifest import NotAnImage
 
 
@@ -45,7 +45,7 @@ _TABLE: dict[type[ServiceError], tuple[int, str]] = {
 def from_service(error: ServiceError) -> RegistryError:
     """The registry's words for an error of the service. A class that is not in the table is UNKNOWN."""
     status, code = _TABLE.get(type(error), (error.status, "UNKNOWN"))
-    return RegistryError(status, code, error.message, [("Retry-After", "1")] if status == 503 else None)
+    return RegistryError(status, code, error.message, [RETRY_LATER] if status == 503 else None)
 
 
 def render(error: RegistryError) -> Answer:

@@ -109,6 +109,7 @@ def put_manifest(asked: RepositoryRequest) -> Answer:
     body = asked.request.read(MAX_MANIFEST)
     if body is None:
         raise RegistryError(413, "SIZE_INVALID", f"A manifest can have {MAX_MANIFEST} bytes at most")
+    pushing.learn_layers(asked.call, body, asked.request.content_type)
     with asked.call.writing():
         pushed = pushing.put_image(
             asked.call,

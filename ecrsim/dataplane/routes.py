@@ -17,7 +17,7 @@ from ecrsim.core.errors import ServiceError
 from ecrsim.core.misses import Fetched, Miss, persistently
 from ecrsim.core.registry import PUBLIC_REGION, Registry
 from ecrsim.core.runtime import Runtime
-from ecrsim.core.web import Answer, Request, RequestRefused, Runs, Steps, Work
+from ecrsim.core.web import Answer, Request, RequestRefused, Runs, Steps, Work, runs_where
 from ecrsim.dataplane import blobs, errors, listings, manifests, public, uploads
 from ecrsim.dataplane.auth import Scope, Tokens, Unauthorized, caller_of, scope_of
 from ecrsim.dataplane.errors import RegistryError
@@ -41,6 +41,8 @@ class Route(NamedTuple):
     handle: Callable[[RepositoryRequest], Answer | Steps]
     runs: Runs = "loop"
     takes: int = 0
+    #: It asks the blob store, so that it waits where that is behind a network.
+    asks_store: bool = False
 
 
 class MatchedRoute(NamedTuple):
@@ -72,7 +74,7 @@ ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
         {
             "GET": Route(("BatchGetImage",), manifests.get_manifest),
             "HEAD": Route(("BatchGetImage",), manifests.get_manifest),
-            "PUT": Route(("PutImage",), manifests.put_manifest, "writer", manifests.MAX_MANIFEST),
+            "PUT": Route(("PutImage",), manifests.put_manifest, "writer", manifests.MAX_MANIFEST, asks_store=True),
             "DELETE": Route(("BatchDeleteImage",), manifests.delete_manifest, "writer"),
         },
     ),
@@ -83,17 +85,17 @@ ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
     (
         re.compile(rf"/v2/(.+)/blobs/uploads/({_UPLOAD})"),
         {
-            "GET": Route(("UploadLayerPart",), uploads.upload_status),
+            "GET": Route(("UploadLayerPart",), uploads.upload_status, asks_store=True),
             "PATCH": Route(("UploadLayerPart",), uploads.append_to_upload, "bytes"),
             "PUT": Route(("CompleteLayerUpload",), uploads.finish_upload, "bytes"),
-            "DELETE": Route(("UploadLayerPart",), uploads.cancel_upload, "writer"),
+            "DELETE": Route(("UploadLayerPart",), uploads.cancel_upload, "writer", asks_store=True),
         },
     ),
     (
         re.compile(r"/v2/(.+)/blobs/([^/]+)"),
         {
-            "GET": Route(("GetDownloadUrlForLayer",), blobs.get_blob),
-            "HEAD": Route(("BatchCheckLayerAvailability",), blobs.head_blob),
+            "GET": Route(("GetDownloadUrlForLayer",), blobs.get_blob, asks_store=True),
+            "HEAD": Route(("BatchCheckLayerAvailability",), blobs.head_blob, asks_store=True),
             "DELETE": Route(("BatchDeleteImage",), blobs.delete_blob, "writer"),
         },
     ),
@@ -119,7 +121,10 @@ class DataPlane:
             found = self._find(request)
         except Exception as error:  # noqa: BLE001 - every one has an answer
             return Work("loop", 0, partial(self._error, request, error))
-        return Work(found.route.runs, found.route.takes, partial(self._perform, request, found))
+        runs = found.route.runs
+        if found.route.asks_store:
+            runs = runs_where(runs, waits=self._runtime.blobs.waits)
+        return Work(runs, found.route.takes, partial(self._perform, request, found))
 
     def refuse(self, request: Request, error: RequestRefused) -> Answer:
         """The answer where the server could not take the request."""

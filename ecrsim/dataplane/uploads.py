@@ -37,6 +37,8 @@ _ALGORITHMS = ("sha256", "sha512")
 def start_upload(asked: RepositoryRequest) -> Steps:
     """A session; or at once a layer, by mount or by a body that comes with its digest."""
     mount, digest = asked.request.parameter("mount"), asked.request.parameter("digest")
+    if mount is not None:
+        asked.call.runtime.blobs.learn([mount])
     # One transaction: a request that is refused leaves no repository that was made for it.
     with asked.call.writing():
         repository = asked.repository_to_push()

@@ -34,7 +34,7 @@ class Reach(NamedTuple):
     @classmethod
     def of(cls, config: Config, data_dir: Path) -> Reach:
         directory = Path(config.target_dir) if config.target_dir else data_dir
-        others = (Path(config.blob_store or data_dir), config.database_file_in(data_dir).parent)
+        others = (Path(config.blob_store_in(data_dir)), config.database_file_in(data_dir).parent)
         return cls(directory, data_dir, config.allow_link_local, others)
 
     def file(self, path: str) -> Path:

@@ -18,7 +18,20 @@ from ecrsim.app import Application
 from ecrsim.core.db import MustWait
 from ecrsim.core.misses import Flight, NotYet
 from ecrsim.core.peer import canonical
-from ecrsim.core.web import PATIENCE, SMALL, Answer, Feed, FilePart, Headers, Request, RequestRefused, Runs, Steps, Work
+from ecrsim.core.web import (
+    PATIENCE,
+    SMALL,
+    Answer,
+    Feed,
+    FilePart,
+    Headers,
+    Request,
+    RequestRefused,
+    Runs,
+    Steps,
+    Work,
+    runs_where,
+)
 from ecrsim.door.crew import Crew
 from ecrsim.door.incoming import Incoming, follow
 from ecrsim.door.outgoing import Outgoing
@@ -55,10 +68,15 @@ class Door:
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         config = self._config
         self._loop = loop
-        database = self._application.runtime.database
+        database, waits = self._application.runtime.database, self._application.runtime.blobs.waits
         self._writer = Crew(loop, "writer", database.writers)
-        self._bytes = Crew(loop, "bytes", config.threads)
-        self._crews = {"writer": self._writer, "bytes": self._bytes, "long": Crew(loop, "long", config.threads)}
+        self._bytes = Crew(loop, "bytes", config.remote_threads if waits else config.threads)
+        self._crews = {
+            "writer": self._writer,
+            "bytes": self._bytes,
+            "long": Crew(loop, "long", config.threads),
+            "remote": Crew(loop, "remote", config.remote_threads),
+        }
         if database.readers:
             # Whoever waits for a server does so in a thread.
             self._crews["loop"] = Crew(loop, "reads", database.readers)
@@ -219,7 +237,8 @@ class Door:
             self._files.popleft()[1].close()
 
     async def _send_feed(self, client: str, protocol: Any, answer: Answer, feed: Feed) -> None:
-        crew, stopping = self._crews["long"], self._application.runtime.stopping
+        runtime = self._application.runtime
+        crew, stopping = self._crews[runs_where("long", waits=runtime.blobs.waits)], runtime.stopping
         with contextlib.ExitStack() as held:
             held.callback(feed.close)
             outgoing = await crew.run(Outgoing.to, client, self._config.port)

@@ -35,7 +35,18 @@ _MOST_BYTES = 64 * 1024 * 1024
 _IMAGE_ID = {"ImageTag": rules.TAG_TEXT, "ImageDigest": ECR_DIGEST_TEXT}
 
 
-@operation("PutImage", transaction="write", service_checks={"ImageTag": rules.TAG_TEXT})  # R
+def _learn_layers(call: Call, arguments: dict[str, Any]) -> None:
+    manifest = arguments.get("image_manifest") or ""
+    pushing.learn_layers(call, manifest.encode(), arguments.get("image_manifest_media_type"))
+
+
+@operation(
+    "PutImage",
+    transaction="write",
+    service_checks={"ImageTag": rules.TAG_TEXT},  # R
+    asks_store=True,
+    ahead=_learn_layers,
+)
 def put_image(
     call: Call,
     repository_name: str,

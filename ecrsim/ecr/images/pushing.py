@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from ecrsim.core.errors import (
     ImageTagAlreadyExistsException,
     LayersNotFoundException,
     ReferencedImagesNotFoundException,
+    ServiceError,
 )
 from ecrsim.core.facts import record
 from ecrsim.core.runtime import Call
@@ -48,6 +50,16 @@ class Pushed(NamedTuple):
     image_digest: str
     media_type: str
     subject: str | None
+
+
+def learn_layers(call: Call, manifest: bytes, media_type: str | None) -> None:
+    """Ask the store for the layers of a manifest, before the transaction: no writer waits for a network.
+
+    What is wrong with the manifest is said by `put_image`.
+    """
+    if call.runtime.blobs.waits:
+        with contextlib.suppress(ServiceError):
+            call.runtime.blobs.learn(manifests.read(manifest, media_type).required_layers)
 
 
 def put_image(

@@ -34,11 +34,12 @@ from ecrsim.records import tally
 PART_SIZE = 10_485_760
 
 
-@operation("BatchCheckLayerAvailability", transaction="own", runs="loop")
+@operation("BatchCheckLayerAvailability", transaction="own", runs="loop", asks_store=True)
 def batch_check_layer_availability(
     call: Call, repository_name: str, layer_digests: list[str], registry_id: str | None = None
 ) -> dict[str, Any]:
     """A layer that is not there is an answer, not a failure; failures are for digests that are none."""
+    call.runtime.blobs.learn(layer_digests)
     repository = get_repository(call, registry_of(call, registry_id), repository_name)
     found, failures = [], []
     for digest in layer_digests:
@@ -77,7 +78,7 @@ def _availability(call: Call, repository: Repository, digest: str) -> dict[str, 
     }
 
 
-@operation("InitiateLayerUpload", transaction="own", runs="writer")
+@operation("InitiateLayerUpload", transaction="own", runs="writer", asks_store=True)
 def initiate_layer_upload(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
     """A session and the part size that ECR advises. A template may make the repository (CREATE_ON_PUSH)."""
     with call.writing():
@@ -180,7 +181,7 @@ def _verify(call: Call, repository: Repository, upload_id: str, layer_digests: l
     return size, None
 
 
-@operation("GetDownloadUrlForLayer", transaction="read")
+@operation("GetDownloadUrlForLayer", transaction="read", asks_store=True)
 def get_download_url_for_layer(
     call: Call, repository_name: str, layer_digest: str, registry_id: str | None = None
 ) -> dict[str, Any]:
@@ -203,6 +204,8 @@ def get_download_url_for_layer(
     tally.note(call, registry, repository_name, measure, size=size)
     runtime = call.runtime
     call.release()
+    if (url := service.store_url(runtime, layer_digest)) is not None:
+        return {"downloadUrl": url, "layerDigest": layer_digest}
     path = downloads.signed_path(
         runtime.secret("download"), layer_digest, call.now, runtime.config.download_url_lifetime
     )

@@ -25,7 +25,7 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.query import Addition, Change, Query, upsert
 from ecrsim.core.registry import Registry
-from ecrsim.core.runtime import Call
+from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.layers import removals, rules
 from ecrsim.ecr.layers.tables import layer_faults, layer_uploads, layers
 from ecrsim.ecr.repositories.protection import check
@@ -292,6 +292,15 @@ def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> N
     place = {"repository_id": repository_id, "layer_digest": layer_digest}
     with _repository_may_be_gone():
         upsert(call.connection, layers, place, {"needed_at": now, "layer_size": size})
+
+
+def store_url(runtime: Runtime, layer_digest: str) -> str | None:
+    """The store's own URL of a layer, for whoever is to get it from there (setting `blob_redirect`).
+
+    None where the bytes come through ecrsim.
+    """
+    config = runtime.config
+    return runtime.blobs.url(layer_digest, config.download_url_lifetime) if config.blob_redirect else None
 
 
 def repositories_with_layer(call: Call, registry: Registry, layer_digest: str) -> list[Repository]:

@@ -245,6 +245,7 @@ class Importer:
     def _begin(self, wanted: Wanted, root: UpstreamManifest) -> Import:
         found = self._read(root, 0, {})
         owner = self._fetches.custody.number()
+        self._runtime.blobs.learn([digest for each in found for digest in each.parsed.required_layers])
         with self._call() as call, call.writing():
             if service.find_rule(call, wanted.registry, self._source.rule.ecr_repository_prefix) != self._source.rule:
                 raise RepositoryNotFoundException("The rule was changed or deleted in the meantime")

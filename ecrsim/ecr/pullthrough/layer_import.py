@@ -108,7 +108,7 @@ class LayerImport:
 
     def body(self, first: int, length: int) -> Pieces:
         """A part of the layer as it comes. UploadNotFound when it comes no more: `whole` is over, or soon will be."""
-        file = self._source.runtime.blobs.read_upload(self._upload_id)
+        file = self._source.runtime.blobs.read_upload(self._upload_id, self.digest)
         return LayerStream(file, first, length, lambda: self._verified, self._source.runtime.stopping.wait)
 
     # --- bringing it --------------------------------------------------------------------------------------------------
@@ -138,6 +138,7 @@ class LayerImport:
         """Whether the layer came a moment ago, or another process brings it; else note that this one does."""
         runtime, custody = self._source.runtime, self._fetches.custody
         owner = custody.number()
+        runtime.blobs.learn([self.digest])
         with self._call() as call, call.writing():
             if layers.promise_layer(call, self._repository, self.digest) is not None:
                 return "here"

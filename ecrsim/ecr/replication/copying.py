@@ -161,7 +161,9 @@ def _put(call: Call, source: Repository, image: Image, repository: Repository, t
         return
     manifest = manifest_of(call, image)
     if there is None:
-        for blob in manifests.read(manifest, image.image_manifest_media_type).blobs:
+        blobs = manifests.read(manifest, image.image_manifest_media_type).blobs
+        call.runtime.blobs.learn([blob.digest for blob in blobs])
+        for blob in blobs:
             size = stored_size(call, source, blob.digest)
             if size is not None:
                 if stored_size(call, repository, blob.digest) is None:

@@ -149,6 +149,7 @@ def _image_to_send(call: Call, source: Repository, image_digest: str, destinatio
     assert image is not None  # noqa: S101 - looked up in the same transaction
     manifest = manifest_of(call, image)
     blobs = manifests.read(manifest, image.image_manifest_media_type).blobs
+    call.runtime.blobs.learn([blob.digest for blob in blobs])
     sizes = {blob.digest: stored_size(call, source, blob.digest) for blob in blobs}
     found = [
         LayerToSend(digest, size, _holder(call, source, digest, destination))

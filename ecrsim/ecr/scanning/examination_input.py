@@ -69,11 +69,12 @@ def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence
     content = manifest_of(call, image)
     read = manifests.read(content, image.image_manifest_media_type)
     config, *blobs = read.blobs
+    call.runtime.blobs.learn([each.digest for each in read.blobs])
     asked = [_asked(call, each.digest, each.media_type) for each in blobs]
     wanted = ImageToExamine(
         directory=str(call.runtime.data_dir),
         layers=asked,
-        config=call.runtime.blobs.path(config.digest),
+        config=_file(call, config.digest),
         scan_types=scan_types,
         repository=repository.repository_name,
         digest=image.image_digest,
@@ -82,7 +83,7 @@ def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence
         now=call.now / SECOND,
     )
     if call.runtime.config.scanner != "own":
-        files = {each.digest: call.runtime.blobs.path(each.digest) or "" for each in read.blobs}
+        files = {each.digest: _file(call, each.digest) or "" for each in read.blobs}
         wanted = wanted._replace(
             scanner=call.runtime.config.scanner,
             manifest=content.decode(),
@@ -100,7 +101,7 @@ def _documents(call: Call, repository: Repository, image: Image) -> list[str]:
             blobs = manifests.read(manifest, None).blobs[1:]
         except InvalidParameterException:
             continue
-        found += [call.runtime.blobs.path(each.digest) for each in blobs]
+        found += [_file(call, each.digest) for each in blobs]
     return [path for path in found if path is not None]
 
 
@@ -108,7 +109,15 @@ def _asked(call: Call, digest: str, media_type: str) -> LayerAsked:
     known = _FIND.first(call.connection, digest=digest)
     if known is not None:
         return LayerAsked(digest, media_type, None, *known)
-    return LayerAsked(digest, media_type, call.runtime.blobs.path(digest))
+    return LayerAsked(digest, media_type, _file(call, digest))
+
+
+def _file(call: Call, digest: str) -> str | None:
+    """The file of a layer; its digest where the store has no files: the examiner has it brought (`bringing.py`)."""
+    blobs = call.runtime.blobs
+    if not blobs.waits:
+        return blobs.path(digest)
+    return None if blobs.stat(digest) is None else digest
 
 
 def remember(call: Call, read: Sequence[LayerRead]) -> None:

@@ -20,6 +20,7 @@ import orjson
 
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.runtime import Runtime
+from ecrsim.ecr.scanning.bringing import brought
 from ecrsim.ecr.scanning.examination_messages import Examined, ImageToExamine, LayerAsked, LayerRead
 from ecrsim.ecr.scanning.findings import Finding
 
@@ -42,6 +43,10 @@ class Examiner:
 
     def examine(self, asked: ImageToExamine) -> Examined:
         """ServiceUnavailableException when ecrsim is told to stop meanwhile."""
+        with brought(self._runtime, asked) as ready:
+            return self._examine(ready)
+
+    def _examine(self, asked: ImageToExamine) -> Examined:
         with self._lock:
             if self._runtime.config.jobs != "worker":
                 return self._examine_here(asked)

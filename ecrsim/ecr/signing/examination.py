@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 from cryptography.x509.oid import NameOID
 
-from ecrsim.blobs.base import BlobStoreError
+from ecrsim.blobs.base import BlobNotFound
 from ecrsim.core.clock import iso
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.images.listing import page_of_referrers
@@ -169,7 +169,7 @@ def _content(call: Call, stored: StoredEnvelope) -> bytes:
     try:
         with call.runtime.blobs.open(stored.layer_digest) as blob:
             return blob.read(_LONGEST)
-    except BlobStoreError:
+    except BlobNotFound:
         raise NotAnEnvelope("its layer is missing") from None
 
 
