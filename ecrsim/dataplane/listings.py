@@ -27,10 +27,9 @@ def list_tags(asked: RepositoryRequest) -> Answer:
     request = ("tags/list", *asked.registry, repository.id)
     limit, after = _page(asked, request)
     found = listing.page_of_tags(asked.call, repository, after, limit + 1) if limit else []
-    tags = found[:limit]
+    tags, last = _shown(asked, request, found, limit)
     headers: Headers = [("Content-Type", asked.profile.tags_content_type)]
-    if len(found) > limit:
-        last = _last(asked, request, tags[-1])
+    if last is not None:
         headers.append(_link(asked.url("tags/list", {"last": last, "n": limit})))
     return _json(headers, {"name": asked.path_name, "tags": tags})
 
@@ -40,10 +39,9 @@ def list_repositories(asked: RepositoryRequest) -> Answer:
     request = ("_catalog", *asked.registry)
     limit, after = _page(asked, request)
     found = page_of_repositories(asked.call, asked.registry, after, limit + 1) if limit else []
-    names = [row[1] for row in found[:limit]]
+    names, last = _shown(asked, request, [row[1] for row in found], limit)
     headers: Headers = [("Content-Type", "application/json")]
-    if len(found) > limit:
-        last = _last(asked, request, names[-1])
+    if last is not None:
         headers.append(_link(asked.with_query("/v2/_catalog", {"last": last, "n": limit})))
     return _json(headers, {"repositories": names})
 
@@ -102,8 +100,12 @@ def _page(asked: RepositoryRequest, request: tuple[object, ...]) -> tuple[int, s
     return min(limit, MAX_PAGE), last
 
 
-def _last(asked: RepositoryRequest, request: tuple[object, ...], last: str) -> str:
-    return paging.encode(request, [last]) if asked.profile.opaque_last else last
+def _shown(
+    asked: RepositoryRequest, request: tuple[object, ...], found: list[str], limit: int
+) -> tuple[list[str], str | None]:
+    """The entries of a page, and the `last` of the next one, where there is one."""
+    shown, token = paging.page_of(request, found, limit, lambda name: [name])
+    return shown, token if token is None or asked.profile.opaque_last else shown[-1]
 
 
 def _link(url: str) -> tuple[str, str]:

@@ -61,7 +61,7 @@ class Door:
         self._application = application
         self._config = application.runtime.config
         self._relayed = relayed
-        self._relay_at = relays_from(self._config.host)
+        self._relay_at = relays_from(self._config.host_to_ask)
         self._started = started
         self._files: deque[tuple[float, BinaryIO]] = deque()
 

@@ -18,7 +18,7 @@ log = logging.getLogger("ecrsim.door.relay")
 def open_doors(config: Config, relayed: Relayed) -> Relay:
     """Opens them. OSError or ConfigError when HTTPS cannot be served; without ::1 the server goes on."""
     relay = Relay(
-        relays_from(config.host),
+        relays_from(config.host_to_ask),
         config.port,
         relayed,
         connections=config.connections,

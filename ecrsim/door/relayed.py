@@ -20,16 +20,15 @@ _VIA = ("", "http", "https")
 
 
 def relays_from(host: str) -> str:
-    """The address that the relay connects from, where the server listens on `host`: that one, as it connects to it.
+    """The address that the relay connects from, where it reaches the server at `host`: that one.
 
-    Where that is every address, on loopback. A name is looked up as for the server, IPv4 first. No other address is
-    looked for in the table: 127.0.0.2 and ::1 have ports of their own, which whoever is on this machine may choose.
+    A name is looked up as for the server, IPv4 first. No other address is looked for in the table: 127.0.0.2 and ::1
+    have ports of their own, which whoever is on this machine may choose.
     """
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     try:
-        found = socket.getaddrinfo(reached, None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
-        return reached
+        return host
     return canonical(str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0]))
 
 

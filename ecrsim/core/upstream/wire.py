@@ -47,6 +47,17 @@ class Settings(NamedTuple):
     patience: float = 5
 
 
+class _Asking(NamedTuple):
+    """A request as it is to be sent, to `url` and to where that leads."""
+
+    method: str
+    url: str
+    addresses: Addresses
+    headers: Mapping[str, str]
+    authorization: str | None
+    body: bytes | None
+
+
 class Reply:
     """An answer whose body has not been read. `url` is where it came from in the end. To be closed."""
 
@@ -126,7 +137,7 @@ class Wire:
         `url` is asked as it stands; where a redirect leads has to be allowed by `addresses`. `authorization` goes to
         the origin of `url` and to no other.
         """
-        reply = self._persistently(method, url, addresses, headers or {}, authorization, body)
+        reply = self._persistently(_Asking(method, url, addresses, headers or {}, authorization, body))
         try:
             yield reply
         finally:
@@ -143,20 +154,12 @@ class Wire:
 
     # --- attempts -----------------------------------------------------------------------------------------------------
 
-    def _persistently(
-        self,
-        method: str,
-        url: str,
-        addresses: Addresses,
-        headers: Mapping[str, str],
-        authorization: str | None,
-        body: bytes | None,
-    ) -> Reply:
-        attempts = self._settings.attempts if method in _SAFE else 1
+    def _persistently(self, asking: _Asking) -> Reply:
+        attempts = self._settings.attempts if asking.method in _SAFE else 1
         for attempt in range(attempts):
             is_last = attempt + 1 == attempts
             try:
-                reply = self._follow(method, url, addresses, headers, authorization, body)
+                reply = self._follow(asking)
             except UpstreamUnavailable:
                 if is_last:
                     raise
@@ -170,29 +173,21 @@ class Wire:
             if is_last or (after is not None and after > self._settings.patience):
                 raise _refusal(reply, after)
             self.pause(attempt, after)
-        raise UpstreamUnavailable(f"{_host(url)} was asked no more")
+        raise UpstreamUnavailable(f"{_host(asking.url)} was asked no more")
 
-    def _follow(
-        self,
-        method: str,
-        url: str,
-        addresses: Addresses,
-        headers: Mapping[str, str],
-        authorization: str | None,
-        body: bytes | None,
-    ) -> Reply:
-        home = origin_of(url)
+    def _follow(self, asking: _Asking) -> Reply:
+        method, url, home = asking.method, asking.url, origin_of(asking.url)
         for _ in range(MAX_REDIRECTS + 1):
-            sent = {"User-Agent": f"ecrsim/{__version__}", "Accept-Encoding": "identity", **headers}
-            if authorization is not None and origin_of(url) == home:
-                sent["Authorization"] = authorization
-            reply = self._once(method, url, sent, body)
+            sent = {"User-Agent": f"ecrsim/{__version__}", "Accept-Encoding": "identity", **asking.headers}
+            if asking.authorization is not None and origin_of(url) == home:
+                sent["Authorization"] = asking.authorization
+            reply = self._once(method, url, sent, asking.body)
             location = reply.header("location")
             if reply.status not in _REDIRECTS or location is None or method not in _SAFE:
                 return reply
             reply.close()
             there = urljoin(url, location)
-            url = there if origin_of(there) == origin_of(url) else addresses.allow(there)
+            url = there if origin_of(there) == origin_of(url) else asking.addresses.allow(there)
         raise UpstreamInvalid(f"{_host(url)} redirects without end")
 
     def _once(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Reply:

@@ -145,12 +145,14 @@ def describe_image_scan_findings(
     scan = results.scan_of(call, repository, image)
     if scan is None:
         raise ScanNotFoundException(**place_of(repository, image_id))
-    findings, last = results.findings(call, repository, image, scan, after, max_results or 100)
+    limit = max_results or 100
+    rows = results.rows_behind(call, image, scan, after, limit + 1)
+    page, token = paging.page_of(request, rows, limit, lambda row: list(row[:3]))
     return {
         "registryId": registry.account,
         "repositoryName": repository_name,
         "imageId": {"imageDigest": image.image_digest, "imageTag": image_id.get("imageTag")},
         "imageScanStatus": {"status": scan.shown.status, "description": scan.shown.description},
-        "imageScanFindings": findings,
-        "nextToken": None if last is None else paging.encode(request, last),
+        "imageScanFindings": results.findings(call, repository, image, scan, page),
+        "nextToken": token,
     }

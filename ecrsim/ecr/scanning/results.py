@@ -46,22 +46,26 @@ def scan_of(call: Call, repository: Repository, image: Image) -> Result | None:
     return None if shown is None else Result(scan_type, kept, shown)
 
 
+def rows_behind(call: Call, image: Image, result: Result, after: Sequence[Any], limit: int) -> list[finding_rows.Page]:
+    """At most so many findings behind the key; none where none are shown."""
+    if result.scan is None or not result.shown.has_findings:
+        return []
+    return finding_rows.page(call, image.id, result.scan_type, after, limit)
+
+
 def findings(
-    call: Call, repository: Repository, image: Image, result: Result, after: Sequence[Any], limit: int
-) -> tuple[dict[str, Any] | None, list[Any] | None]:
-    """`imageScanFindings` with a page of findings behind the key, None where none are shown; the key to go on after."""
+    call: Call, repository: Repository, image: Image, result: Result, page: Sequence[finding_rows.Page]
+) -> dict[str, Any] | None:
+    """`imageScanFindings` with a page of them, None where none are shown."""
     scan = result.scan
     if scan is None or not result.shown.has_findings:
-        return None, None
-    found = finding_rows.page(call, image.id, result.scan_type, after, limit + 1)
-    page = found[:limit]
-    last = list(page[-1][:3]) if len(found) > limit else None
+        return None
     if result.scan_type == "BASIC":
         listed = {"findings": [_basic(row) for row in page]}
     else:
         about = about_image(repository, image, tags_of(call, image), scan)
         listed = {"enhancedFindings": [_enhanced(row, about, scan) for row in page]}
-    return {**summary(call, image.id, scan), **listed}, last
+    return {**summary(call, image.id, scan), **listed}
 
 
 def summary(call: Call, image_id: int, scan: Scan) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Upstreams as a test has them: asked with little patience, and stopped when it ends."""
 
-import contextlib
 import threading
 
 import pytest
@@ -8,22 +7,12 @@ import pytest
 from ecrsim.core.upstream.addresses import Addresses
 from ecrsim.core.upstream.registry import Upstreams
 from ecrsim.core.upstream.wire import Settings
-from tests.core.upstream.servers import serving
+from tests.core.upstream.fixtures import site, stack
+
+__all__ = ["PATIENT", "site", "stack"]
 
 #: Short, since the other side is a thread of this process.
 PATIENT = Settings(connect_timeout=5, read_timeout=20, pause=0.001, patience=0.05)
-
-
-@pytest.fixture
-def stack():
-    with contextlib.ExitStack() as found:
-        yield found
-
-
-@pytest.fixture
-def site(stack):
-    """Start a server: `site(answer)`."""
-    return lambda answer, context=None: stack.enter_context(serving(answer, context))
 
 
 @pytest.fixture

@@ -1,26 +1,14 @@
 """A cache whose upstreams are servers of this process."""
 
-import contextlib
-
 import pytest
 
 from ecrsim import Ecrsim
 from ecrsim.core.upstream.registry import Upstreams
 from tests.core.upstream.conftest import PATIENT
-from tests.core.upstream.servers import serving
+from tests.core.upstream.fixtures import site, stack
 from tests.ecr.pullthrough.caching import Cache
 
-
-@pytest.fixture
-def stack():
-    with contextlib.ExitStack() as found:
-        yield found
-
-
-@pytest.fixture
-def site(stack):
-    """Start a server: `site(answer)`."""
-    return lambda answer, context=None: stack.enter_context(serving(answer, context))
+__all__ = ["site", "stack"]
 
 
 @pytest.fixture
