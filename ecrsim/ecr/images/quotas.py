@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import bindparam, func, select
 
@@ -19,16 +20,36 @@ _COUNT_IMAGES = Query(
     .where(images.c.repository_id == bindparam("repository_id"), images.c.image_status != "ARCHIVED"),
     int,
 )
+#: Those that are archived as well: they may come back.
+_COUNT_ALL = Query(
+    select(func.count()).select_from(images).where(images.c.repository_id == bindparam("repository_id")), int
+)
 _COUNT_TAGS = Query(
     select(func.count()).select_from(image_tags).where(image_tags.c.image_id == bindparam("image_id")), int
 )
 
 
+class _Counted(NamedTuple):
+    """How many images a repository had when no image had a higher number than `newest`."""
+
+    newest: int
+    images: int
+
+
+_NOTHING = _Counted(0, 0)
+
+
 def check_images(call: Call, repository: Repository) -> None:
     """Whether one more may be pushed; archived ones do not count. LimitExceededException."""
-    limit = call.runtime.config.quota_images
-    # Counting 100,000 rows at each push would be felt: the newest image's number bounds the count from above.
-    if (_NEWEST.first(call.connection) or 0) < limit:
+    limit, newest = call.runtime.config.quota_images, _NEWEST.first(call.connection) or 0
+    # Counting 100,000 rows at each push would be felt. Numbers are never given twice, so that a repository has got no
+    # more images since it was counted last than there are new numbers; before that, no more than there are numbers.
+    counts: dict[int, _Counted] = cast(Any, call.runtime.memory.setdefault("image-counts", {}))
+    counted = counts.get(repository.id, _NOTHING)
+    if counted.images + max(newest - counted.newest, 0) < limit:
+        return
+    counts[repository.id] = _Counted(newest, _COUNT_ALL.one(call.connection, repository_id=repository.id))
+    if counts[repository.id].images < limit:
         return
     if _COUNT_IMAGES.one(call.connection, repository_id=repository.id) >= limit:
         raise LimitExceededException(

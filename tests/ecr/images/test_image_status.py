@@ -1,7 +1,10 @@
 """Images that are archived or being restored, in the operations that know of them."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from ecrsim.ecr.images import quotas
 from ecrsim.testing import build_image
 from tests.answers import refusal
 from tests.pushing import artifact_of, create, described, entries, index_of, listed, numbered, push, put
@@ -144,3 +147,29 @@ def test_archived_images_do_not_count_towards_the_quota(ecr, repository, turn, c
 
     turn(ONE, "ARCHIVED")
     push(ecr, "app", numbered(1))
+
+
+def test_images_are_not_counted_at_each_push(ecr, repository, sim, configure, monkeypatch):
+    """Only where there may be too many by their numbers: 100,000 rows take longer than the push."""
+    counted, count = [], quotas._COUNT_ALL
+    one = SimpleNamespace(one=lambda connection, **ids: counted.append(ids) or count.one(connection, **ids))
+    monkeypatch.setattr(quotas, "_COUNT_ALL", one)
+    create(ecr, "other")
+    with sim.runtime.database.read() as connection:
+        newest = quotas._NEWEST.one(connection)
+    configure(quota_images=newest + 4)
+    for number in range(1, 4):
+        push(ecr, "other", numbered(number))
+    assert counted == []
+    for number in range(4, 11):
+        push(ecr, "app", numbered(number))
+    # By their numbers there may be too many in `app`: it is counted, and then not for as many more as it has room for.
+    assert len(counted) <= 2
+    # What other repositories have got is no reason to refuse, and what came meanwhile is counted.
+    before = len(ecr.list_images(repositoryName="app")["imageIds"])
+    configure(quota_images=before + 1)
+    push(ecr, "app", numbered(11))
+    assert refusal(push, ecr=ecr, repository="app", image=numbered(12)).code == "LimitExceededException"
+    push(ecr, "other", numbered(12))
+    ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageDigest": numbered(11).digest}])
+    push(ecr, "app", numbered(12))
