@@ -85,15 +85,15 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _charges(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{'':40}  {'quantity':>14}  {'':10}  {'amount':>12}  how the price is known"
+    yield f"{'':38}  {'quantity':>12}  {'':9}  {'amount':>12}  price"
     for charge in found["charges"]:
         amount = money(charge["amount"]) if charge["isKnown"] else "unknown"
         yield (
-            f"{NAMES[charge['item']]:40}  {quantity(charge):>14}  {charge['unit']:10}  {amount:>12}  "
+            f"{NAMES[charge['item']]:38}  {quantity(charge):>12}  {charge['unit']:9}  {amount:>12}  "
             f"{charge['provenance']}"
         )
-    yield f"{'total':40}  {'':14}  {'':10}  {money(found['total']):>12}"
-    yield f"{'a month of what is held now':40}  {'':14}  {'':10}  {money(found['monthly']['total']):>12}"
+    yield f"{'total':38}  {'':12}  {'':9}  {money(found['total']):>12}"
+    yield f"{'a month of what is held now':38}  {'':12}  {'':9}  {money(found['monthly']['total']):>12}"
 
 
 def _part(head: str, second: str, rows: Sequence[tuple[str, str, float]]) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _savings(found: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "what would save most, a month:"
     for each in found["savings"][:MAX_ROWS]:
-        wrapped = textwrap.wrap(saving_sentence(each), WIDTH - 14)
+        wrapped = textwrap.wrap(saving_sentence(each), WIDTH - 14, break_on_hyphens=False)
         yield f"{money(each['monthly']):>12}  {wrapped[0]}"
         yield from (f"{'':12}  {rest}" for rest in wrapped[1:])
 
@@ -152,7 +152,7 @@ def _notes(found: Mapping[str, Any]) -> Iterator[str]:
     if found["notes"]:
         yield ""
     for note in found["notes"]:
-        yield from textwrap.wrap(note, WIDTH)
+        yield from textwrap.wrap(note, WIDTH, break_on_hyphens=False)
 
 
 def _s(count: int) -> str:

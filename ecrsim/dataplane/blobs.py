@@ -103,8 +103,7 @@ def _count(asked: RepositoryRequest, answer: Answer) -> None:
 
 def _count_bytes(asked: RepositoryRequest, size: int) -> None:
     """For the bill, in a batch: all that is about to be sent, whether the client takes it or not."""
-    measure = tally.PULL if asked.call.caller.account else tally.ANONYMOUS_PULL
-    tally.note(asked.call, asked.registry, asked.repository_name, measure, size=size)
+    tally.note_pull(asked.call, asked.registry, asked.repository_name, size)
 
 
 def _coming(asked: RepositoryRequest, digest: str, *, is_here: bool | None) -> ComingLayer:

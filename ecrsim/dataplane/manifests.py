@@ -45,8 +45,7 @@ def get_manifest(asked: RepositoryRequest) -> Answer:
             _count_pull(asked, len(manifest))
         if is_get:
             record_pull(asked.call, asked.registry, image)
-            measure = tally.PULL if asked.call.caller.account else tally.ANONYMOUS_PULL
-            tally.note(asked.call, asked.registry, asked.repository_name, measure, size=len(manifest))
+            tally.note_pull(asked.call, asked.registry, asked.repository_name, len(manifest))
         return _given(asked, image.image_digest, image.image_manifest_media_type, manifest)
     if isinstance(fetched, ComingImage):
         if is_get:

@@ -63,6 +63,11 @@ def note(
     note_at(call.runtime, call.now, registry, repository_name, measure, destination=destination, times=times, size=size)
 
 
+def note_pull(call: Call, registry: Registry, repository_name: str, size: int) -> None:
+    """Count bytes that the caller of a read takes, with credentials or without."""
+    note(call, registry, repository_name, PULL if call.caller.account else ANONYMOUS_PULL, size=size)
+
+
 def note_at(
     runtime: Runtime,
     now: int,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ecrsim.described import UnreadableError, described, policy_text, read_images
+from ecrsim.described import UnreadableError, described, policy_text, read_images, read_repositories
 
 
 def detail(number=1, **members):
@@ -172,3 +172,55 @@ def test_a_policy_or_the_answer_that_has_it(content):
 
 def test_what_is_no_policy_is_for_the_policy_to_refuse():
     assert policy_text(b"nonsense") == "nonsense"
+
+
+ARN = "arn:aws:ecr:eu-west-1:123456789012:repository/app"
+
+
+def repositories(*found):
+    return [(each.repository_name, [image.image_digest for image in each.images]) for each in found]
+
+
+def test_repositories_of_one_output_or_of_several():
+    other = detail(1, repositoryName="other")
+    one = read_repositories([json.dumps(page(ONE, other, TWO)).encode()])
+    several = read_repositories(json.dumps(page(each)).encode() for each in (TWO, other, ONE, ONE))
+    assert repositories(*one) == repositories(*several) == [("app", ["sha256:1", "sha256:2"]), ("other", ["sha256:1"])]
+
+
+def test_what_other_commands_say_of_a_repository():
+    about = {"registryId": "123456789012", "repositoryName": "app", "repositoryArn": ARN}
+    tags = {"ResourceTagMappingList": [{"ResourceARN": ARN, "Tags": [{"Key": "team", "Value": "a"}]}]}
+    policy = {"registryId": "123456789012", "repositoryName": "app", "lifecyclePolicyText": "{}"}
+    for documents in ((page(ONE), {"repositories": [about]}, tags, policy), (policy, tags, page(ONE))):
+        [found] = read_repositories([" ".join(map(json.dumps, documents)).encode()])
+        assert found.resource_tags == {"team": "a"}
+        assert found.policy_text == "{}"
+        assert found.detail == (about if len(documents) == 4 else {})
+
+
+def test_a_name_that_two_regions_have_gives_no_tags_without_the_arn():
+    entries = [
+        {"ResourceARN": ARN.replace("eu-west-1", region), "Tags": [{"Key": "team", "Value": region}]}
+        for region in ("eu-west-1", "us-east-1")
+    ]
+    [found] = read_repositories(
+        [json.dumps(page(ONE)).encode() + json.dumps({"ResourceTagMappingList": entries}).encode()]
+    )
+    assert found.resource_tags == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ({"repositories": [{}]}, "there is an entry without repositoryName"),
+        ({"repositories": [7]}, "there is an entry without repositoryName"),
+        (page({"imageDigest": "sha256:1"}), "there is an entry without repositoryName"),
+        (page({"imageDigest": 7}), "an image has no imageDigest"),
+        ({"ResourceTagMappingList": [{}]}, "an entry of ResourceTagMappingList has no ResourceARN or no Tags"),
+        ({"tags": []}, "this is not the output of describe-images: there is no imageDetails in it"),
+    ],
+)
+def test_what_is_no_output_of_these_commands(document, complaint):
+    with pytest.raises(UnreadableError, match=complaint):
+        read_repositories([json.dumps(document).encode()])

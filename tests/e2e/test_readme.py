@@ -138,6 +138,11 @@ def test_the_readme_is_typed_from_the_first_line_to_the_last(newcomer):
     assert '"imageDetails": []' in newcomer.types(set_policy.text, prelude)
     newcomer.types(follow.text, prelude)
 
+    (cost,) = section("Cost")
+    held, printed = newcomer.types(cost.text, prelude).split("standard input: ")
+    assert re.search(r"^storage +[\d.e-]+ +GB-month", held, re.MULTILINE)
+    assert "describe-images knows no layers" in printed
+
 
 def test_every_file_that_a_command_reads_is_shown():
     for path in re.findall(r"(?:file://|--(?:policy|principals) )([\w.-]+\.(?:json|toml))", PAGE):
@@ -146,7 +151,7 @@ def test_every_file_that_a_command_reads_is_shown():
 
 def test_what_is_typed_elsewhere_is_known_to_be_so():
     """Every block of commands is typed above, or is of those that are left out on purpose."""
-    typed = [block for title in ("Your first push", "Access", "Time") for block in section(title)]
+    typed = [block for title in ("Your first push", "Access", "Time", "Cost") for block in section(title)]
     rest = [block for block in section("Start it") if block.language == "sh"][1:]
     assert [any(word in block.text for word in ELSEWHERE) for block in rest] == [True] * len(rest)
     shown = {block.number for block in blocks("sh") if block.document == "README.md"}

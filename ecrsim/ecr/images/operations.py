@@ -23,6 +23,7 @@ from ecrsim.ecr.repositories.protection import check
 from ecrsim.ecr.repositories.service import get_repository
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.templates.service import repository_to_push
+from ecrsim.records import tally
 
 ImageId = dict[str, str]
 
@@ -120,7 +121,9 @@ def batch_get_image(
             failures.append(_failure(image_id, fetching.why(call, registry, repository_name, image_id, failure)))
             continue
         record_pull(call, registry, image)
-        manifest = lookup.manifest_of(call, image).decode()
+        content = lookup.manifest_of(call, image)
+        tally.note_pull(call, registry, repository_name, len(content))
+        manifest = content.decode()
         if "imageTag" in image_id:
             tags: list[str | None] = [image_id["imageTag"]]
         else:

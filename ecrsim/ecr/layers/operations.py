@@ -200,8 +200,7 @@ def get_download_url_for_layer(
     if use is None or use.is_archived:
         raise LayerInaccessibleException(**place)
     # Whoever asks for the URL takes the layer: the URL itself may be used by anybody, and names no repository.
-    measure = tally.PULL if call.caller.account else tally.ANONYMOUS_PULL
-    tally.note(call, registry, repository_name, measure, size=size)
+    tally.note_pull(call, registry, repository_name, size)
     runtime = call.runtime
     call.release()
     if (url := service.store_url(runtime, layer_digest)) is not None:
