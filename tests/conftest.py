@@ -18,6 +18,7 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.config import with_values
 from ecrsim.contract import shape
+from tests.blob_store import BLOB_STORE, use_s3
 from tests.engine import ENGINE, use_postgresql
 from tests.fuzz import budget
 
@@ -49,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if ENGINE == "postgresql":
         use_postgresql(config)
+    if BLOB_STORE == "s3":
+        use_s3(config)
 
 
 def pytest_report_header() -> str:
