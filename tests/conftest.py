@@ -8,6 +8,7 @@ functions of the same names in `tests/answers.py`. The marks `slow`, `crash` and
 runs with `--all` only.
 """
 
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from ecrsim.contract import shape
 from tests.blob_store import BLOB_STORE, use_s3
 from tests.engine import ENGINE, use_postgresql
 from tests.fuzz import budget
+from tests.postgresql import PROGRAMS, Cluster
 
 PROVENANCE = {
     "recorded": "seen in an answer of the real service",
@@ -90,6 +92,17 @@ def _results_are_checked_in_full() -> Iterator[None]:
 def _simulator() -> Iterator[Ecrsim]:
     with Ecrsim(socket=False) as simulator:
         yield simulator
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A server for tests of PostgreSQL itself, whatever the engine of the run. Each makes a schema of its own."""
+    if not PROGRAMS:
+        assert not os.environ.get("E2E_REQUIRE_CLIENTS"), "PostgreSQL is missing"
+        pytest.skip("there is no PostgreSQL on this machine")
+    cluster = Cluster()
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture(scope="session")

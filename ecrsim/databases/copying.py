@@ -24,6 +24,7 @@ from ecrsim.blobs import private
 from ecrsim.core.db import properties
 from ecrsim.core.durations import SECOND
 from ecrsim.core.migrations import SCHEMA_VERSION
+from ecrsim.core.nodes import known
 from ecrsim.core.ownership import Names, blob_names, upload_names
 from ecrsim.core.properties import delete_property, get_property, set_property
 from ecrsim.core.runtime import COPYING, Runtime
@@ -36,6 +37,8 @@ _OWN = (
     *("schema_version", "store:id", "store:opened", "secret:key-id", "copy:of"),
     *("data-dir:shared", "clock:started", "blobs:leaving"),
 )
+#: Words that the processes over one database share (`Database.word`): each start sets them.
+_WORDS = "word:"
 #: Of a destination that is done: the id of what it is a copy of.
 _COPIED = "copy:of"
 _STORE_ID, _KEY_ID = "store:id", "secret:key-id"
@@ -71,7 +74,7 @@ def copy(source: Runtime, destination: Runtime) -> CopyDone:
         blobs = copy_blobs(source.blobs, destination.blobs, _named(source, blob_names))
         uploads = copy_uploads(source.blobs, destination.blobs, sessions)
         rows = _compare(source, destination) if was_done else _copy_rows(source, destination, identity)
-    if source.ownership.is_in_use():
+    if _is_served(source):
         raise CopyRefused(f"{source.database.name} was served meanwhile: the copy may lack what was done since")
     return CopyDone(rows, blobs, uploads, files, was_done)
 
@@ -86,7 +89,7 @@ def _identity(source: Runtime, destination: Runtime) -> str:
     version = source.database.schema_version()
     if version != SCHEMA_VERSION:
         raise CopyRefused(f"the database {name} has schema version {version}: run `ecrsim db upgrade` first")
-    if source.ownership.is_in_use():
+    if _is_served(source):
         raise CopyRefused(f"the blob store {_store(source)} is in use: stop the ecrsim that serves it first")
     with source.database.read() as connection:
         if get_property(connection, COPYING) is not None:
@@ -99,9 +102,16 @@ def _identity(source: Runtime, destination: Runtime) -> str:
     return found
 
 
+def _is_served(runtime: Runtime) -> bool:
+    """Whether anybody has it open on this machine, or, where machines share the database, on another one."""
+    if runtime.ownership.is_in_use():
+        return True
+    return runtime.database.is_shared and any(node["status"] != "lost" for node in known(runtime))
+
+
 def _store(runtime: Runtime) -> str:
-    given = runtime.config.blob_store
-    return given if given.startswith("s3://") else str((Path(given) if given else runtime.data_dir).resolve())
+    place = runtime.config.blob_store_in(runtime.data_dir)
+    return place if place.startswith("s3://") else str(Path(place).resolve())
 
 
 def _was_done(destination: Runtime, identity: str) -> bool:
@@ -179,7 +189,7 @@ def _copy_table(reading: Connection, written: Connection, table: Table) -> Table
 
 def _properties(connection: Connection) -> dict[str, str]:
     rows = connection.execute(select(properties.c.name, properties.c.value)).all()
-    return {name: value for name, value in rows if name not in _OWN}
+    return {name: value for name, value in rows if name not in _OWN and not name.startswith(_WORDS)}
 
 
 def _compare(source: Runtime, destination: Runtime) -> int:

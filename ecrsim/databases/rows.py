@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 import ecrsim.delivery.tables  # noqa: F401 - the only tables that no capability declares
 from ecrsim.core.columns import metadata
 from ecrsim.core.db import properties
+from ecrsim.core.nodes import nodes
 
 #: Rows that are read, and written, at a time.
 _PAGE = 500
@@ -35,8 +36,8 @@ class TableContent(NamedTuple):
 
 
 def tables() -> list[Table]:
-    """All tables but that of the properties, those that are referred to first."""
-    return [table for table in metadata.sorted_tables if table is not properties]
+    """All tables that are copied, those that are referred to first: not who serves, and properties are picked."""
+    return [table for table in metadata.sorted_tables if table not in (properties, nodes)]
 
 
 def unknown_tables(connection: Connection) -> list[str]:

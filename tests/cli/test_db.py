@@ -10,6 +10,8 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.core.migrations import SCHEMA_VERSION
 
+pytestmark = pytest.mark.sqlite
+
 OLD = Path(__file__).parents[2] / "fixtures" / "releases" / "before-0.1.0.tar.gz"
 
 

@@ -1,6 +1,7 @@
 """`ecrsim db copy`: everything, compared, into what was empty, and again after a kill."""
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -12,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from ecrsim import Ecrsim
+from ecrsim.config import variable
 from ecrsim.core.sealing import NAME as KEY
+from tests import s3_servers
 from tests.faults.client import Client
 from tests.principals import admin, know, user
 from tests.pushing import digest_of
 from tests.upgrade.recording import ACCOUNT, BEGUN, CLOCK, LAYER, REST
 from tests.upgrade.test_upgrade import check
+
+pytestmark = pytest.mark.sqlite
 
 ROOT = Path(__file__).parents[2]
 RELEASE = ROOT / "fixtures" / "releases" / "0.1.0.tar.gz"
@@ -261,6 +266,61 @@ def test_bytes_of_the_destination_that_are_wrong_are_brought_again(copy, source,
     (tmp_path / "copy" / "blobs" / "sha256" / name[:2] / name).write_bytes(b"X" * len(LAYER))
     assert copy().status == 0
     assert blobs(tmp_path / "copy") == blobs(source)
+
+
+@pytest.fixture
+def url(postgresql, tmp_path):
+    """A schema of the test's own."""
+    return f"{postgresql.url}?schema={re.sub(r'[^a-z0-9]', '_', tmp_path.name.lower())}"
+
+
+@pytest.fixture(params=["directory", "moto", "versitygw"])
+def store(request, tmp_path, monkeypatch):
+    """The settings of a blob store beside PostgreSQL."""
+    if request.param == "directory":
+        yield {"blob_store": str(tmp_path / "store")}
+        return
+    if request.param == "versitygw" and not s3_servers.has_versitygw():
+        assert not os.environ.get("E2E_REQUIRE_CLIENTS"), "versitygw is missing"
+        pytest.skip("versitygw is not installed: scripts/tools")
+    with getattr(s3_servers, request.param)() as server:
+        for name, value in server.settings.items():
+            monkeypatch.setenv(variable(name), value)
+        yield {"blob_store": f"s3://{server.new_bucket()}/registry", **server.settings}
+
+
+@pytest.mark.postgresql
+def test_to_postgresql_and_another_store_and_back_loses_nothing(copy, run, source, recorded, tmp_path, url, store):
+    there, back = tmp_path / "there", tmp_path / "back"
+    place = ("--to", url, "--to-store", store["blob_store"], "--to-data-dir", str(there))
+    done = copy(*place)
+    assert done.status == 0, done.err
+    again = copy(*place)
+    assert "was copied before to" in again.out, again.err
+    source_place = ("--from", url, "--from-store", store["blob_store"], "--from-data-dir", str(there))
+    done = run("db", "copy", *source_place, "--to-data-dir", str(back))
+    assert done.status == 0, done.err
+    before, after = dumped(source), dumped(back)
+    properties = [dict(each.pop("properties")) for each in (before, after)]
+    assert after == before
+    assert blobs(back) == blobs(source)
+    differing = {name for name, _ in properties[0].items() ^ properties[1].items()}
+    assert differing == {"store:id", "store:opened", "copy:of", "clock:started"}
+    with Ecrsim(data_dir=str(there), database_url=url, clock=CLOCK, **store) as sim:
+        check(sim, recorded)
+        refused = run("db", "copy", *source_place, "--to-data-dir", str(tmp_path / "more"))
+        assert "is in use: stop the ecrsim that serves it first" in refused.err
+        with sim.runtime.database.read() as connection:
+            [sealed] = connection.exec_driver_sql("SELECT secret FROM access_keys").scalars()
+        assert sim.runtime.seal.opened(sealed, "access_keys", "AKIAALICE") == "secret of alice"
+        highest = dict(rows(source, "SELECT name, seq FROM sqlite_sequence"))["repositories"]
+        ecr = sim.client()
+        ecr.create_repository(repositoryName="new", tags=[{"Key": "a", "Value": "b"}])
+        with sim.runtime.database.read() as connection:
+            assert connection.exec_driver_sql("SELECT max(id) FROM repositories").scalar() == highest + 1
+            # One without numbers of its own on SQLite.
+            tags = rows(source, "SELECT max(id) FROM repository_tags")[0][0]
+            assert connection.exec_driver_sql("SELECT max(id) FROM repository_tags").scalar() == tags + 1
 
 
 @pytest.mark.slow

@@ -9,8 +9,10 @@ import tarfile
 import textwrap
 from contextlib import closing
 
+import psycopg
 import pytest
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
 
 from ecrsim import Ecrsim
 from ecrsim.core import migrations
@@ -21,17 +23,36 @@ from ecrsim.ecr import load_capabilities
 from tests.upgrade.schemas import described
 from tests.upgrade.test_upgrade import RELEASES, ROOT
 
+pytestmark = pytest.mark.sqlite
+
 load_capabilities()
 
 
 def described_in(directory):
     """What the database of the directory is once it was opened."""
-    database = Database(f"sqlite:///{directory / 'ecrsim.db'}", seal=Seal(directory / "secret.key"))
+    return described_of(Database(f"sqlite:///{directory / 'ecrsim.db'}", seal=Seal(directory / "secret.key")))
+
+
+def described_of(database):
     database.open()
     with database.read() as connection:
-        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+        assert list(database.faults(connection)) == []
         found = described(connection)
     database.close()
+    return found
+
+
+def described_on(server, schema):
+    database = Database(f"{server.url}?schema={schema}")
+    database.open()
+    database.close()
+    # SQLAlchemy asks for indexes by numbers of 32 bits, which ecrsim's own dialect has not.
+    engine = create_engine(
+        server.url.replace("postgresql:", "postgresql+psycopg:"), connect_args={"options": f"-c search_path={schema}"}
+    )
+    with engine.connect() as connection:
+        found = described(connection)
+    engine.dispose()
     return found
 
 
@@ -42,6 +63,21 @@ def test_a_migrated_database_is_as_one_that_is_made_today(release, tmp_path):
     migrated = described_in(tmp_path / "data")
     (tmp_path / "fresh").mkdir()
     fresh = described_in(tmp_path / "fresh")
+    assert {name: migrated.get(name) for name in fresh} == fresh
+    assert migrated.keys() == fresh.keys()
+
+
+#: The tables of PostgreSQL as it was given them by the first release that knew it.
+FIRST = ROOT / "fixtures" / "schemas" / "postgresql-6.sql"
+
+
+@pytest.mark.postgresql
+def test_it_is_so_on_postgresql_as_well(postgresql):
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA old; SET search_path = old")
+        connection.execute(FIRST.read_bytes())
+        connection.execute("INSERT INTO properties VALUES ('schema_version', '6')")
+    migrated, fresh = (described_on(postgresql, name) for name in ("old", "fresh"))
     assert {name: migrated.get(name) for name in fresh} == fresh
     assert migrated.keys() == fresh.keys()
 
@@ -73,18 +109,38 @@ def test_each_version_has_one_revision():
     assert [int(re.match(r"v(\d{4})_", name)[1]) for name in files] == [int(each) for each in found]
 
 
-def test_the_example_for_contributors_is_a_revision(tmp_path, monkeypatch):
+@pytest.fixture
+def with_example(tmp_path, monkeypatch):
+    """`with_example()`: from now on there is one revision more, that of CONTRIBUTING.md."""
+
+    def change():
+        text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Change a table")[2]
+        example = textwrap.dedent(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
+        folder = tmp_path / "revisions"
+        shutil.copytree(REVISIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "v0042_colours.py").write_text(example.replace('"41"', f'"{SCHEMA_VERSION}"'))
+        monkeypatch.setattr(migrations, "REVISIONS", folder)
+        monkeypatch.setattr(migrations, "SCHEMA_VERSION", 42)
+
+    return change
+
+
+def test_the_example_for_contributors_is_a_revision(tmp_path, with_example):
     """A column and an index, into a database of the version before."""
-    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Change a table")[2]
-    example = textwrap.dedent(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
-    folder = tmp_path / "revisions"
-    shutil.copytree(REVISIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "v0042_colours.py").write_text(example.replace('"41"', f'"{SCHEMA_VERSION}"'))
     before = described_in(tmp_path)["images"]
-    monkeypatch.setattr(migrations, "REVISIONS", folder)
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 42)
+    with_example()
     after = described_in(tmp_path)["images"]
     assert after["columns"] == {**before["columns"], "colour": ("VARCHAR(20)", False, "'white'")}
+    assert after["indexes"] == {**before["indexes"], "images_by_colour": (["repository_id", "colour"], False, None)}
+
+
+@pytest.mark.postgresql
+def test_the_example_is_a_revision_of_postgresql_as_well(postgresql, with_example):
+    before = described_on(postgresql, "example")["images"]
+    with_example()
+    after = described_on(postgresql, "example")["images"]
+    colour = ('TEXT COLLATE "C"', False, "'white'")
+    assert after["columns"] == {**before["columns"], "colour": colour}
     assert after["indexes"] == {**before["indexes"], "images_by_colour": (["repository_id", "colour"], False, None)}
 
 

@@ -18,6 +18,8 @@ from tests.faults.client import Client
 from tests.pushing import digest_of
 from tests.upgrade.recording import ACCOUNT, BEGUN, CLOCK, CONFIG, LAYER, REST
 
+pytestmark = pytest.mark.sqlite
+
 ROOT = Path(__file__).parents[2]
 SEED = os.environ.get("CRASH_SEED") or "20260101"
 RELEASES = sorted((ROOT / "fixtures" / "releases").glob("*.tar.gz"))

@@ -48,6 +48,17 @@ _UNAVAILABLE = ("08", "40", "53", "57", "58", "XX", "25006", "25P03", "55P03")
 #: Of them those that pass: undone for others' sake, or the server is coming back.
 _AGAIN = ("08", "40", "57P")
 
+#: The sequences of the schema, with the table and the column that each gives numbers to, and the last one.
+_SEQUENCES = """
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname) AS sequence, t.relname AS table, a.attname AS column,
+        pg_sequence_last_value(s.oid) AS last
+    FROM pg_class AS s JOIN pg_namespace AS n ON n.oid = s.relnamespace
+    JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype = 'a'
+    JOIN pg_class AS t ON t.oid = d.refobjid
+    JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+    WHERE s.relkind = 'S' AND n.nspname = current_schema()
+"""
+
 
 class Number(Loader):
     """A sum of whole numbers, which PostgreSQL gives as `numeric`."""
@@ -187,6 +198,17 @@ class PostgresqlDatabase(Database):
         )
         for index in connection.exec_driver_sql(query).scalars():
             yield f"the index {index} is not valid"
+
+    def last_numbers(self, connection: Connection) -> dict[str, int]:
+        return {each.table: each.last for each in connection.exec_driver_sql(_SEQUENCES) if each.last is not None}
+
+    def go_on_from(self, connection: Connection, numbers: Mapping[str, int]) -> None:
+        for each in connection.exec_driver_sql(_SEQUENCES).all():
+            query = f'SELECT max("{each.column}") FROM "{each.table}"'  # noqa: S608 - names of ours
+            # Where the other engine remembers no number, the highest that is there was the last.
+            last = max(connection.exec_driver_sql(query).scalar() or 0, numbers.get(each.table, 0))
+            if last:
+                connection.exec_driver_sql("SELECT setval(%s::regclass, %s)", (each.sequence, last))
 
     # --- what all processes share -------------------------------------------------------------------------------------
 

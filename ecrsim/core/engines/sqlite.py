@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from ecrsim.blobs import private
+from ecrsim.core.columns import metadata
 from ecrsim.core.db import Database, Driver, RowConflict, SchemaMismatch, drivers
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.locks import Hold, hold
@@ -90,6 +91,8 @@ class SqliteDatabase(Database):
 
     def go_on_from(self, connection: Connection, numbers: Mapping[str, int]) -> None:
         for name, number in numbers.items():
+            if not metadata.tables[name].dialect_options["sqlite"]["autoincrement"]:
+                continue
             connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
             connection.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, number))
 
