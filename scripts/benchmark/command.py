@@ -20,6 +20,7 @@ from benchmark import (
     pullthrough,
     replication,
     report,
+    scanned,
     scanning,
     stalled,
 )
@@ -30,7 +31,10 @@ from benchmark.targets import all_targets
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".tools" / "bench"
 DOCUMENT = CHECKOUT / "docs" / "performance.md"
-PARTS = (footprint, api, growth, dataplane, docker, stalled, lifecycle, busy, replication, pullthrough, scanning)
+PARTS = (
+    *(footprint, api, growth, dataplane, docker, stalled, lifecycle, busy, replication, pullthrough, scanning),
+    scanned,
+)
 ROWS = tuple(name for part in PARTS for name in part.ROWS)
 MIB = 1024 * 1024
 PLANNED = (1000, 10_000, 100_000)
