@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from ecrsim.core.errors import ServiceError, ServiceUnavailableException
 from ecrsim.core.registry import Registry
-from ecrsim.core.runtime import Call
+from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.web import Pieces
 
 #: Seconds before work is done again that the database has undone: together what a server takes to come back.
@@ -221,3 +221,15 @@ def persistently(kept: Fetched | None, attempt: Callable[[Fetched], _T]) -> _T:
             if kept is not None:
                 raise NotYet(flight)
             flight.wait()
+
+
+def write_persistently(runtime: Runtime, caller: Caller, write: Callable[[Call], _T]) -> _T:
+    """Do it in a call of its own, in one write transaction, and again after each miss, for which this thread waits."""
+
+    def attempt(fetched: Fetched) -> _T:
+        with runtime.call(caller) as call:
+            call.lookups["fetched"] = fetched
+            with call.writing():
+                return write(call)
+
+    return persistently(None, attempt)

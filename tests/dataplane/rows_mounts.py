@@ -6,6 +6,8 @@ BLOB_MOUNTING is enabled, and it is not from the beginning (documented).
 
 from __future__ import annotations
 
+import json
+
 from tests.dataplane.rows_uploads import BLOB, NOT_THERE, OPENED, START, THERE
 from tests.dataplane.wire import LAYER, World, ask, row
 
@@ -21,6 +23,22 @@ def in_other_encrypted(world: World) -> None:
     world.repository("other", encryptionConfiguration={"encryptionType": "KMS"})
     world.layer(LAYER, "other")
     world.mounting()
+
+
+def both_with_one_key(world: World) -> None:
+    """`app` and `other` are encrypted with the same key, which nobody named."""
+    world.api("DeleteRepository", repositoryName="app", force=True)
+    world.repository("app", encryptionConfiguration={"encryptionType": "KMS"})
+    in_other_encrypted(world)
+
+
+def each_with_its_key(world: World) -> None:
+    wanted = {"account": world.account, "region": world.region, "alias": "alias/mounts"}
+    answer = world.send("POST", "http://localhost/_ecrsim/keys", {}, json.dumps(wanted).encode())
+    assert answer.status == 200, answer.body
+    world.api("DeleteRepository", repositoryName="app", force=True)
+    world.repository("app", encryptionConfiguration={"encryptionType": "KMS", "kmsKey": "alias/mounts"})
+    in_other_encrypted(world)
 
 
 def in_other_without_mounting(world: World) -> None:
@@ -116,6 +134,27 @@ ROWS = (
         "ECR documented",
         ask(f"{START}?mount={{layer}}&from=other", 202, headers=OPENED),
         given=in_other_encrypted,
+    ),
+    row(
+        "a mount between two repositories with the same key",
+        "ECR documented",
+        ask(f"{START}?mount={{layer}}&from=other", 201, headers=BLOB),
+        THERE,
+        given=both_with_one_key,
+    ),
+    row(
+        "a mount between two keys",
+        "ECR documented",
+        ask(f"{START}?mount={{layer}}&from=other", 202, headers=OPENED),
+        NOT_THERE,
+        given=each_with_its_key,
+    ),
+    row(
+        "an anonymous mount between two keys",
+        "ECR documented",
+        ask(f"{START}?mount={{layer}}", 202, headers=OPENED),
+        NOT_THERE,
+        given=each_with_its_key,
     ),
     row(
         "a mount into a repository that is missing",

@@ -17,7 +17,7 @@ import orjson
 from ecrsim.core import ids
 from ecrsim.core.errors import InvalidParameterException, RepositoryNotFoundException, ServiceError
 from ecrsim.core.facts import record
-from ecrsim.core.misses import Flight, Wanted
+from ecrsim.core.misses import Flight, Miss, Wanted, write_persistently
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamError, UpstreamInvalid, UpstreamNotFound
 from ecrsim.core.upstream.registry import UpstreamManifest, UpstreamRegistry
@@ -139,16 +139,18 @@ class Import:
         """All layers are there, and with the last of them, as a rule, the images."""
         source = self._source
         try:
-            with source.runtime.call(source.caller) as call, call.writing():
-                for each in self._found:
-                    if import_rows.is_there(call, self.import_id, each.manifest.digest):
-                        self._put(call, each)
-                if lookup.image_by_digest(call, self._repository, self.root.digest) is None:
-                    raise RepositoryNotFoundException("The repository was deleted in the meantime")
+            write_persistently(source.runtime, source.caller, self._put_the_rest)
         except Exception as error:  # noqa: BLE001 - it is told to all who wait
             self._fail(error)
         else:
             self.whole.settle()
+
+    def _put_the_rest(self, call: Call) -> None:
+        for each in self._found:
+            if import_rows.is_there(call, self.import_id, each.manifest.digest):
+                self._put(call, each)
+        if lookup.image_by_digest(call, self._repository, self.root.digest) is None:
+            raise RepositoryNotFoundException("The repository was deleted in the meantime")
 
     def put_what_is_whole(self, call: Call) -> None:
         for each in self._found:
@@ -156,8 +158,8 @@ class Import:
                 try:
                     with call.connection.begin_nested():
                         self._put(call, each)
-                except ServiceError:
-                    return  # it is told at the end, and no fault of the layer
+                except (ServiceError, Miss):
+                    return  # it is told, or done, at the end, and no fault of the layer
 
     def _is_whole(self, call: Call, parsed: manifests.Manifest) -> bool:
         of = call, self._repository
@@ -246,13 +248,16 @@ class Importer:
         found = self._read(root, 0, {})
         owner = self._fetches.custody.number()
         self._runtime.blobs.learn([digest for each in found for digest in each.parsed.required_layers])
-        with self._call() as call, call.writing():
+
+        def note(call: Call) -> tuple[Import, Repository, dict[str, int]]:
             if service.find_rule(call, wanted.registry, self._source.rule.ecr_repository_prefix) != self._source.rule:
                 raise RepositoryNotFoundException("The rule was changed or deleted in the meantime")
             repository = create_repository_for(call, wanted.registry, wanted.repository_name, PULL_THROUGH_CACHE)
             under_way = Import(self._fetches, self._source, wanted, found, repository)
             under_way.note(call, owner)
-            missing = self._missing(call, repository, found)
+            return under_way, repository, self._missing(call, repository, found)
+
+        under_way, repository, missing = write_persistently(self._runtime, self._source.caller, note)
         self._fetches.imports.join(under_way.import_id, lambda: under_way)
         under_way.begin([self._layer(repository, digest, size) for digest, size in missing.items()])
         return under_way
@@ -311,12 +316,15 @@ class Importer:
     def _note(self, asked: str, *, is_list: bool = False) -> None:
         """The upstream was asked and had nothing new, or nothing more."""
         place = self._wanted.registry, self._wanted.repository_name
-        with self._call() as call, call.writing():
+
+        def note(call: Call) -> None:
             repository = create_repository_for(call, *place, PULL_THROUGH_CACHE)
             service.note_check(call, repository.id, asked, has_answered=True)
             if is_list:
                 subject: dict[str, object] = {"subjectId": {"imageDigest": self._wanted.reference}}
                 _on_trail(self._source, call, "ListImageReferrers", {"repositoryName": place[1]} | subject)
+
+        write_persistently(self._runtime, self._source.caller, note)
 
 
 def _on_trail(source: ImportSource, call: Call, operation: str, request: dict[str, object]) -> None:
