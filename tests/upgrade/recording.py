@@ -93,7 +93,7 @@ class Filling:
             imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
             imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": "dev*"}],
             imageScanningConfiguration={"scanOnPush": True},
-            encryptionConfiguration={"encryptionType": "KMS", "kmsKey": "alias/key"},
+            encryptionConfiguration={"encryptionType": "KMS", "kmsKey": "alias/aws/ecr"},
         )
         self.api("CreateRepository", repositoryName="archive")
         self.api("CreateRepository", OTHER, repositoryName="app")
