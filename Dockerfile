@@ -13,7 +13,9 @@ ENV PIP_PYTHON=/opt/ecrsim/bin/python PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION
 RUN python -m venv --without-pip /opt/ecrsim
 # The dependencies first, read from the one place where they stand, so that a change of the source installs only ecrsim.
 COPY setup.cfg ./
-RUN python -c "import configparser as c; p = c.ConfigParser(); p.read('setup.cfg'); print(p['options']['install_requires'])" \
+# PostgreSQL's driver among them: several containers over one database are what images are for.
+RUN python -c "import configparser as c; p = c.ConfigParser(); p.read('setup.cfg'); \
+print(p['options']['install_requires'], p['options.extras_require']['postgresql'])" \
         > requirements.txt \
     && pip install -r requirements.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
