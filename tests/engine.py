@@ -31,6 +31,11 @@ def database_url(data_dir: Path) -> str:
     return f"{os.environ[_SERVER]}?schema=t_{name}"
 
 
+def settings(data_dir: Path) -> dict[str, str]:
+    """The variables that give a process with this data directory its database."""
+    return {} if ENGINE == "sqlite" else {"ECRSIM_DATABASE_URL": database_url(data_dir)}
+
+
 def number_anew(connection: Connection) -> None:
     """Let new rows be numbered from 1 again, as in a new database."""
     if ENGINE == "sqlite":

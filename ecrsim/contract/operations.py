@@ -26,6 +26,10 @@ Function = Callable[..., Any]
 #: function, answer and trail. "own": the function opens what it needs, because it moves bytes or seldom writes.
 Transaction = Literal["read", "write", "own"]
 
+#: "repository": the write transaction reads and changes what is of the repository that the request names, and nothing
+#: that another one could change beside it; "all": anything.
+Scope = Literal["all", "repository"]
+
 #: Where it runs under `ecrsim serve` (`core/web.py: Runs`) unless it says otherwise.
 _RUNS: Mapping[Transaction, Runs] = {"read": "loop", "write": "writer", "own": "bytes"}
 
@@ -57,6 +61,8 @@ class Declaration(NamedTuple):
     #: It asks the blob store, so that it waits where that is behind a network.
     asks_store: bool = False
     ahead: Ahead | None = None
+    #: What its write transaction concerns: anything, or the repository that it names.
+    scope: Scope = "all"
 
 
 _declared: dict[Operation, Declaration] = {}
@@ -75,12 +81,13 @@ def operation(
     enters: Enters | None = None,
     asks_store: bool = False,
     ahead: Ahead | None = None,
+    scope: Scope = "all",
 ) -> Callable[[_F], _F]:
     """Declare a function as an operation: `@operation("PutImage", transaction="write")`.
 
     `on_trail`: every "write" is on the trail unless it says otherwise; nothing else can be, as the record shares the
     write transaction of the change. `runs`: where it does, for one that computes long, or moves no bytes.
-    `action`, `asks`, `service_checks`, `enters`, `asks_store` and `ahead` as in `Declaration`.
+    `action`, `asks`, `service_checks`, `enters`, `asks_store`, `ahead` and `scope` as in `Declaration`.
     LookupError at import when the model has no such operation or it has a function already, ValueError for a trail
     without a write transaction.
     """
@@ -101,6 +108,7 @@ def operation(
             enters=enters,
             asks_store=asks_store,
             ahead=ahead,
+            scope=scope,
         )
         _declare(declared)
         return function

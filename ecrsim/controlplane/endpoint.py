@@ -146,10 +146,11 @@ def _result(call: Call, declared: Declaration, content: bytes, user_agent: str |
         return shape(operation, declared.function(call, **arguments))
     if declared.ahead is not None:
         declared.ahead(call, arguments)
-    with call.writing():
+    place = asked[0].registry, asked[0].repository_name
+    scope = place[0].scope(place[1]) if declared.scope == "repository" and place[1] else ""
+    with call.writing(scope):
         body = shape(operation, declared.function(call, **arguments))
         if declared.on_trail:
-            place = asked[0].registry, asked[0].repository_name
             record_call(call, operation.name, *place, content, body, user_agent)
     if call.late_error is not None:
         raise call.late_error

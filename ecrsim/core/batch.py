@@ -105,7 +105,8 @@ class BatchingWriter:
 
     def _write(self, notes: dict[Applier, dict[Hashable, Any]]) -> None:
         if notes:
-            with self._database.write() as connection:
+            # What notes change is a column of its own; only two who write the same rows would wait for each other.
+            with self._database.write("notes") as connection:
                 for applier, values in notes.items():
                     applier(connection, values)
 

@@ -275,9 +275,16 @@ class Database:
         """The transaction is over."""
         raise NotImplementedError
 
-    def write(self) -> contextlib.AbstractContextManager[Connection]:
-        """A transaction that is committed when the block ends, and undone when it raises."""
+    def write(self, scope: str = "") -> contextlib.AbstractContextManager[Connection]:
+        """A transaction that is committed when the block ends, and undone when it raises.
+
+        `scope` names what alone it concerns, such as a repository (`core/registry.py: Registry.scope`): an engine may
+        let it run beside those of other scopes. Without one it is alone.
+        """
         raise NotImplementedError
+
+    def also(self, connection: Connection, scope: str) -> None:
+        """From now on the open write transaction concerns this as well: no other one does until it ends."""
 
     def never_wait_in(self, thread: int) -> None:
         """From now on this thread (its identifier) gets MustWait in place of a write."""

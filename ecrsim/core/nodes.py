@@ -77,7 +77,7 @@ def say(runtime: Runtime) -> None:
         return
     now = runtime.clock.unturned()
     said = {"version": __version__, "seen_at": now, "is_draining": runtime.is_draining()}
-    with runtime.database.write() as connection:
+    with runtime.database.write("nodes") as connection:
         upsert(
             connection,
             nodes,
@@ -90,7 +90,7 @@ def say(runtime: Runtime) -> None:
 
 def _leave(runtime: Runtime) -> None:
     try:
-        with runtime.database.write() as connection:
+        with runtime.database.write("nodes") as connection:
             _LEAVE.run(connection, name=node_name(runtime.config), worker=os.getpid())
     except ServiceError:
         return  # it is taken for lost in a while

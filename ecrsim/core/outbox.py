@@ -1,6 +1,7 @@
 """The outbox: facts in the past tense, appended in the transaction of the change that they tell of.
 
-A write transaction is alone, so sequence numbers rise in the order of commits: who has read up to one has missed none.
+From its first event to its end a write transaction is alone with the outbox, whatever runs beside it, so sequence
+numbers rise in the order of commits: who has read up to one has missed none.
 Whatever leaves the building (`ecrsim/delivery`) is made from these rows.
 """
 
@@ -37,6 +38,7 @@ events = Table(
 )
 
 
+_SCOPE = "outbox"
 _COLUMNS = tuple(column.name for column in events.columns)
 _INSERT = Addition(events, *_COLUMNS[1:], as_text=("facts", "trail"))
 _PAGE = Query(
@@ -58,6 +60,7 @@ def emit(
     """Append a fact in the open write transaction. `facts` as bytes are JSON already."""
     if not call.runtime.config.events_limit:
         return
+    call.runtime.database.also(call.connection, _SCOPE)
     _INSERT.run(
         call.connection,
         at=call.now,
@@ -74,6 +77,7 @@ def emit(
 
 def append(call: Call, events: Iterable[NewEvent]) -> None:
     """Append what a fact tells, in the open write transaction; nobody but `core/facts.py` calls it."""
+    call.runtime.database.also(call.connection, _SCOPE)
     _INSERT.many(
         call.connection,
         [

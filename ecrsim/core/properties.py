@@ -5,12 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, delete, select
 
 from ecrsim.core.db import properties
-from ecrsim.core.query import Addition, Change, Query
+from ecrsim.core.query import Change, Query, upsert
 
 _IS_NAMED = properties.c.name == bindparam("name")
 _VALUE = Query(select(properties.c.value).where(_IS_NAMED), str)
 _DELETE = Change(delete(properties).where(_IS_NAMED))
-_INSERT = Addition(properties, "name", "value")
 
 
 def get_property(connection: Connection, name: str) -> str | None:
@@ -19,9 +18,8 @@ def get_property(connection: Connection, name: str) -> str | None:
 
 
 def set_property(connection: Connection, name: str, value: str) -> None:
-    """Set the property, in the open write transaction."""
-    _DELETE.run(connection, name=name)
-    _INSERT.run(connection, name=name, value=value)
+    """Set the property, in the open write transaction, whoever sets it beside this one."""
+    upsert(connection, properties, {"name": name}, {"value": value})
 
 
 def delete_property(connection: Connection, name: str) -> None:

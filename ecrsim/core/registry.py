@@ -51,6 +51,10 @@ class Registry(NamedTuple):
         region = "" if self.kind == "public" else self.region
         return f"arn:{partition(self.region)}:{self.service}:{region}:{self.account}:repository/{repository_name}"
 
+    def scope(self, repository_name: str = "") -> str:
+        """What a write transaction concerns (`core/db.py: Database.write`): a repository, or the registry itself."""
+        return f"{self.kind}/{self.account}/{self.region}/{repository_name}"
+
     @property
     def own_arn(self) -> str:
         """`arn:aws:ecr-public::<account>:registry/<account>` (inferred from the ARNs of repositories)."""

@@ -131,13 +131,13 @@ class Call:
             self.release()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """A write transaction around the block; inside an open one, part of it."""
+    def writing(self, scope: str = "") -> Iterator[None]:
+        """A write transaction around the block; inside an open one, part of it. `scope` as of `Database.write`."""
         if self._connection is not None and not self._is_reading:
             yield
             return
         self.release()
-        with self.runtime.database.write() as connection:
+        with self.runtime.database.write(scope) as connection:
             self._connection = connection
             try:
                 yield

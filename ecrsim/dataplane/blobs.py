@@ -202,7 +202,7 @@ def delete_blob(asked: RepositoryRequest) -> Answer:
     digest = asked.digest()
     if not asked.profile.delete_blobs:
         raise RegistryError(405, "UNSUPPORTED", "The operation is unsupported.")
-    with asked.call.writing():
+    with asked.call.writing(asked.scope):
         if service.layer_size(asked.call, repository, digest) is None:
             raise _unknown(asked, digest)
         if layer_use(asked.call, repository, digest) is not None:

@@ -109,7 +109,7 @@ def put_manifest(asked: RepositoryRequest) -> Answer:
     if body is None:
         raise RegistryError(413, "SIZE_INVALID", f"A manifest can have {MAX_MANIFEST} bytes at most")
     pushing.learn_layers(asked.call, body, asked.request.content_type)
-    with asked.call.writing():
+    with asked.call.writing(asked.scope):
         pushed = pushing.put_image(
             asked.call,
             asked.repository_to_push(),
@@ -160,7 +160,7 @@ def delete_manifest(asked: RepositoryRequest) -> Answer:
     reference = _reference(asked)
     repository = asked.repository()
     image_tag = None if ":" in reference else reference
-    with asked.call.writing():
+    with asked.call.writing(asked.scope):
         find = lookup.image_by_tag if image_tag else lookup.image_by_digest
         image = find(asked.call, repository, reference)
         if image is None:

@@ -73,6 +73,11 @@ class RepositoryRequest(NamedTuple):
             authorize(self.call, action, registry, name)
 
     @property
+    def scope(self) -> str:
+        """What its write transactions concern."""
+        return self.registry.scope(self.repository_name)
+
+    @property
     def registry_name(self) -> str:
         """As sentences name the registry: the alias as it was typed stands for the id (recorded)."""
         return self.alias or self.registry.account

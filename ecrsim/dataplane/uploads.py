@@ -40,7 +40,7 @@ def start_upload(asked: RepositoryRequest) -> Steps:
     if mount is not None:
         asked.call.runtime.blobs.learn([mount])
     # One transaction: a request that is refused leaves no repository that was made for it.
-    with asked.call.writing():
+    with asked.call.writing(asked.scope):
         repository = asked.repository_to_push()
         if mount is not None and _mount(asked, repository, mount):
             return _created(asked, mount)

@@ -139,7 +139,7 @@ class Pump:
         with self._runtime.database.read() as connection:
             too_many = newest(connection) - oldest(connection) + 1 > limit + limit // 10
         if too_many and time.monotonic() >= self._prune_at:
-            with self._runtime.database.write() as connection:
+            with self._runtime.database.write("delivery") as connection:
                 gone = prune(connection, limit, targets.undelivered(connection), _PRUNED)
             # When a target holds them, there is no hurry to look again.
             self._prune_at = time.monotonic() + (0 if gone else POLL * 50)
@@ -363,7 +363,7 @@ class _Courier:
                 delivered_at=self._delivered_at,
             )
         )
-        with self._runtime.database.write() as connection:
+        with self._runtime.database.write("delivery") as connection:
             found = connection.execute(statement).rowcount
         self._is_saved, self._saved_at = True, time.monotonic()
         if not found:  # the target is gone

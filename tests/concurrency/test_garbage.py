@@ -25,6 +25,7 @@ from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import Response, build_image, call_application
 from tests.aging import age
 from tests.concurrency.conftest import at_once
+from tests.engine import settings
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving, clean_environment, run_gc
 from tests.pushing import digest_of
@@ -53,7 +54,7 @@ def collecting(data_dir: Path, grace: int) -> Iterator[threading.Event]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=clean_environment(),
+        env=clean_environment() | settings(data_dir),
     )
     assert process.stdin is not None
     assert process.stdout is not None

@@ -133,7 +133,7 @@ def test_where_nothing_can_be_written_the_job_stays_due(runtime, book, now, monk
     """And whoever runs jobs is told, instead of trying for ever."""
     put(runtime, "unlucky", now)
 
-    def refuse(_):
+    def refuse(*_):
         raise ServiceUnavailableException("The database cannot be used: no space.")
 
     with monkeypatch.context() as patch:

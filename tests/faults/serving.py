@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests import engine
+
 LOOP_LIMIT = {"ECRSIM_LOOP_LIMIT": "50"}
 READY = re.compile(rb"ecrsim ready: http://127\.0\.0\.1:(\d+)\n")
 
@@ -61,10 +63,12 @@ class Serving:
     ) -> None:
         self.data_dir = data_dir
         self.count = workers
+        self.settings = settings
         self.log = log or Path(f"{data_dir}.log")
         command = [sys.executable, "-m", "ecrsim", "serve", "--port", "0", "--workers", str(workers)]
         environ = (
             clean_environment()
+            | engine.settings(data_dir)
             | LOOP_LIMIT
             | {f"ECRSIM_{name.upper()}": str(value) for name, value in settings.items()}
         )
@@ -104,13 +108,13 @@ class Serving:
         return f"http://127.0.0.1:{self.port}"
 
     def workers(self) -> list[int]:
-        """The processes that answer requests: the children that have the database open. Waits until all have."""
+        """The processes that answer requests: the children that have the store in use. Waits until all have."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        wanted = os.path.realpath(self.data_dir / "ecrsim.db")
+        store = os.path.realpath(self.data_dir)
         deadline = time.monotonic() + 30
         found: list[int] = []
         while len(found) < self.count and time.monotonic() < deadline:
-            found = [pid for pid in map(int, children.read_text().split()) if wanted in open_files(pid)]
+            found = [pid for pid in map(int, children.read_text().split()) if store in open_files(pid)]
         return found
 
     def kill(self) -> None:
@@ -155,7 +159,7 @@ def run_gc(data_dir: Path, *options: str) -> str:
         capture_output=True,
         text=True,
         timeout=60,
-        env=clean_environment(),
+        env=clean_environment() | engine.settings(data_dir),
         check=False,
     )
     assert done.returncode == 0, done.stderr

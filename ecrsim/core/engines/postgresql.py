@@ -2,7 +2,8 @@
 
 `postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE[?schema=NAME&…]`; all other parameters are libpq's. Reads see one
 state (REPEATABLE READ, READ ONLY). Each statement of a write sees what was committed before it (READ COMMITTED), and
-writers queue behind advisory locks, so that nothing changes under them (`docs/architecture.md`, "Transactions").
+writers hold advisory locks, of all or of one repository, so that nothing that concerns them changes meanwhile
+(`docs/architecture.md`, "Writers side by side").
 
 Connections are in autocommit, and transactions are begun and ended by statements: libpq's own call for it costs a
 fifth of psycopg's. psycopg prepares each statement on the server when it is first run on a connection.
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
@@ -38,7 +38,9 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 #: The first release of PostgreSQL that has all that is used.
 _OLDEST = 130_000
 _READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_WRITE = "BEGIN; SELECT pg_advisory_xact_lock({})"
+#: Who writes anything is alone; who writes one scope waits for him, and for others of the scope.
+_ALONE = "BEGIN; SELECT pg_advisory_xact_lock({})"
+_BESIDE = "BEGIN; SELECT pg_advisory_xact_lock_shared({}); "
 #: Milliseconds that a write waits for others, as SQLite's does; and for which one that holds them up may do nothing: a
 #: process that was stopped, or whose machine is gone.
 _PATIENCE, _IDLE = 30_000, 60_000
@@ -97,7 +99,8 @@ class PostgresqlDatabase(Database):
         )
         event.listen(self._engine, "connect", self._on_connect)
         self._options = options
-        self._lock = _WRITE.format(key_of(schema, "write")).encode()
+        everything = key_of(schema, "")
+        self._lock, self._beside = _ALONE.format(everything).encode(), _BESIDE.format(everything).encode()
         self._rights = Rights(schema, self._connect)
         self._words = Words(schema, self._connect)
 
@@ -256,8 +259,6 @@ class PostgresqlDatabase(Database):
             connection.close()
 
     def begin(self) -> Connection:
-        if threading.get_ident() == self._hasty:
-            self.may_wait()
         with self._translated():
             return self._begun(_READ)
 
@@ -266,16 +267,27 @@ class PostgresqlDatabase(Database):
         self._give(connection)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, scope: str = "") -> Iterator[Connection]:
         self.may_wait()
         with self._translated():
-            connection = self._begun(self._lock)
+            connection = self._begun(self._beside + self._locks(scope) if scope else self._lock)
+            connection.info["scopes"] = {scope} if scope else set()
             try:
                 yield connection
                 self._commit(connection)
             finally:
                 _undo(_raw(connection))
                 self._give(connection)
+
+    def also(self, connection: Connection, scope: str) -> None:
+        taken = connection.info["scopes"]
+        # Who is alone is so with everything.
+        if taken and scope not in taken:
+            _do(_raw(connection), self._locks(scope))
+            taken.add(scope)
+
+    def _locks(self, scope: str) -> bytes:
+        return f"SELECT pg_advisory_xact_lock({key_of(self._schema, scope)})".encode()
 
     def _commit(self, connection: Connection) -> None:
         result = _raw(connection).pgconn.exec_(b"COMMIT")

@@ -190,7 +190,7 @@ class SqliteDatabase(Database):
         self._give(connection)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, scope: str = "") -> Iterator[Connection]:
         with self._translated(), self._exclusive():
             connection = self._take()
             try:

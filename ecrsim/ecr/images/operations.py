@@ -44,6 +44,7 @@ def _learn_layers(call: Call, arguments: dict[str, Any]) -> None:
 @operation(
     "PutImage",
     transaction="write",
+    scope="repository",
     service_checks={"ImageTag": rules.TAG_TEXT},  # R
     asks_store=True,
     ahead=_learn_layers,
@@ -147,7 +148,7 @@ def _is_accepted(media_type: str, accepted: list[str] | None) -> bool:
     return accepted is None or media_type in accepted or media_type in manifests.INDEX_TYPES or "*/*" in accepted
 
 
-@operation("BatchDeleteImage", transaction="write")
+@operation("BatchDeleteImage", transaction="write", scope="repository")
 def batch_delete_image(
     call: Call, repository_name: str, image_ids: list[ImageId], registry_id: str | None = None
 ) -> dict[str, Any]:
@@ -276,7 +277,7 @@ def list_image_referrers(
     }
 
 
-@operation("UpdateImageStorageClass", transaction="write", service_checks=_IMAGE_ID)
+@operation("UpdateImageStorageClass", transaction="write", scope="repository", service_checks=_IMAGE_ID)
 def update_image_storage_class(
     call: Call, repository_name: str, image_id: ImageId, target_storage_class: str, registry_id: str | None = None
 ) -> dict[str, Any]:

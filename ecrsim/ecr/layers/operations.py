@@ -81,8 +81,9 @@ def _availability(call: Call, repository: Repository, digest: str) -> dict[str, 
 @operation("InitiateLayerUpload", transaction="own", runs="writer", asks_store=True)
 def initiate_layer_upload(call: Call, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
     """A session and the part size that ECR advises. A template may make the repository (CREATE_ON_PUSH)."""
-    with call.writing():
-        repository = repository_to_push(call, registry_of(call, registry_id), repository_name)
+    registry = registry_of(call, registry_id)
+    with call.writing(registry.scope(repository_name)):
+        repository = repository_to_push(call, registry, repository_name)
         upload_id = service.initiate_upload(call, repository)
     service.open_upload(call, upload_id)
     return {"uploadId": upload_id, "partSize": PART_SIZE}

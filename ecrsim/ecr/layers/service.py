@@ -106,7 +106,7 @@ def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int 
     age, grace = call.now - needed_at, call.runtime.config.gc_grace * SECOND
     if age > grace // 2:
         # A collection may be near, in another process too. It finds the promise, or the pusher finds no layer.
-        with call.writing():
+        with call.writing(repository.scope):
             place = {"repository_id": repository.id, "layer_digest": layer_digest}
             kept = _NEED.run(call.connection, now=call.now, **place)
         return size if kept else None
@@ -217,7 +217,7 @@ def most_bytes(call: Call, repository: Repository) -> int:
 def record_part(call: Call, upload_id: str, length: int) -> None:
     """Count a part of `length` bytes, and remember whether one below the minimum has been followed by another."""
     small = rules.is_small(length, call.runtime.config.quota_layer_part_min)
-    with call.writing():
+    with call.writing(_scope(upload_id)):
         call.connection.execute(
             update(layer_uploads)
             .where(layer_uploads.c.upload_id == upload_id)
@@ -229,9 +229,14 @@ def record_part(call: Call, upload_id: str, length: int) -> None:
         )
 
 
+def _scope(upload_id: str) -> str:
+    """Of a session alone. Who ends one and who makes a layer of it find the row, or do not."""
+    return f"upload/{upload_id}"
+
+
 def discard_upload(call: Call, upload_id: str) -> None:
     """Forget the session and its bytes; those that a request is still adding to go with the next gc."""
-    with call.writing():
+    with call.writing(_scope(upload_id)):
         _END.run(call.connection, upload_id=upload_id)
     with contextlib.suppress(UploadBusy):
         call.runtime.blobs.discard(upload_id)
@@ -261,7 +266,7 @@ def complete_upload(
                 before = removals.leaving(call.connection)
             # The session is kept until the row is written: a process that dies in between loses no byte.
             blobs.commit(upload_id, layer_digest, keep=True)
-            with call.writing():
+            with call.writing(repository.scope):
                 leaving = removals.leaving(call.connection)
                 is_layer = leaving == before and layer_digest not in leaving
                 if is_layer:

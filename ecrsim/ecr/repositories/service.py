@@ -65,6 +65,8 @@ def create_repository(
     rules.check_resource_tags(tags)
     if find_repository(call, registry, repository_name) is not None:
         raise RepositoryAlreadyExistsException(repository_name=repository_name, registry_id=registry.account)
+    # A push makes its own, beside those of others that do.
+    call.runtime.database.also(call.connection, registry.scope())
     _check_quota(call, registry)
     call.connection.execute(
         insert(repositories).values(

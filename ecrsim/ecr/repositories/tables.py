@@ -74,3 +74,7 @@ class Repository(NamedTuple):
     @property
     def registry(self) -> Registry:
         return Registry(self.registry_id, self.region, self.kind)
+
+    @property
+    def scope(self) -> str:
+        return self.registry.scope(self.repository_name)

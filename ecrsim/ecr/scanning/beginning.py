@@ -56,7 +56,8 @@ def _stranger(call: Call, image_id: int, description: image_events.Description) 
 
 
 def is_quota_used(call: Call, registry: Registry) -> bool:
-    """Whether the registry has had all basic scans of 24 hours."""
+    """Whether the registry has had all basic scans of 24 hours, in the transaction that begins one."""
+    call.runtime.database.also(call.connection, registry.scope())
     return scans.count_today(call, registry) >= call.runtime.config.quota_scans
 
 
