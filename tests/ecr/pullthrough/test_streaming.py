@@ -167,9 +167,12 @@ class TestWhileItComes:
         assert found.sim.runtime.blobs.delete(LAYER)
         assert got + rest(answer) == DATA
 
+    @pytest.mark.parametrize("encryption", ["AES256", "KMS"])
     @pytest.mark.parametrize("step", ["digest_upload", "sync", "commit", "discard"])
-    def test_who_reads_beside_each_step_of_its_end(self, found, slow, monkeypatch, step):
+    def test_who_reads_beside_each_step_of_its_end(self, found, slow, monkeypatch, step, encryption):
         """What is there is taken before the step and after it; the last byte comes when the layer is one."""
+        encrypted = {"encryptionType": encryption}
+        found.ecr.create_repository(repositoryName="cache/library/app", encryptionConfiguration=encrypted)
         manifest(found)
         answer, got = begin(found), bytearray()
         blobs = found.sim.runtime.blobs
