@@ -6,6 +6,7 @@ database alone opens nothing.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
@@ -13,9 +14,11 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from ecrsim.core import ids
 from ecrsim.core.db import RowConflict
 from ecrsim.core.query import Addition, Change, Query, upsert
-from ecrsim.core.sealing import seal_of
+from ecrsim.core.sealing import SecretDamaged, seal_of
 from ecrsim.ecr.encryption.rules import ENABLED, key_arn
 from ecrsim.ecr.encryption.tables import kms_aliases, kms_grants, kms_key_materials, kms_keys
+
+log = logging.getLogger("ecrsim.keys")
 
 CUSTOMER, AWS, S3 = "CUSTOMER", "AWS", "S3"
 _DESCRIPTIONS = {
@@ -192,14 +195,21 @@ def _add_material(connection: Connection, number: int, arn: str, now: int) -> No
 
 
 def material(connection: Connection, key: RingKey, number: int | None = None) -> tuple[int, bytes] | None:
-    """The number and the bytes of what the key encrypts with now, or of the one of that number. SecretDamaged."""
+    """The number and the bytes of what the key encrypts with now, or of the one of that number.
+
+    None where there is none, or it was sealed with a `secret.key` that was given up (`ecrsim store forget-secrets`).
+    """
     if number is None:
         found = _NEWEST.first(connection, which=key.number)
     else:
         found = _OF_KEY.first(connection, which=key.number, material=number)
     if found is None:
         return None
-    return found.number, bytes.fromhex(seal_of(connection).opened(found.material, _MATERIAL, key.arn))
+    try:
+        return found.number, bytes.fromhex(seal_of(connection).opened(found.material, _MATERIAL, key.arn))
+    except SecretDamaged as error:
+        log.error("%s; what was encrypted with it stays closed", error)  # noqa: TRY400
+        return None
 
 
 def rotations(connection: Connection, key: RingKey) -> int:

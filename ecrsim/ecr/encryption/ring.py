@@ -10,8 +10,6 @@ import base64
 import re
 from typing import Any
 
-from sqlalchemy import Connection
-
 from ecrsim.core import ids
 from ecrsim.core.errors import KmsException
 from ecrsim.core.registry import Registry
@@ -102,7 +100,15 @@ def _adopt(call: Call, repository: Protected, arn: str) -> RingKey:
 def generate(call: Call, repository: Protected, context: str) -> DataKey:
     """A new data key for what `context` says. KmsException."""
     key = key_of(call, repository, "push")
-    number, material = _material(call.connection, key, None)
+    current = keys.material(call.connection, key)
+    if current is None:
+        # Its seal was given up: what is new is encrypted with something new.
+        with call.writing():
+            keys.rotate(call.connection, key, call.now)
+            current = keys.material(call.connection, key)
+    if current is None:
+        raise _not_ours()
+    number, material = current
     plaintext, nonce = ids.new_secret(), ids.new_secret()[:_NONCE]
     content = _cipher(material).encrypt(nonce, plaintext, _bound(key, context))
     return DataKey(plaintext, f"r1.{number}.{base64.b64encode(nonce + content).decode()}", key.arn)
@@ -113,23 +119,18 @@ def opened(call: Call, key: RingKey, wrapped: str, context: str) -> bytes:
     match = _WRAPPED.fullmatch(wrapped)
     if match is None:
         raise _not_ours()
-    _, material = _material(call.connection, key, int(match[1]))
+    found = keys.material(call.connection, key, int(match[1]))
+    if found is None:
+        raise _not_ours()
     # 40 ms and 9 MB that an ecrsim does without which encrypts nothing.
     from cryptography.exceptions import InvalidTag
 
     try:
         content = base64.b64decode(match[2], validate=True)
-        plaintext: bytes = _cipher(material).decrypt(content[:_NONCE], content[_NONCE:], _bound(key, context))
+        plaintext: bytes = _cipher(found[1]).decrypt(content[:_NONCE], content[_NONCE:], _bound(key, context))
     except (InvalidTag, ValueError):
         raise _not_ours() from None
     return plaintext
-
-
-def _material(connection: Connection, key: RingKey, number: int | None) -> tuple[int, bytes]:
-    found = keys.material(connection, key, number)
-    if found is None:
-        raise _not_ours()
-    return found
 
 
 def _not_ours() -> KmsException:

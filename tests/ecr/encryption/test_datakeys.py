@@ -1,11 +1,13 @@
 """Data keys of the ring: made, opened, rotated, and closed with their key."""
 
 import pytest
+from sqlalchemy import update
 
 from ecrsim.core.errors import KmsException
 from ecrsim.core.runtime import root_caller
 from ecrsim.ecr.encryption import datakeys
 from ecrsim.ecr.encryption.memory import KeyMemory, memory_of
+from ecrsim.ecr.encryption.tables import kms_key_materials
 from ecrsim.ecr.repositories import protection
 from ecrsim.ecr.repositories.service import get_repository
 from tests.answers import ACCOUNT, REGION
@@ -168,6 +170,22 @@ def test_the_material_of_a_key_is_nowhere_in_the_clear(sim, ecr, calling, key):
         everything = "\n".join(row[0] for row in rows)
     assert made.plaintext.hex() not in everything
     assert all(row[0].startswith("v1.") for row in rows)
+
+
+def test_after_the_seal_was_given_up_old_data_keys_stay_closed_and_new_ones_are_made(sim, ecr, calling, key):
+    """`ecrsim store forget-secrets`: whoever lost `secret.key` has lost what was encrypted with it."""
+    create(ecr, **encrypted(key))
+    old = generate(calling)
+    with sim.runtime.database.write() as connection:
+        sealed = sim.runtime.seal.sealed("x", "another", "place")
+        connection.execute(update(kms_key_materials).values(material=sealed))
+    forget(sim)
+    with pytest.raises(KmsException) as caught:
+        opened(calling, old.wrapped)
+    assert caught.value.members == {"kmsError": "InvalidCiphertextException"}
+    new = generate(calling)
+    forget(sim)
+    assert opened(calling, new.wrapped) == new.plaintext
 
 
 def test_a_process_remembers_only_so_much():
