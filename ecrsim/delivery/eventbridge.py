@@ -130,7 +130,9 @@ def _backfill(event: Event) -> tuple[str, str, Detail]:
 
 
 def _api_call(event: Event) -> tuple[str, str, Detail]:
-    return API_CALL, _source(event), cloudtrail.record(event)
+    # KMS's records are among them.
+    service = event.facts["event_source"].removesuffix(".amazonaws.com")
+    return API_CALL, f"aws.{service}", cloudtrail.record(event)
 
 
 def _layer_damaged(event: Event) -> tuple[str, str, Detail]:

@@ -30,23 +30,25 @@ def record_call(
     error: ServiceError | None = None,
     *,
     is_read: bool = False,
+    key_arn: str | None = None,
 ) -> None:
     """`request` and `response` are the JSON of the wire; the response of a call on the registry plane too.
 
     `plane`: the caller's, if none is given; "registry" for what ECR calls itself on a caller's behalf. `error`: what
-    the call was answered with, of those that nobody hears of otherwise. `is_read`: it changed nothing.
+    the call was answered with, of those that nobody hears of otherwise. `is_read`: it changed nothing. `key_arn`:
+    of the key that ECR asked KMS for on the caller's behalf; the record is then KMS's.
     """
     if not call.runtime.config.events_limit:
         return
     caller = call.caller
     facts = orjson.dumps(
         {
-            "event_source": registry.event_source,
+            "event_source": "kms.amazonaws.com" if key_arn else registry.event_source,
             "event_name": operation,
             "error_code": error.code if error else None,
             "error_message": error.message if error else None,
             "read_only": is_read,
-            "resources": [registry.arn(repository_name)] if repository_name else [],
+            "resources": [key_arn] if key_arn else [registry.arn(repository_name)] if repository_name else [],
         }
     )
     trail = {

@@ -19,6 +19,7 @@ from ecrsim.core.runtime import Call, Runtime
 from ecrsim.ecr.encryption import rules
 from ecrsim.ecr.encryption.memory import memory_of
 from ecrsim.ecr.repositories.protection import DataKey
+from ecrsim.records import tally
 
 _T = TypeVar("_T")
 
@@ -35,7 +36,7 @@ class KeyDescription(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A repository as KMS hears of it."""
+    """A repository as KMS hears of it; `key_arn` is whatever names its key."""
 
     registry: Registry
     repository_name: str
@@ -71,9 +72,10 @@ def is_there(runtime: Runtime) -> bool:
 # --- from within a call -----------------------------------------------------------------------------------------------
 
 
-def describe(call: Call, registry: Registry, name: str) -> KeyDescription:
+def describe(call: Call, registry: Registry, repository_name: str, name: str) -> KeyDescription:
     """The key that an id, ARN or alias names. KmsException, Miss."""
-    return _learn(call, ("kms", "describe", registry, name), lambda: _describe(call.runtime, registry, name))
+    place = Place(registry, repository_name, name, ())
+    return _learn(call, ("kms", "describe", place), lambda: _describe(call.runtime, place))
 
 
 def create_grants(call: Call, place: Place) -> list[str]:
@@ -81,10 +83,10 @@ def create_grants(call: Call, place: Place) -> list[str]:
     return _learn(call, ("kms", "grant", place), lambda: _create_grants(call.runtime, place))
 
 
-def retire_grants(call: Call, registry: Registry, arn: str, grant_ids: Sequence[str]) -> None:
+def retire_grants(call: Call, place: Place, grant_ids: Sequence[str]) -> None:
     """KmsException, Miss. Grants that are there no more are retired."""
-    question = "kms", "retire", arn, tuple(grant_ids)
-    _learn(call, question, lambda: _retire_grants(call.runtime, registry, arn, grant_ids))
+    question = "kms", "retire", place, tuple(grant_ids)
+    _learn(call, question, lambda: _retire_grants(call.runtime, place, grant_ids))
 
 
 def generate(call: Call, place: Place) -> DataKey:
@@ -111,7 +113,7 @@ def generate_now(runtime: Runtime, place: Place) -> DataKey:
     _check_state(runtime, place)
     context = dict(place.context)
     answer = _ask(
-        runtime, place.registry, "generate_data_key", KeyId=place.key_arn, KeySpec="AES_256", EncryptionContext=context
+        runtime, place, "generate_data_key", KeyId=place.key_arn, KeySpec="AES_256", EncryptionContext=context
     )
     wrapped = _FORM + base64.b64encode(answer["CiphertextBlob"]).decode()
     return DataKey(answer["Plaintext"], wrapped, place.key_arn)
@@ -124,7 +126,7 @@ def opened_now(runtime: Runtime, place: Place, wrapped: str) -> bytes:
         raise KmsException("The ciphertext is not one of this key", kmsError="InvalidCiphertextException")
     answer = _ask(
         runtime,
-        place.registry,
+        place,
         "decrypt",
         KeyId=place.key_arn,
         CiphertextBlob=base64.b64decode(wrapped.removeprefix(_FORM)),
@@ -135,12 +137,12 @@ def opened_now(runtime: Runtime, place: Place, wrapped: str) -> bytes:
 
 def _check_state(runtime: Runtime, place: Place) -> None:
     """KMS refuses a key that is not enabled itself; moto's does not."""
-    found = _describe(runtime, place.registry, place.key_arn)
+    found = _describe(runtime, place)
     rules.check_state(found.arn, found.state)
 
 
-def _describe(runtime: Runtime, registry: Registry, name: str) -> KeyDescription:
-    metadata = _ask(runtime, registry, "describe_key", KeyId=name)["KeyMetadata"]
+def _describe(runtime: Runtime, place: Place) -> KeyDescription:
+    metadata = _ask(runtime, place, "describe_key", KeyId=place.key_arn)["KeyMetadata"]
     rules.check_usage(metadata)
     return KeyDescription(metadata["Arn"], metadata.get("KeyState") or rules.ENABLED)
 
@@ -148,7 +150,7 @@ def _describe(runtime: Runtime, registry: Registry, name: str) -> KeyDescription
 def _create_grants(runtime: Runtime, place: Place) -> list[str]:
     """For ECR, of what it needs, and for this repository alone (documented)."""
     registry = place.registry
-    principal = f"ecr.{registry.region}.amazonaws.com"
+    principal = rules.principal_of(registry)
     if _is_aws(runtime):
         # AWS's KMS grants to a service only what that service asks for itself.
         principal = root_arn(registry.account, registry.region)
@@ -156,7 +158,7 @@ def _create_grants(runtime: Runtime, place: Place) -> list[str]:
     for _ in range(rules.GRANTS):
         answer = _ask(
             runtime,
-            registry,
+            place,
             "create_grant",
             KeyId=place.key_arn,
             GranteePrincipal=principal,
@@ -168,19 +170,21 @@ def _create_grants(runtime: Runtime, place: Place) -> list[str]:
     return made
 
 
-def _retire_grants(runtime: Runtime, registry: Registry, arn: str, grant_ids: Sequence[str]) -> None:
+def _retire_grants(runtime: Runtime, place: Place, grant_ids: Sequence[str]) -> None:
     # Of a key that is gone nothing can be retired, and moto says of a grant alone that all is well.
-    _describe(runtime, registry, arn)
+    _describe(runtime, place)
     for grant_id in grant_ids:
         try:
-            _ask(runtime, registry, "retire_grant", KeyId=arn, GrantId=grant_id)
+            _ask(runtime, place, "retire_grant", KeyId=place.key_arn, GrantId=grant_id)
         except KmsException as error:
             if error.members.get("kmsError") not in ("NotFoundException", "InvalidGrantIdException"):
                 raise
 
 
-def _ask(runtime: Runtime, registry: Registry, operation: str, **parameters: Any) -> dict[str, Any]:
-    access = _access(runtime, registry)
+def _ask(runtime: Runtime, place: Place, operation: str, **parameters: Any) -> dict[str, Any]:
+    """One request to KMS, which is counted. KmsException."""
+    access = _access(runtime, place.registry)
+    tally.note_at(runtime, runtime.clock.now(), place.registry, place.repository_name, tally.KMS_REQUEST)
     clients = runtime.memory.setdefault("kms-clients", _Clients())
     if not isinstance(clients, _Clients):
         raise TypeError("the memory of clients is another's")

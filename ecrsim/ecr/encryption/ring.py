@@ -54,10 +54,12 @@ def named(call: Call, registry: Registry, name: rules.NamedKey) -> RingKey:
     return found
 
 
-def allow(call: Call, repository: Protected, key: RingKey) -> None:
-    """Let ECR use the key for the repository, inside a write transaction: two grants (documented)."""
-    for _ in range(rules.GRANTS):
-        keys.add_grant(call.connection, ids.new_secret().hex(), repository.id, key.arn, call.now)
+def allow(call: Call, repository: Protected, key: RingKey) -> list[str]:
+    """Let ECR use the key for the repository, inside a write transaction: the ids of two grants (documented)."""
+    granted = [ids.new_secret().hex() for _ in range(rules.GRANTS)]
+    for grant_id in granted:
+        keys.add_grant(call.connection, grant_id, repository.id, key.arn, call.now)
+    return granted
 
 
 def key_of(call: Call, repository: Protected, use: Use) -> RingKey:
@@ -72,7 +74,7 @@ def key_of(call: Call, repository: Protected, use: Use) -> RingKey:
     elif found is None:
         raise KmsException(f"Key '{arn}' does not exist", kmsError="NotFoundException")
     elif all(grant.is_revoked for grant in grants):
-        raise rules.no_grant(arn, _ACTIONS[use], repository.registry.region)
+        raise rules.no_grant(arn, _ACTIONS[use], repository.registry)
     rules.check_state(arn, found.state)
     return found
 

@@ -98,10 +98,10 @@ def not_found(named: NamedKey) -> KmsException:
     return KmsException(text, kmsError="NotFoundException")
 
 
-def no_grant(arn: str, action: str, region: str) -> KmsException:
+def no_grant(arn: str, action: str, registry: Registry) -> KmsException:
     """The grant was revoked or retired, so that ECR may not use the key (inferred)."""
     return KmsException(
-        f"ecr.{region}.amazonaws.com is not authorized to perform: kms:{action} on resource: {arn} because no grant "
+        f"{principal_of(registry)} is not authorized to perform: kms:{action} on resource: {arn} because no grant "
         f"allows the kms:{action} action",
         kmsError="AccessDeniedException",
     )
@@ -121,6 +121,11 @@ def check_usage(described: Mapping[str, Any]) -> None:
             f"{arn} key spec is {spec} which is not valid for GenerateDataKey.",  # I
             kmsError="InvalidKeyUsageException",
         )
+
+
+def principal_of(registry: Registry) -> str:
+    """Who is granted the use of a key, and retires the grant: ECR in the region (documented)."""
+    return f"ecr.{registry.region}.amazonaws.com"
 
 
 def grants_left(repository_name: str, kms_key: str) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import orjson
 from sqlalchemy import bindparam, select, update
 
 from ecrsim.core.errors import KmsException
 from ecrsim.core.ids import stable_uuid
 from ecrsim.core.query import Change, Query, upsert
+from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
 from ecrsim.ecr.encryption import keys, kms, permission, ring, rules
 from ecrsim.ecr.encryption.kms import Place
@@ -19,6 +21,8 @@ from ecrsim.ecr.encryption.memory import memory_of
 from ecrsim.ecr.encryption.tables import kms_data_keys
 from ecrsim.ecr.repositories.protection import Protected, Use
 from ecrsim.ecr.repositories.tables import repositories
+from ecrsim.records import tally
+from ecrsim.records.trail import record_call
 
 _SET_KEY = Change(
     update(repositories).where(repositories.c.id == bindparam("which")).values(kms_key=bindparam("found"))
@@ -48,18 +52,36 @@ def take(call: Call, repository: Protected, *, is_asked_for: bool) -> None:
         _check_caller(call, permission.TO_CREATE, found)
     if found.of_ring is not None:
         rules.check_state(found.arn, found.of_ring.state)
-        ring.allow(call, repository, found.of_ring)
+        for grant_id in ring.allow(call, repository, found.of_ring):
+            _on_trail(call, repository, found.arn, grant_id)
+        # DescribeKey, and the grants.
+        tally.record(call, *_counted(repository), times=1 + rules.GRANTS)
     else:
         for grant_id in kms.create_grants(call, place_of(repository, found.arn)):
             keys.add_grant(call.connection, grant_id, repository.id, found.arn, call.now)
     _SET_KEY.run(call.connection, which=repository.id, found=found.arn)
 
 
+def _on_trail(call: Call, repository: Protected, arn: str, grant_id: str) -> None:
+    """As KMS writes it down (documented). A KMS beside ecrsim does so itself."""
+    registry, name = repository.registry, repository.repository_name
+    principal = rules.principal_of(registry)
+    request = {
+        "keyId": arn.rpartition("/")[2],
+        "granteePrincipal": principal,
+        "operations": list(rules.GRANTED),
+        "retiringPrincipal": principal,
+        "constraints": {"encryptionContextSubset": {"aws:ecr:arn": registry.arn(name)}},
+    }
+    answer = orjson.dumps({"grantId": grant_id})
+    record_call(call, "CreateGrant", registry, name, orjson.dumps(request), answer, None, key_arn=arn)
+
+
 def _find(call: Call, repository: Protected, name: rules.NamedKey) -> _Found:
     if kms.is_there(call.runtime):
         asked = name.arn if name.account != repository.registry.account else name.key_id or name.alias_name
         try:
-            described = kms.describe(call, repository.registry, asked)
+            described = kms.describe(call, repository.registry, repository.repository_name, asked)
         except KmsException as error:
             # Only AWS makes its own keys: where the KMS is not AWS's, the ring does.
             if name.alias_name != rules.AWS_ALIAS or error.members.get("kmsError") != "NotFoundException":
@@ -95,9 +117,11 @@ def let_go(call: Call, repository: Protected) -> KmsException | None:
     try:
         _check_caller(call, permission.TO_DELETE, _Found(arn, of_ring))
         if of_ring is None and kms.is_there(call.runtime):
-            kms.retire_grants(call, repository.registry, arn, [grant.grant_id for grant in granted])
+            kms.retire_grants(call, place_of(repository, arn), [grant.grant_id for grant in granted])
         elif of_ring is None:
             raise KmsException(f"Key '{arn}' does not exist", kmsError="NotFoundException")
+        else:
+            tally.record(call, *_counted(repository), times=rules.GRANTS)
     except KmsException as error:
         text = rules.grants_left(repository.repository_name, arn)
         return KmsException(text, kmsError=error.members.get("kmsError"))
@@ -115,6 +139,7 @@ def check(call: Call, repository: Protected, use: Use) -> None:
     place = place_at_kms(call, repository)
     if place is None:
         ring.key_of(call, repository, use)
+        tally.note(call, *_counted(repository))
         return
     memory, name = memory_of(call.runtime), ("kms", use, place)
     if memory.is_allowed(name):
@@ -136,6 +161,11 @@ def place_at_kms(call: Call, repository: Protected) -> Place | None:
     if repository.encryption_type == "AES256" or arn is None or not kms.is_there(call.runtime):
         return None
     return None if keys.find(call.connection, arn, call.now) is not None else place_of(repository, arn)
+
+
+def _counted(repository: Protected) -> tuple[Registry, str, str]:
+    """What is counted where the ring stands for KMS."""
+    return repository.registry, repository.repository_name, tally.KMS_REQUEST
 
 
 def place_of(repository: Protected, arn: str) -> Place:
