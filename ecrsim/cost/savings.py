@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ecrsim.cost.facts import Facts, Holder, Holding
 from ecrsim.cost.prefixes import prefix_of
 from ecrsim.cost.prices import Prices
-from ecrsim.cost.storage import bytes_now, is_standard, users_of
+from ecrsim.cost.storage import bytes_now, classes_of, is_standard
 from ecrsim.ecr.lifecycle.engine import LifecycleImage, plan
 from ecrsim.ecr.lifecycle.policy import read
 
@@ -172,10 +172,13 @@ def _duplicates(facts: Facts, totals: _Totals, prices: Prices) -> Iterator[Savin
     for holding in facts.holdings:
         by_registry[holding.holder[:3]].append(holding)
     for (kind, _, _), holdings in by_registry.items():
+        if len(holdings) < 2:
+            continue
         places: dict[str, list[tuple[Holding, int, bool]]] = defaultdict(list)
         for holding in holdings:
-            for layer, users in users_of(holding).items():
-                places[holding.digests[layer]].append((holding, holding.sizes[layer], any(map(is_standard, users))))
+            for layer, mark in enumerate(classes_of(holding)):
+                if mark:
+                    places[holding.digests[layer]].append((holding, holding.sizes[layer], mark == 2))
         sizes = {"standard": 0, "archive": 0}
         holders: Counter[Holder] = Counter()
         layers = 0

@@ -8,7 +8,7 @@ the repository does.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ecrsim.core.durations import DAY
 from ecrsim.cost.facts import Holding, Past, Usage, Window
@@ -16,6 +16,8 @@ from ecrsim.cost.prefixes import EARLIER, prefix_of
 from ecrsim.ecr.lifecycle.engine import LifecycleImage, arrival
 
 STANDARD, ARCHIVE = "STANDARD", "ARCHIVE"
+#: Later than any time.
+_NEVER = 1 << 62
 
 
 class DailyBytes:
@@ -60,53 +62,67 @@ def archive_since(image: LifecycleImage) -> int:
     return image.image_pushed_at if image.last_archived_at is None else image.last_archived_at
 
 
-def users_of(holding: Holding, images: Sequence[LifecycleImage] | None = None) -> dict[int, list[LifecycleImage]]:
-    """The images that name each layer, by its number; of these images, or of all."""
-    found: dict[int, list[LifecycleImage]] = defaultdict(list)
-    for image in holding.images if images is None else images:
-        for layer in holding.layers.get(image.id, ()):
-            found[layer].append(image)
-    return found
-
-
 def is_standard(image: LifecycleImage) -> bool:
     """One that is being restored is in the archive until it can be pulled."""
     return image.storage_class == STANDARD
 
 
+def classes_of(holding: Holding, images: Sequence[LifecycleImage] | None = None) -> bytearray:
+    """Of each layer, by its number, 2 in the standard class, 1 in the archive, 0 where none of these images names it.
+
+    Of these images, or of all.
+    """
+    found = bytearray(len(holding.sizes))
+    for image in holding.images if images is None else images:
+        mark = 2 if is_standard(image) else 1
+        for layer in holding.layers.get(image.id, ()):
+            found[layer] = max(found[layer], mark)
+    return found
+
+
 def bytes_now(holding: Holding, images: Sequence[LifecycleImage] | None = None) -> tuple[int, int]:
     """The bytes in the standard class and in the archive: of these images, or of all."""
-    standard = archive = 0
-    for layer, users in users_of(holding, images).items():
-        if any(map(is_standard, users)):
-            standard += holding.sizes[layer]
-        else:
-            archive += holding.sizes[layer]
-    return standard, archive
+    sums = [0, 0, 0]
+    for mark, size in zip(classes_of(holding, images), holding.sizes, strict=True):
+        sums[mark] += size
+    return sums[2], sums[1]
+
+
+class _Users:
+    """The images of one class that name each layer, by its number: how many, and since when the first of them does."""
+
+    def __init__(
+        self, holding: Holding, images: Sequence[LifecycleImage], since: Callable[[LifecycleImage], int]
+    ) -> None:
+        self.images = images
+        self.counts = [0] * len(holding.sizes)
+        self.since = [_NEVER] * len(holding.sizes)
+        for image in images:
+            begun = since(image)
+            for layer in holding.layers.get(image.id, ()):
+                self.counts[layer] += 1
+                self.since[layer] = min(self.since[layer], begun)
 
 
 def held_usage(holding: Holding, window: Window, byte_months: float) -> Iterator[Usage]:
     """Of what is there, in gigabyte-months of `byte_months` bytes times milliseconds each."""
-    meters: dict[tuple[str, str], DailyBytes] = {}
-    prefixes = {image.id: prefix_of(image.image_tags) for image in holding.images}
-    for layer, users in users_of(holding).items():
-        size = holding.sizes[layer]
-        standard = [image for image in users if is_standard(image)]
-        archived = [image for image in users if not is_standard(image)]
-        from_standard = min(map(standard_since, standard), default=window.until)
-        from_archive = min(map(archive_since, archived), default=from_standard)
-        for name, of_class, since, until in (
-            (STANDARD, standard, from_standard, window.until),
-            (ARCHIVE, archived, from_archive, from_standard),
-        ):
-            for image in of_class:
-                key = name, prefixes[image.id]
-                if key not in meters:
-                    meters[key] = DailyBytes(window)
-                meters[key].add(since, until, size / len(of_class))
-    for (name, prefix), meter in meters.items():
-        for day, amount in meter.days():
-            yield Usage(_item(holding.holder.kind, name), holding.holder, prefix, day, amount / byte_months)
+    standard = _Users(holding, [image for image in holding.images if is_standard(image)], standard_since)
+    archived = _Users(holding, [image for image in holding.images if not is_standard(image)], archive_since)
+    for name, users in ((STANDARD, standard), (ARCHIVE, archived)):
+        spans: dict[tuple[str, int, int], float] = defaultdict(float)
+        for image in users.images:
+            prefix = prefix_of(image.image_tags)
+            for layer in holding.layers.get(image.id, ()):
+                until = window.until if name == STANDARD else min(standard.since[layer], window.until)
+                spans[prefix, users.since[layer], until] += holding.sizes[layer] / users.counts[layer]
+        meters: dict[str, DailyBytes] = {}
+        for (prefix, since, until), size in spans.items():
+            if prefix not in meters:
+                meters[prefix] = DailyBytes(window)
+            meters[prefix].add(since, until, size)
+        for prefix, meter in meters.items():
+            for day, amount in meter.days():
+                yield Usage(_item(holding.holder.kind, name), holding.holder, prefix, day, amount / byte_months)
 
 
 def past_usage(

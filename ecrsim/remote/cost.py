@@ -22,6 +22,8 @@ FORMATS = ("table", "json", "html")
 DESTINATIONS = ("internet", "same-region", "cross-region")
 MAX_DAYS = 366
 STANDARD_INPUT = "-"
+#: Seconds that the bill of some hundred thousand images may take.
+_PATIENCE = 900
 
 
 def add_cost_command(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -97,11 +99,11 @@ def _asked(config: Config, options: argparse.Namespace) -> Any:
     query |= {"freeTier": "true"} if options.free_tier else {}
     path = f"/_ecrsim/cost?{urllib.parse.urlencode(query)}"
     if options.prices is None:
-        with answering(config, "GET", path) as answer:
+        with answering(config, "GET", path, timeout=_PATIENCE) as answer:
             return json.load(answer)
     # Read here, so that what is wrong is said of the file.
     _prices(options)
-    with answering(config, "POST", path, options.prices.read_bytes()) as answer:
+    with answering(config, "POST", path, options.prices.read_bytes(), timeout=_PATIENCE) as answer:
         return json.load(answer)
 
 

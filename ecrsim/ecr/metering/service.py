@@ -117,7 +117,7 @@ _LAYERS = {name: _of_class(name) for name in (STANDARD, ARCHIVE)}
 
 
 class _Held(NamedTuple):
-    """A layer of a repository: since when it has been in each class, None where it is not."""
+    """The bytes of layers that have been in each class since the same times, None where they are not in it."""
 
     layer_size: int
     standard: int | None
@@ -125,7 +125,7 @@ class _Held(NamedTuple):
 
 
 _IS_ACTIVE = images.c.image_status == "ACTIVE"
-_ALL = Query(
+_EACH = (
     select(
         layers.c.layer_size,
         func.min(case((_IS_ACTIVE, _since(images, STANDARD)))).label("standard"),
@@ -139,7 +139,13 @@ _ALL = Query(
         & (layers.c.layer_digest == image_layers.c.layer_digest),
     )
     .where(image_layers.c.repository_id == bindparam("repository_id"))
-    .group_by(layers.c.layer_digest, layers.c.layer_size),
+    .group_by(layers.c.layer_digest, layers.c.layer_size)
+    .subquery()
+)
+_ALL = Query(
+    select(func.sum(_EACH.c.layer_size).label("layer_size"), _EACH.c.standard, _EACH.c.archive).group_by(
+        _EACH.c.standard, _EACH.c.archive
+    ),
     _Held,
 )
 

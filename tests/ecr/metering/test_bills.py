@@ -5,6 +5,7 @@ the month that they were there.
 """
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -319,8 +320,35 @@ def test_signatures_are_counted_where_they_were_made(sim, app):
 
 def test_keys_of_customers_are_paid_for_and_aws_own_is_not(sim, app):
     create(app, "own", encryptionConfiguration={"encryptionType": "KMS"})
-    sim.advance(days=30)
-    assert quantities(sim) == {}
+    assert admin(sim, "POST", "keys", {"alias": "alias/mine"}).status == 200
+    sim.advance(days=20)
+    for name in ("one", "other"):
+        create(app, name, encryptionConfiguration={"encryptionType": "KMS", "kmsKey": "alias/mine"})
+    sim.advance(days=10)
+    found = {each["item"]: each["quantity"] for each in bill(sim)["charges"]}
+    assert found == {"kms_key": pytest.approx(10 / 30, rel=1e-3)}
+    assert bill(sim)["monthly"]["charges"][0]["quantity"] == 1
+
+
+def test_a_pull_writes_nothing_itself(sim, app, monkeypatch):
+    """Its bytes are written a moment later, by the batch that writes times of pulls."""
+    image = build_image(BASE)
+    push(app, "app", image, "v1")
+    get(sim, "/v2/app/manifests/v1")
+    sim.runtime.batch.flush()
+    here, writers = threading.current_thread(), []
+    write = sim.runtime.database.write
+
+    def watched(*arguments: Any, **members: Any) -> Any:
+        writers.append(threading.current_thread() is here)
+        return write(*arguments, **members)
+
+    monkeypatch.setattr(sim.runtime.database, "write", watched)
+    for path in ("manifests/v1", f"blobs/{list(image.blobs)[1]}"):
+        assert get(sim, f"/v2/app/{path}").status == 200
+    assert True not in writers
+    sim.runtime.batch.flush()
+    assert True in writers
 
 
 # --- ECR Public -------------------------------------------------------------------------------------------------------
