@@ -105,7 +105,7 @@ _FORGET = (
     "DELETE FROM target_rules",
     "DELETE FROM deliveries",
     "DELETE FROM targets",
-    "DELETE FROM properties WHERE name LIKE 'secret:%' OR name = 'signer-root' OR name LIKE '%:generation'",
+    "DELETE FROM properties WHERE name LIKE 'secret:%' OR name = 'signer-root' OR name LIKE '%\\:generation'",
 )
 
 
