@@ -33,12 +33,18 @@ def own_key(call: Call, registry: Registry, manager: str) -> RingKey:
     if found is not None:
         return found
     with call.writing():
+        _alone(call, account, region)
         found = keys.find(call.connection, arn, call.now)
         if found is None:
             found = keys.make(call.connection, account, region, key_id, call.now, manager=manager)
             if manager == AWS:
                 keys.put_alias(call.connection, found, alias)
         return found
+
+
+def _alone(call: Call, account: str, region: str) -> None:
+    """Two pushes to different repositories may need the same key, which is made once."""
+    call.runtime.database.also(call.connection, f"keys {account} {region}")
 
 
 def named(call: Call, registry: Registry, name: rules.NamedKey) -> RingKey:
@@ -83,6 +89,7 @@ def _adopt(call: Call, repository: Protected, arn: str) -> RingKey:
     """The key of a repository of a release that only showed keys: it is made now, under the ARN that was shown."""
     *_, account, resource = arn.split(":")
     with call.writing():
+        _alone(call, account, repository.registry.region)
         found = keys.find(call.connection, arn, call.now)
         if found is None:
             own = ids.stable_uuid("kms", account, repository.registry.region, rules.AWS_ALIAS)
