@@ -1,9 +1,12 @@
 """Repositories of a release that only showed keys; and what a repository without a key costs."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import delete, update
 
 from ecrsim.core import ids
+from ecrsim.core.query import _Statement
 from ecrsim.core.runtime import root_caller
 from ecrsim.ecr.encryption.tables import kms_grants, kms_keys
 from ecrsim.ecr.images import lookup
@@ -66,15 +69,20 @@ def test_one_that_was_never_used_is_deleted_without_ado(sim, ecr):
     assert ecr.describe_repositories()["repositories"] == []
 
 
-def test_without_kms_no_statement_is_added(sim, ecr):
+def test_without_kms_no_statement_is_added(sim, ecr, monkeypatch):
     create(ecr)
     push(ecr, "app", None, "v1")
     caller = root_caller(ACCOUNT, REGION)
     with sim.runtime.call(caller) as call:
         repository = get_repository(call, caller.registry, "app")
-        statements: list[str] = []
-        driver = call.connection.connection.dbapi_connection
-        driver.set_trace_callback(statements.append)
+        statements: list[Any] = []
+        execute = _Statement._execute
+
+        def counted(self: Any, *arguments: Any) -> Any:
+            statements.append(self)
+            return execute(self, *arguments)
+
+        monkeypatch.setattr(_Statement, "_execute", counted)
         check(call, repository, "push")
         check(call, repository, "pull")
         assert statements == []
@@ -82,4 +90,3 @@ def test_without_kms_no_statement_is_added(sim, ecr):
         assert pulled is not None
         check(call, pulled.repository, "pull")
         assert len(statements) == 1
-        driver.set_trace_callback(None)
