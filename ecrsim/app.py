@@ -69,7 +69,8 @@ class Application:
         elif path in TOKEN_PATHS:
             work = self._registry.look_for_token(request)
         elif path.startswith(PREFIX):
-            runs = runs_where("loop", waits=runtime.blobs.waits)
+            # Where it is encrypted, a KMS may have to be asked first.
+            runs = runs_where("loop", waits=runtime.blobs.waits or runtime.keyed_blobs is not None)
             work = Work(runs, 0, partial(download, runtime, request))
         elif signer.is_signer(request):
             work = signer.look(runtime, request)

@@ -72,6 +72,16 @@ def _check_places(config: Any) -> None:
     )
     require(config.host, "host", "an address or a name of this machine")
     _check_store(config)
+    require(
+        not config.encrypt or "://" not in config.blob_store,
+        "encrypt",
+        "used with a directory as blob_store: a bucket encrypts by itself (blob-s3-sse)",
+    )
+    require(
+        not config.encrypt or config.scanner == "own",
+        "encrypt",
+        "used with ecrsim's own scanner: another one would have to be given layers in the clear",
+    )
 
 
 def _check_store(config: Any) -> None:

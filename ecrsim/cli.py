@@ -72,10 +72,10 @@ def make_parser() -> argparse.ArgumentParser:
     _add(commands, "serve", _serve, "serve the ECR API and the registry", everything)
     where = ("host", "port", "account", "region")
     _add(commands, "env", _env, "print the exports that a shell needs", where)
-    checked = ("host", "port", "tls", "tls_port", "data_dir", "database_url", "blob_store")
+    stored = ("data_dir", "database_url", "blob_store", "secret_key_file", "kms_endpoint")
+    checked = ("host", "port", "tls", "tls_port", *stored)
     named = ("registry_host", "account", "region")
     _add(commands, "doctor", "doctor:doctor", "say what is right and wrong with a set-up", checked + named)
-    stored = ("data_dir", "database_url", "blob_store")
     gc = _add(commands, "gc", "storage:gc", "collect layers and uploads that nothing needs any more", stored)
     kept = "how long a layer stays after its last use: 1d, 12h, or a number of seconds"
     gc.add_argument("--grace", type=_seconds, metavar="DURATION", help=kept)

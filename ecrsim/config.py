@@ -37,7 +37,7 @@ MIB = 1024 * 1024
 #: Settings that are places on the disk, in which a leading `~` is the user's home.
 _PATHS = (
     *("data_dir", "blob_store", "tls_cert", "tls_key", "principals", "targets", "target_dir"),
-    *("upstream_ca", "secrets", "s3_aws_ca_bundle"),
+    *("upstream_ca", "secrets", "s3_aws_ca_bundle", "secret_key_file"),
 )
 #: Settings that have a variable without a prefix as well.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -64,9 +64,7 @@ class Config:
     drain_delay: int = _knob(
         0, "seconds from SIGTERM in which requests are taken still, while /_ecrsim/ready tells balancers to send none"
     )
-    threads: int = _knob(
-        4, "threads of one worker for the bytes of uploads, and as many for what computes long", flag=False
-    )
+    threads: int = _knob(4, "threads of one worker for bytes of uploads, and as many for long work", flag=False)
     remote_threads: int = _knob(32, "threads of one worker that wait for a blob store behind a network", flag=False)
     log_format: str = _knob("text", "log lines as text or as JSON objects", choices=("text", "json"))
     loop_limit: int = _knob(
@@ -102,6 +100,9 @@ class Config:
         "for the disk at each write",
         choices=("process", "power"),
     )
+
+    encrypt: bool = _knob(False, "encrypt layers and manifests at rest; a data directory is begun so, or not")
+    secret_key_file: str = _knob("", "file of the key that seals secrets (default: secret.key in the data directory)")
 
     # Clock and events
     clock: str = _knob(
@@ -206,7 +207,6 @@ class Config:
     upload_lifetime: int = _knob(24 * 3600, "seconds after which an unfinished layer upload expires", flag=False)
     gc_interval: int = _knob(600, "seconds between two garbage collections while serving; 0: never", flag=False)
     gc_grace: int = _knob(24 * 3600, "seconds that a layer stays after its last use by an image or a push", flag=False)
-
     scrub_rate: int = _knob(
         4 * MIB,
         "bytes per second at which the scrub reads layers in the background, to find damage; 0: never",

@@ -32,7 +32,7 @@ from ecrsim.core.db import Database, SchemaMismatch
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.printable import printable
 from ecrsim.core.registry import Registry
-from ecrsim.core.runtime import Runtime
+from ecrsim.core.runtime import Runtime, is_encrypted
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.images.scrub import report
 
@@ -166,7 +166,7 @@ def _is_made(config: Config, directory: Path) -> bool:
 def _openable(config: Config, directory: Path) -> CheckResult:
     load_capabilities()
     try:
-        with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
+        with closing(Runtime(_as_stored(config))) as runtime:
             runtime.open()
             runtime.blobs.check()
     except (SchemaMismatch, ServiceError, BlobStoreError, OSError, ImportError, ValueError) as error:
@@ -176,9 +176,16 @@ def _openable(config: Config, directory: Path) -> CheckResult:
     return CheckResult("ok", f"data directory {directory} can be read and written")
 
 
+def _as_stored(config: Config) -> Config:
+    """The settings to look at what is stored with: encrypted or not, as it is."""
+    config = with_values(config, ephemeral=False, clock="")
+    with closing(Database(config.database_url_in(Path(config.data_dir)))) as database:
+        return with_values(config, encrypt=is_encrypted(database))
+
+
 def _layers(config: Config) -> Iterator[CheckResult]:
     """The findings of the scrub."""
-    with closing(Runtime(with_values(config, ephemeral=False, clock=""))) as runtime:
+    with closing(Runtime(_as_stored(config))) as runtime:
         runtime.open()
         found = report(runtime)
     wrong = found["missing"] + found["damaged"]

@@ -17,7 +17,7 @@ from ecrsim.core.db import Database, SchemaMismatch
 from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceError
 from ecrsim.core.printable import printable
-from ecrsim.core.runtime import Runtime
+from ecrsim.core.runtime import Runtime, is_encrypted
 from ecrsim.ecr import load_capabilities
 from ecrsim.ecr.images.fsck import fsck
 from ecrsim.ecr.images.garbage import collect
@@ -39,8 +39,9 @@ def stored(config: Config) -> Iterator[Runtime]:
             name = database.name
             if not database.exists():
                 raise StorageError(f"there is no database {name}")
+            encrypt = is_encrypted(database)
         # Without the setting of the clock, which is one of serving: it may go on in another process, turned since.
-        with closing(Runtime(with_values(config, clock=""))) as runtime:
+        with closing(Runtime(with_values(config, clock="", encrypt=encrypt))) as runtime:
             yield runtime
     except DBAPIError as error:
         raise StorageError(f"{name}: {error.orig}") from error

@@ -9,6 +9,7 @@ from ecrsim.admin.arguments import check_query, json_answer
 from ecrsim.core.clock import iso
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Runtime, root_caller
+from ecrsim.ecr.atrest.service import open_keys_now
 from ecrsim.ecr.images.lookup import get_image
 from ecrsim.ecr.repositories.service import get_repository, repository_uri
 from ecrsim.ecr.scanning.bills import examined_for_bill, image_of_platform
@@ -36,6 +37,8 @@ def bill_routes(runtime: Runtime) -> Blueprint:
         with runtime.call(root_caller(*registry[:2])) as call:
             with call.reading():
                 repository = get_repository(call, registry, name)
+            open_keys_now(call, repository)
+            with call.reading():
                 named = get_image(call, repository, image_id, "image")
                 image = image_of_platform(call, repository, named, request.args.get("platform"))
             examined = examined_for_bill(call, repository, image)

@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from ecrsim.core.clock import iso
+from ecrsim.core.errors import ServiceError
 from ecrsim.core.registry import Registry
-from ecrsim.core.runtime import Runtime
+from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.access.tables import repository_policies
+from ecrsim.ecr.atrest.manifests import opened_manifest_now
 from ecrsim.ecr.images.tables import image_layers, image_manifests, image_references, image_tags, images
 from ecrsim.ecr.lifecycle.tables import lifecycle_policies
 from ecrsim.ecr.registries.aliases import primary_alias
@@ -136,10 +138,15 @@ def image(runtime: Runtime, number: int) -> Row | None:
             ("layers and config", layers),
             ("images that it lists", children),
         ]
+    with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call:
+        try:
+            manifest = opened_manifest_now(call, row.manifest, row.image_digest)
+        except ServiceError as error:
+            manifest = error.message.encode()
     return {
         "name": row.repository_name,
         "repository_id": row.repository_id,
         "digest": row.image_digest,
         "facts": [(term, fact) for term, fact in facts if fact],
-        "manifest": row.manifest,
+        "manifest": manifest,
     }

@@ -190,6 +190,10 @@ class BlobStore(Protocol):
     def path(self, digest: str) -> str | None:
         """The file that holds the blob; None when there is no blob, or the store has no files."""
 
+    def place(self, digest: str) -> str | None:
+        """What `places.py: open_place` opens, in another process too: `path`, or more where that is not enough."""
+        return self.path(digest)
+
     def url(self, digest: str, seconds: int) -> str | None:
         """A URL from which anybody gets the bytes, ranges of them too, for so long. None where the store has none."""
         return None
@@ -308,6 +312,16 @@ class BlobStore(Protocol):
     def append_bytes(self, upload_id: str, data: bytes, offset: int | None = None, limit: int | None = None) -> int:
         """`append` for bytes that are in memory already."""
         return self.append(upload_id, io.BytesIO(data), offset=offset, limit=limit, length=len(data))
+
+
+class KeyedStore(BlobStore, Protocol):
+    """A store that is encrypted: what it holds is one blob for each key space. Its own names say both (`names.py`)."""
+
+    def within(self, space: str, key: bytes) -> BlobStore:
+        """The blobs of one space, by their digests. `space`: 32 hexadecimal digits; `key`: 32 bytes."""
+
+    def open_file(self, name: str) -> BinaryIO:
+        """The file of a blob as it lies there, encrypted. Raises BlobNotFound."""
 
 
 def split_digest(digest: str) -> tuple[str, str] | None:

@@ -13,34 +13,42 @@ only to read or add to them. `EncryptedSpace` is what one key opens: the store o
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ecrsim.blobs.base import BlobNotFound, BlobStore, Sink, UploadNotFound, split_digest
+from ecrsim.blobs.base import BlobNotFound, BlobStore, KeyedStore, Sink, UploadNotFound
 from ecrsim.blobs.disk import Disk, names_in
 from ecrsim.blobs.filesystem import FilesystemStore
-from ecrsim.blobs.framing import HEADER, SpaceKey, space_of
+from ecrsim.blobs.framing import HEADER, Chance, SpaceKey, space_of
+from ecrsim.blobs.names import is_space, split_name, stored_name
 from ecrsim.blobs.running import RunningHashes
 from ecrsim.blobs.spaces import SPACES, EncryptedSpace, Sessions, SharedFiles, SpaceFiles
 
-_SPACE = re.compile("[0-9a-f]{32}")
 
+class EncryptedStore(KeyedStore):
+    """The store under `root`, as a whole. `key_of` gives the key of a space, 32 bytes, and raises what it likes."""
 
-class EncryptedStore(BlobStore):
-    """The store under `root`, as a whole. `key_of` gives the key of a space, and raises what it likes."""
-
-    def __init__(self, root: str | os.PathLike[str], durability: str, key_of: Callable[[str], SpaceKey]) -> None:
+    def __init__(
+        self, root: str | os.PathLike[str], durability: str, key_of: Callable[[str], bytes], chance: Chance
+    ) -> None:
         disk = Disk(Path(root).absolute(), durability)
         self._shared = SharedFiles(disk, RunningHashes(), Sessions())
-        self._key_of = key_of
+        self._key_of, self._chance = key_of, chance
         self._sessions = SpaceFiles(self._shared, "")
         disk.make(disk.root / SPACES, disk.root / "uploads")
 
-    def within(self, key: SpaceKey) -> BlobStore:
-        """The store of those who share this key."""
-        return EncryptedSpace(self._shared, key)
+    def within(self, space: str, key: bytes) -> BlobStore:
+        return EncryptedSpace(self._shared, SpaceKey(space, key, self._chance))
+
+    def open_file(self, name: str) -> BinaryIO:
+        parts = split_name(name)
+        if parts is None:
+            raise BlobNotFound(name)
+        return self._files(parts[1]).open(parts[0])
+
+    def _opened(self, space: str) -> BlobStore:
+        return self.within(space, self._key_of(space))
 
     # Blobs
 
@@ -52,7 +60,7 @@ class EncryptedStore(BlobStore):
         parts = split_name(digest)
         if parts is None or self._files(parts[1]).modified_at(parts[0]) is None:
             raise BlobNotFound(digest)
-        return self.within(self._key_of(parts[1])).open(parts[0])
+        return self._opened(parts[1]).open(parts[0])
 
     def path(self, digest: str) -> str | None:
         return None
@@ -63,7 +71,7 @@ class EncryptedStore(BlobStore):
 
     def blobs(self) -> Iterator[tuple[str, int, float]]:
         for space in names_in(self._shared.disk.root / SPACES):
-            if _SPACE.fullmatch(space):
+            if is_space(space):
                 for digest, size, modified_at in self._files(space).blobs():
                     yield stored_name(digest, space), size, modified_at
 
@@ -79,7 +87,7 @@ class EncryptedStore(BlobStore):
         parts = split_name(digest)
         if parts is None:
             raise ValueError(f"not a digest and its key space: {digest!r}")
-        self.within(self._key_of(parts[1])).put(parts[0], data)
+        self._opened(parts[1]).put(parts[0], data)
 
     def _files(self, space: str) -> SpaceFiles:
         return SpaceFiles(self._shared, space)
@@ -110,7 +118,7 @@ class EncryptedStore(BlobStore):
         parts = split_name(digest)
         if parts is None:
             raise ValueError(f"not a digest and its key space: {digest!r}")
-        self.within(self._key_of(parts[1])).commit(upload_id, parts[0], keep)
+        self._opened(parts[1]).commit(upload_id, parts[0], keep)
 
     def discard(self, upload_id: str) -> bool:
         return self._sessions.discard(upload_id)
@@ -127,15 +135,4 @@ class EncryptedStore(BlobStore):
             space = space_of(file.read(HEADER))
         if space is None:
             raise UploadNotFound(upload_id)
-        return self.within(self._key_of(space))
-
-
-def stored_name(digest: str, space: str) -> str:
-    """The name of a space's blob in the store as a whole."""
-    return f"{digest}@{space}"
-
-
-def split_name(name: str) -> tuple[str, str] | None:
-    """(digest, space) of a well-formed name, else None."""
-    digest, _, space = name.partition("@")
-    return (digest, space) if _SPACE.fullmatch(space) and split_digest(digest) else None
+        return self._opened(space)

@@ -59,7 +59,7 @@ class SpaceKey:
     """The key of a key space: all that may share stored bytes. `space` has 32 hexadecimal digits, `key` 32 bytes."""
 
     def __init__(self, space: str, key: bytes, chance: Chance) -> None:
-        self.space = space
+        self.space, self.key = space, key
         self._id = bytes.fromhex(space)
         self._cipher = AESGCM(key)
         self._chance = chance

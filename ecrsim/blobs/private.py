@@ -17,6 +17,7 @@ DIRECTORY, FILE = 0o700, 0o600
 #: called the same.
 TREES = {
     "blobs": re.compile(r"sha256|sha512|writable"),
+    "encrypted": re.compile(r"[0-9a-f]{32}|writable"),
     "uploads": re.compile(r"[0-9a-f-]{36}|put-[0-9]+-[0-9]+"),
     "damaged": re.compile(r"sha(256|512)-[0-9a-f]+"),
     "tls": re.compile(r"ca(-key)?\.pem"),

@@ -8,6 +8,7 @@ overwritten.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import threading
@@ -19,6 +20,7 @@ from typing import BinaryIO, NamedTuple, cast
 from ecrsim.blobs.base import (
     CHUNK,
     BlobDamaged,
+    BlobNotFound,
     DigestMismatch,
     OffsetMismatch,
     Sink,
@@ -32,6 +34,7 @@ from ecrsim.blobs.disk import Disk, status_of
 from ecrsim.blobs.filesystem import FilesystemStore, SessionSink
 from ecrsim.blobs.framed import FramedReader, FramedWriter
 from ecrsim.blobs.framing import HEADER, FileCipher, Growing, SpaceKey, Uniform, is_blob, size_of_blob
+from ecrsim.blobs.places import encrypted_place
 from ecrsim.blobs.running import HashingAside, RunningHash, RunningHashes
 
 #: The directory of all spaces.
@@ -140,6 +143,11 @@ class EncryptedSpace(SpaceFiles):
     def __init__(self, shared: SharedFiles, key: SpaceKey) -> None:
         super().__init__(shared, key.space)
         self._key = key
+
+    def place(self, digest: str) -> str | None:
+        if self.stat(digest) is None:
+            return None
+        return encrypted_place(self._disk.root, self._key.space, self._key.key, digest)
 
     # Blobs
 
@@ -267,6 +275,19 @@ class EncryptedSpace(SpaceFiles):
 def _chunks(reader: FramedReader) -> Iterator[bytes]:
     while chunk := reader.read(CHUNK):
         yield chunk
+
+
+def _never() -> bytes:
+    raise AssertionError("nothing is encrypted here")
+
+
+def open_blob(root: Path, space: str, key: bytes, digest: str) -> BinaryIO:
+    """A blob of the store under `root`, for who has nothing else to do with it. FileNotFoundError, BlobDamaged."""
+    shared = SharedFiles(Disk(root, "process"), RunningHashes(), Sessions())
+    try:
+        return EncryptedSpace(shared, SpaceKey(space, key, _never)).open(digest)
+    except BlobNotFound as error:
+        raise FileNotFoundError(errno.ENOENT, str(error)) from None
 
 
 class _FramedSink(SessionSink):

@@ -14,11 +14,13 @@ import orjson
 from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, Text, bindparam, delete, func, select
 
 from ecrsim.core.columns import Json, metadata
+from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.event import Event, NewEvent
 from ecrsim.core.ids import new_uuid
 from ecrsim.core.query import Addition, Query
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
+from ecrsim.core.sealing import SecretDamaged, seal_of
 
 events = Table(
     "events",
@@ -39,6 +41,8 @@ events = Table(
 
 
 _SCOPE = "outbox"
+#: The one member of facts that are sealed.
+_SEALED = ""
 _COLUMNS = tuple(column.name for column in events.columns)
 _INSERT = Addition(events, *_COLUMNS[1:], as_text=("facts", "trail"))
 _PAGE = Query(
@@ -61,15 +65,20 @@ def emit(
     if not call.runtime.config.events_limit:
         return
     call.runtime.database.also(call.connection, _SCOPE)
+    event_id = new_uuid()
+    text = (facts if isinstance(facts, bytes) else orjson.dumps(facts)).decode()
+    if call.runtime.keyed_blobs is not None:
+        # The request of a push has the manifest in it.
+        text = orjson.dumps({_SEALED: call.runtime.seal.sealed(text, "events", event_id)}).decode()
     _INSERT.run(
         call.connection,
         at=call.now,
-        event_id=new_uuid(),
+        event_id=event_id,
         type=type,
         registry_id=registry.account,
         region=registry.region,
         repository_name=repository_name,
-        facts=(facts if isinstance(facts, bytes) else orjson.dumps(facts)).decode(),
+        facts=text,
         trail=None if trail is None else orjson.dumps(trail).decode(),
         kind=registry.kind,
     )
@@ -99,7 +108,17 @@ def append(call: Call, events: Iterable[NewEvent]) -> None:
 
 def page(connection: Connection, after: int, limit: int) -> list[Event]:
     """Events after the sequence number `after`, oldest first."""
-    return _PAGE.all(connection, after=after, limit=limit)
+    found = _PAGE.all(connection, after=after, limit=limit)
+    return [_opened(connection, each) if _SEALED in each.facts else each for each in found]
+
+
+def _opened(connection: Connection, event: Event) -> Event:
+    """The event of a sealed row. ServiceUnavailableException where it was altered."""
+    try:
+        text = seal_of(connection).opened(event.facts[_SEALED], "events", event.event_id)
+    except SecretDamaged as error:
+        raise ServiceUnavailableException(f"The event {event.event_id} is not what was stored.") from error
+    return event._replace(facts=orjson.loads(text))
 
 
 def newest(connection: Connection) -> int:

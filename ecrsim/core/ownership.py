@@ -17,10 +17,11 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column, Connection, select
+from sqlalchemy import Column, Connection, Select, select
 
 from ecrsim.blobs.base import BlobStore
 from ecrsim.blobs.identity import StoreHome, StoreIdentity, StoreMismatch
+from ecrsim.blobs.names import digest_in
 from ecrsim.core import ids
 from ecrsim.core.db import Database
 from ecrsim.core.errors import ServiceUnavailableException
@@ -32,22 +33,29 @@ _BATCH = 500
 
 
 class Names:
-    """The names that tables hold of a store: digests of blobs, or ids of upload sessions.
+    """The names that tables hold of a store: those of blobs, or ids of upload sessions.
 
     A capability whose rows name some adds its column: what is not told here is garbage to those who collect.
     """
 
     def __init__(self) -> None:
         self._columns: list[Column[Any]] = []
+        self._named: dict[Column[Any], Select[Any]] = {}
 
-    def add(self, column: Column[Any]) -> None:
+    def add(self, column: Column[Any], names: Select[Any] | None = None) -> None:
+        """A column of names; or one of digests, with a query for the names in the store of all its rows."""
         self._columns.append(column)
+        if names is not None:
+            self._named[column] = names
 
     def among(self, connection: Connection, names: Collection[str]) -> set[str]:
         """Those of the names that a row of any table has."""
-        found: set[str] = set()
+        wanted, found = set(names), set[str]()
         for column in self._columns:
-            found.update(connection.execute(select(column).where(column.in_(names)).distinct()).scalars())
+            query: Select[Any] = self._named.get(column, select(column))
+            of_digests = {digest_in(name) for name in names}
+            rows = connection.execute(query.where(column.in_(of_digests)).distinct()).scalars()
+            found.update(name for name in rows if name in wanted)
         return found
 
     def pages(self, reading: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Sequence[str]]:

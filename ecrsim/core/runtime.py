@@ -8,14 +8,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 
 from ecrsim.blobs import private
-from ecrsim.blobs.base import BlobStore, StoreUnwritable, UploadBusy
+from ecrsim.blobs.base import BlobStore, KeyedStore, StoreUnwritable, UploadBusy
+from ecrsim.blobs.identity import StoreMismatch
 from ecrsim.config import Config
 from ecrsim.core import ids
 from ecrsim.core.admintoken import made_token
@@ -26,11 +27,12 @@ from ecrsim.core.columns import metadata
 from ecrsim.core.db import Database, MustAsk, MustWait, SchemaMismatch, properties
 from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceError, ServiceUnavailableException
-from ecrsim.core.ownership import Ownership
-from ecrsim.core.properties import get_property
+from ecrsim.core.ownership import Ownership, blob_names, upload_names
+from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.registry import Registry, root_arn
 from ecrsim.core.sealing import NAME as SEAL_FILE
 from ecrsim.core.sealing import Seal, SecretDamaged
+from ecrsim.core.spaces import key_of_space
 from ecrsim.core.stores import store_of
 from ecrsim.core.upstream.registry import Upstreams
 from ecrsim.core.upstream.wire import Settings
@@ -39,6 +41,8 @@ log = logging.getLogger("ecrsim")
 
 #: Seconds that a job under way is given to come to a good place, when ecrsim stops.
 _PATIENCE = 5
+#: A property of the database: what is stored with it is encrypted.
+_ENCRYPTED = "store:encrypted"
 #: A property of the database: its data directory was somebody's before, and is not made private.
 _SHARED = "data-dir:shared"
 #: A property of the database: it is being copied into, from the one whose store has this id (`ecrsim db copy`).
@@ -62,6 +66,14 @@ class Caller(NamedTuple):
     @property
     def registry(self) -> Registry:
         return Registry.of_service(self.service, self.account, self.region)
+
+
+def is_encrypted(database: Database) -> bool:
+    """Whether what is stored was begun with the setting `encrypt`. The database need not be open."""
+    if not database.exists():
+        return False
+    with database.read() as connection:
+        return get_property(connection, _ENCRYPTED) is not None
 
 
 def root_caller(account: str, region: str, access_key: str = "") -> Caller:
@@ -114,6 +126,11 @@ class Call:
     @property
     def has_connection(self) -> bool:
         return self._connection is not None
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write transaction is open."""
+        return self._connection is not None and not self._is_reading
 
     def release(self) -> None:
         """End the read transaction, if one is open."""
@@ -188,10 +205,12 @@ class Runtime:
         self.is_draining: Callable[[], bool] = self.stopping.is_set
         self._temporary = tempfile.TemporaryDirectory(prefix="ecrsim-") if config.ephemeral else None
         self.data_dir = Path(self._temporary.name) if self._temporary else Path(config.data_dir)
-        self.seal = Seal(self.data_dir / SEAL_FILE)
+        self.seal = Seal(Path(config.secret_key_file) if config.secret_key_file else self.data_dir / SEAL_FILE)
         self.database = Database(config.database_url_in(self.data_dir), config.durability, self.seal)
-        store, home = store_of(config, self.data_dir, self._may_ask)
+        store, home = store_of(config, self.data_dir, self._may_ask, partial(key_of_space, self))
         self.blobs: BlobStore = store
+        #: The same store where it is encrypted.
+        self.keyed_blobs: KeyedStore | None = cast(KeyedStore, store) if config.encrypt else None
         self.ownership = Ownership(self.database, self.blobs, home)
         self.batch = BatchingWriter(self.database)
         #: The ports that are really listened on, known once the server is up.
@@ -222,6 +241,7 @@ class Runtime:
         self.database.open(self._first)
         try:
             self._refuse_half()
+            self._check_encryption()
             self.ownership.open(self.clock.unturned() / SECOND)
         except BaseException:
             self.database.close()
@@ -236,6 +256,30 @@ class Runtime:
                 raise SchemaMismatch(
                     f"the database {self.database.name} is half a copy: let `ecrsim db copy` come to its end first"
                 )
+
+    def _check_encryption(self) -> None:
+        """StoreMismatch when the data was begun otherwise than the setting says: half of it would be clear."""
+        was_encrypted = is_encrypted(self.database)
+        with self.database.read() as connection:
+            is_empty = not (blob_names.any(connection) or upload_names.any(connection))
+            is_empty = is_empty and not any(
+                connection.execute(select(table).limit(1)).first()
+                for name, table in metadata.tables.items()
+                if name == "images"
+            )
+        if was_encrypted == self.config.encrypt:
+            return
+        if not is_empty:
+            raise StoreMismatch(
+                f"what is stored in {self.data_dir} is encrypted: say so, by --encrypt"
+                if was_encrypted
+                else f"what is stored in {self.data_dir} is not encrypted: leave out --encrypt, or begin with an empty "
+                "data directory and copy the images"
+            )
+        with self.database.write() as connection:
+            connection.execute(delete(properties).where(properties.c.name == _ENCRYPTED))
+            if self.config.encrypt:
+                set_property(connection, _ENCRYPTED, "1")
 
     def _mend(self, is_new: bool) -> None:
         """Make a directory private that an earlier release, or its user, made for all to read."""

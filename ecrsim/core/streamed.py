@@ -7,6 +7,9 @@ from typing import BinaryIO
 from ecrsim.blobs.base import CHUNK
 from ecrsim.core.web import Feed
 
+#: Bytes of a blob that are read before its answer begins, wherever that is.
+_SOON = 1 << 18
+
 
 class StreamedPart(Feed):
     """`length` bytes of an open blob from `first` on, as a body that this side has to read: no server has its bytes.
@@ -16,12 +19,19 @@ class StreamedPart(Feed):
     """
 
     ends = True
+    #: So much that a client is never waited for that takes it as fast as it comes (measured: half of it is a third
+    #: slower, and four times as much no faster).
+    room = 1 << 21
 
     def __init__(self, file: BinaryIO, first: int, length: int) -> None:
         self._file, self._left = file, length
         if first:
             file.seek(first)
-        self._first = file.read(min(CHUNK, length)) if length else b""
+        try:
+            self._first = file.read(min(_SOON, length)) if length else b""
+        except BaseException:
+            file.close()
+            raise
         super().__init__(self._next, _no_wait, 0, file.close)
 
     def _next(self) -> bytes | None:

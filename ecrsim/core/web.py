@@ -79,9 +79,9 @@ class Feed:
     `wait(pause)`, which tells whether ecrsim is stopping. `close` is called when the client has left.
     """
 
-    #: Whether it comes to an end by itself. Only one that does not is looked at, when ecrsim stops, for a client that
-    #: takes nothing.
+    #: Whether it ends by itself. One that does not is looked at, when ecrsim stops, for a client that takes nothing.
     ends = False
+    room = 1 << 18  # bytes that may be on their way to the client when it goes on
 
     def __init__(
         self, look: Callable[[], bytes | None], wait: Callable[[float], bool], pause: float, close: Callable[[], None]

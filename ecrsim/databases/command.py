@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-_STORED = ("data_dir", "database_url", "blob_store")
+_STORED = ("data_dir", "database_url", "blob_store", "secret_key_file")
 
 
 def add_database_commands(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -27,7 +27,7 @@ from ecrsim.core.migrations import SCHEMA_VERSION
 from ecrsim.core.nodes import known
 from ecrsim.core.ownership import Names, blob_names, upload_names
 from ecrsim.core.properties import delete_property, get_property, set_property
-from ecrsim.core.runtime import COPYING, Runtime
+from ecrsim.core.runtime import COPYING, Runtime, is_encrypted
 from ecrsim.databases.content import BytesMoved, copy_blobs, copy_uploads, forget_others
 from ecrsim.databases.rows import TableContent, content_of, copy_table, tables, unknown_tables
 from ecrsim.values import CommandFailed
@@ -86,6 +86,11 @@ def _identity(source: Runtime, destination: Runtime) -> str:
         raise CopyRefused(f"the database {name} cannot be copied onto itself")
     if _store(source) == _store(destination):
         raise CopyRefused(f"the blob store {_store(source)} cannot be copied onto itself")
+    for each in (source, destination):
+        if each.keyed_blobs is not None or is_encrypted(each.database):
+            raise CopyRefused(
+                f"{_store(each)} is encrypted: stop the ecrsim that serves it, and copy its data directory as it is"
+            )
     version = source.database.schema_version()
     if version != SCHEMA_VERSION:
         raise CopyRefused(f"the database {name} has schema version {version}: run `ecrsim db upgrade` first")

@@ -17,6 +17,7 @@ from ecrsim.core.streamed import StreamedPart
 from ecrsim.core.web import Answer, FilePart, Headers, Pieces
 from ecrsim.dataplane.errors import RegistryError, blob_unknown, not_fetched
 from ecrsim.dataplane.repository_request import RepositoryRequest
+from ecrsim.ecr.atrest.service import blobs_of, stored_layer_size
 from ecrsim.ecr.images.layers import layer_to_pull, layer_use
 from ecrsim.ecr.layers import downloads, service
 from ecrsim.ecr.repositories.protection import check
@@ -54,7 +55,7 @@ def _size(asked: RepositoryRequest, repository: Repository, digest: str) -> int 
         raise LayerInaccessibleException(
             layer_digest=digest, repository_name=repository.repository_name, registry_id=repository.registry_id
         )
-    if asked.call.runtime.blobs.stat(digest) != size:
+    if stored_layer_size(asked.call, repository, digest) != size:
         log.error("blob %s is missing or has not its %d bytes: ecrsim fsck says what it means", digest, size)
         return None
     return size
@@ -72,6 +73,7 @@ def get_blob(asked: RepositoryRequest) -> Answer:
         return answer
     if repository.kind == "public":
         limits.check_data(asked.call)
+    blobs = blobs_of(asked.call, repository)
     asked.call.release()
     runtime = asked.call.runtime
     if runtime.config.blob_redirect:
@@ -82,14 +84,15 @@ def get_blob(asked: RepositoryRequest) -> Answer:
         _count_bytes(asked, size)
         if (url := service.store_url(runtime, digest)) is not None:
             return Answer(307, [("Location", url), ("Content-Length", "0")])
-        path = downloads.signed_path(runtime.secret("download"), digest, asked.call.now, lifetime)
+        path = downloads.signed_path(runtime.secret("download"), digest, repository.id, asked.call.now, lifetime)
         return Answer(307, [("Location", asked.request.origin + path), ("Content-Length", "0")])
     range_header = asked.request.header("range")
     try:
-        file = runtime.blobs.open(digest, *wanted_part(range_header, size))
-    except (BlobNotFound, OSError):
+        file = blobs.open(digest, *wanted_part(range_header, size))
+        answer = serve_blob(file, digest, size, range_header, _match(asked))
+    except (BlobNotFound, OSError) as error:
+        log.error("blob %s cannot be read: %s", digest, error)  # noqa: TRY400 - what it means is in the sentence
         raise _unknown(asked, digest) from None
-    answer = serve_blob(file, digest, size, range_header, _match(asked))
     _count(asked, answer)
     if repository.kind == "public":
         limits.count_data(asked.call, whole(dict(answer.headers).get("Content-Length", "0")) or 0)

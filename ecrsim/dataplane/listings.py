@@ -11,6 +11,7 @@ from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, Headers
 from ecrsim.dataplane.errors import RegistryError, not_fetched
 from ecrsim.dataplane.repository_request import RepositoryRequest
+from ecrsim.ecr.atrest.manifests import opened_annotations
 from ecrsim.ecr.images import listing
 from ecrsim.ecr.images.grammar import OCI_INDEX
 from ecrsim.ecr.repositories.service import page_of_repositories
@@ -78,7 +79,7 @@ def list_referrers(asked: RepositoryRequest) -> Answer:
         if row.artifact_type:
             descriptor["artifactType"] = row.artifact_type
         if row.annotations:
-            descriptor["annotations"] = row.annotations
+            descriptor["annotations"] = opened_annotations(asked.call, row.annotations, row.image_digest)
         descriptors.append(descriptor)
     return _json(headers, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors})
 

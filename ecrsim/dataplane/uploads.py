@@ -22,6 +22,7 @@ from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, RequestRefused, Steps
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
 from ecrsim.dataplane.repository_request import RepositoryRequest
+from ecrsim.ecr.atrest.service import blobs_of
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import service
 from ecrsim.ecr.registries.service import account_setting
@@ -46,7 +47,7 @@ def start_upload(asked: RepositoryRequest) -> Steps:
             return _created(asked, mount)
         _check_start(asked, digest)
         upload_id = service.initiate_upload(asked.call, repository)
-    service.open_upload(asked.call, upload_id)
+    service.open_upload(asked.call, repository, upload_id)
     if digest is None:
         return _session(asked, 202, upload_id, 0)
     try:
@@ -98,7 +99,7 @@ def _mount(asked: RepositoryRequest, repository: Repository, digest: str) -> boo
         if source_name is None and not _may_read(asked, source):
             continue
         check(call, repository, "push")
-        service.add_layer(call, repository.id, digest, size)
+        service.share_layers(call, source, repository, {digest: size})
         return True
     return False
 
@@ -147,7 +148,7 @@ def finish_upload(asked: RepositoryRequest) -> Steps:
 
 def _append(asked: RepositoryRequest, repository: Repository, upload_id: str) -> Generator[Sink, None, int]:
     """Let the body be written to the session. Returns the bytes that are there now."""
-    blobs = asked.call.runtime.blobs
+    blobs = blobs_of(asked.call, repository)
     first, length = _content_range(asked)
     limit = service.most_bytes(asked.call, repository)
     asked.call.release()
@@ -205,7 +206,7 @@ def _finish(asked: RepositoryRequest, repository: Repository, upload_id: str, di
         raise LayerPartTooSmallException
     call.release()
     try:
-        computed, size = call.runtime.blobs.digest_upload(upload_id, algorithm_of(digest))
+        computed, size = blobs_of(call, repository).digest_upload(upload_id, algorithm_of(digest))
     except UploadNotFound:
         raise service.upload_not_found(repository, upload_id) from None
     if computed != digest:

@@ -241,7 +241,7 @@ class Door:
         crew, stopping = self._crews[runs_where("long", waits=runtime.blobs.waits)], runtime.stopping
         with contextlib.ExitStack() as held:
             held.callback(feed.close)
-            outgoing = await crew.run(Outgoing.to, client, self._config.port)
+            outgoing = await crew.run(Outgoing.to, client, self._config.port, feed.room)
             held.callback(outgoing.close)
             gone = asyncio.ensure_future(self._disconnected(protocol))
             held.callback(gone.cancel)

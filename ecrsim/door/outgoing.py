@@ -16,8 +16,6 @@ from typing import Self
 
 from ecrsim.door.stalled import kept, open_sockets
 
-#: Bytes that may be on their way when a stream goes on.
-_ROOM = 1 << 18
 #: tcpi_bytes_acked in Linux's struct tcp_info.
 _ACKNOWLEDGED = struct.Struct("=120xQ")
 
@@ -25,14 +23,17 @@ _ACKNOWLEDGED = struct.Struct("=120xQ")
 class Outgoing:
     """A stream on a connection, which is this side's own; without one there is always room."""
 
-    def __init__(self, connection: socket.socket | None) -> None:
-        self._connection = connection
+    def __init__(self, connection: socket.socket | None, room: int) -> None:
+        self._connection, self._room = connection, room
         self._before = self._acknowledged()
         self._said = 0
 
     @classmethod
-    def to(cls, client: str, port: int) -> Self:
-        """On the connection that `client`, an address and a port as granian writes them, has to this port."""
+    def to(cls, client: str, port: int, room: int) -> Self:
+        """On the connection that `client`, an address and a port as granian writes them, has to this port.
+
+        `room`: bytes that may be on their way when the stream goes on.
+        """
         for found in open_sockets() if hasattr(socket, "TCP_INFO") else ():
             if found.family not in (socket.AF_INET, socket.AF_INET6):
                 continue
@@ -40,8 +41,8 @@ class Outgoing:
                 host, from_port = found.getpeername()[:2]
                 name = f"[{host}]:{from_port}" if ":" in host else f"{host}:{from_port}"
                 if name == client and found.getsockname()[1] == port:
-                    return cls(kept(found))
-        return cls(None)
+                    return cls(kept(found), room)
+        return cls(None, room)
 
     def said(self, size: int) -> None:
         """The server was given so many bytes."""
@@ -57,7 +58,7 @@ class Outgoing:
             return not self._said or not self._queued()
         # The head and the framing, which nobody counts here, must not add up to room.
         self._said = max(self._said, taken)
-        return self._said - taken < _ROOM
+        return self._said - taken < self._room
 
     def _acknowledged(self) -> int:
         with contextlib.suppress(OSError, struct.error):

@@ -9,6 +9,7 @@ import importlib.util
 CAPABILITIES = [
     "registries",
     "repositories",
+    "atrest",
     "layers",
     "images",
     "access",

@@ -12,6 +12,7 @@ from ecrsim.blobs.base import BlobStoreError
 from ecrsim.core.clock import iso
 from ecrsim.core.entries import has_entry
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.service import blobs_of, stored_layer_size
 from ecrsim.ecr.images import lookup
 from ecrsim.ecr.registries.aliases import registry_by_alias
 from ecrsim.ecr.registries.tables import registry_aliases
@@ -144,16 +145,16 @@ def _platforms(call: Call, found: Repository, tag: ImageTag) -> list[str]:
     if isinstance(listed, list):
         named = [_platform(each.get("platform")) for each in listed if isinstance(each, dict)]
     else:
-        named = [_platform(_object(_configuration(call, document.get("config"))))]
+        named = [_platform(_object(_configuration(call, found, document.get("config"))))]
     return list(dict.fromkeys(name for name in named if name))
 
 
-def _configuration(call: Call, descriptor: Any) -> bytes | None:
+def _configuration(call: Call, repository: Repository, descriptor: Any) -> bytes | None:
     digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
-    if not isinstance(digest, str) or (call.runtime.blobs.stat(digest) or _LONGEST + 1) > _LONGEST:
+    if not isinstance(digest, str) or (stored_layer_size(call, repository, digest) or _LONGEST + 1) > _LONGEST:
         return None
     try:
-        with call.runtime.blobs.open(digest) as file:
+        with blobs_of(call, repository).open(digest) as file:
             return file.read(_LONGEST)
     except (BlobStoreError, OSError):
         return None

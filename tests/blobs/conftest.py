@@ -10,7 +10,6 @@ import pytest
 from ecrsim.blobs import BlobStore
 from ecrsim.blobs.encrypted import EncryptedStore
 from ecrsim.blobs.filesystem import FilesystemStore
-from ecrsim.blobs.framing import SpaceKey
 from ecrsim.blobs.memory import MemoryStore
 from ecrsim.blobs.s3 import Bucket
 from ecrsim.blobs.s3_store import S3Store
@@ -45,9 +44,8 @@ def on_disk(root: Path, _: pytest.FixtureRequest) -> Subject:
 
 
 def encrypted(root: Path, request: pytest.FixtureRequest) -> Subject:
-    key = SpaceKey("0" * 32, bytes(32), ids.new_secret)
-    store = EncryptedStore(root, "process", {key.space: key}.__getitem__)
-    return Subject(store.within(key), on_disk(root, request).age)
+    store = EncryptedStore(root, "process", lambda _: bytes(32), ids.new_secret)
+    return Subject(store.within("0" * 32, bytes(32)), on_disk(root, request).age)
 
 
 def in_s3(server: str) -> Callable[[Path, pytest.FixtureRequest], Subject]:

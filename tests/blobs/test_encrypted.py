@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from ecrsim.blobs import BlobDamaged, BlobNotFound, BlobStore, UploadNotFound
-from ecrsim.blobs.encrypted import EncryptedStore, split_name, stored_name
-from ecrsim.blobs.framing import FRAME, HEADER, OVERHEAD, SpaceKey
+from ecrsim.blobs.encrypted import EncryptedStore
+from ecrsim.blobs.framing import FRAME, HEADER, OVERHEAD
+from ecrsim.blobs.names import split_name, stored_name
 from ecrsim.core import ids
 from tests.blobs.sources import Body, sha256
 
-KEYS = {space: SpaceKey(space, bytes([n]) * 32, ids.new_secret) for n, space in enumerate(("a" * 32, "b" * 32))}
-A, B = KEYS.values()
+A, B = "a" * 32, "b" * 32
+KEYS = {A: bytes(32), B: b"\1" * 32}
 MARK = b"a sentence that nobody is to find"
 DATA = MARK * (5 * FRAME // 2 // len(MARK))
 DIGEST = sha256(DATA)
@@ -25,17 +26,17 @@ DIGEST = sha256(DATA)
 
 @pytest.fixture
 def whole(tmp_path: Path) -> EncryptedStore:
-    return EncryptedStore(tmp_path, "process", KEYS.__getitem__)
+    return EncryptedStore(tmp_path, "process", KEYS.__getitem__, ids.new_secret)
 
 
 @pytest.fixture
 def store(whole: EncryptedStore) -> BlobStore:
-    return whole.within(A)
+    return whole.within(A, KEYS[A])
 
 
-def file_of(root: Path, digest: str, key: SpaceKey = A) -> Path:
+def file_of(root: Path, digest: str, key: str = A) -> Path:
     algorithm, _, name = digest.partition(":")
-    return root / "encrypted" / key.space / algorithm / name[:2] / name
+    return root / "encrypted" / key / algorithm / name[:2] / name
 
 
 def pushed(store: BlobStore, *pieces: bytes, upload_id: str = "upload") -> str:
@@ -163,7 +164,7 @@ def test_a_file_in_the_place_of_another_is_noticed(store: BlobStore, whole: Encr
     pushed(store, DATA)
     other = bytes(reversed(DATA))
     store.put(sha256(other), other)
-    whole.within(B).put(DIGEST, DATA)
+    whole.within(B, KEYS[B]).put(DIGEST, DATA)
     for source in (file_of(tmp_path, sha256(other)), file_of(tmp_path, DIGEST, B)):
         file_of(tmp_path, DIGEST).write_bytes(source.read_bytes())
         with pytest.raises(BlobDamaged):
@@ -173,7 +174,7 @@ def test_a_file_in_the_place_of_another_is_noticed(store: BlobStore, whole: Encr
 def test_an_altered_session_is_never_a_blob(store: BlobStore, tmp_path: Path):
     store.create_upload("upload")
     store.append_bytes("upload", DATA)
-    fresh = EncryptedStore(tmp_path, "process", KEYS.__getitem__).within(A)
+    fresh = EncryptedStore(tmp_path, "process", KEYS.__getitem__, ids.new_secret).within(A, KEYS[A])
     file = tmp_path / "uploads" / "upload"
     file.write_bytes(flipped((HEADER + 100) * 8)(file.read_bytes()))
     with pytest.raises(BlobDamaged):
@@ -188,7 +189,7 @@ def test_a_frame_that_was_cut_off_by_a_death_is_not_there(store: BlobStore, tmp_
     before = file.read_bytes()
     for torn in (1, 3, 4, 20, 5000):
         file.write_bytes(before + before[HEADER : HEADER + torn])
-        fresh = EncryptedStore(tmp_path, "process", KEYS.__getitem__).within(A)
+        fresh = EncryptedStore(tmp_path, "process", KEYS.__getitem__, ids.new_secret).within(A, KEYS[A])
         assert fresh.upload_size("upload") == len(DATA)
         assert fresh.digest_upload("upload") == (DIGEST, len(DATA))
     assert fresh.append_bytes("upload", MARK, offset=len(DATA)) == len(DATA + MARK)
@@ -218,20 +219,20 @@ def test_a_commit_under_another_digest_leaves_the_first_blob_as_it_is(store: Blo
 
 def test_spaces_share_nothing(whole: EncryptedStore, tmp_path: Path):
     for key in (A, B):
-        assert pushed(whole.within(key), DATA, upload_id=f"upload-{key.space[0]}") == DIGEST
+        assert pushed(whole.within(key, KEYS[key]), DATA, upload_id=f"upload-{key[0]}") == DIGEST
     assert file_of(tmp_path, DIGEST, A).read_bytes() != file_of(tmp_path, DIGEST, B).read_bytes()
-    assert whole.within(A).delete(DIGEST)
-    assert [name for name, _, _ in whole.blobs()] == [stored_name(DIGEST, B.space)]
+    assert whole.within(A, KEYS[A]).delete(DIGEST)
+    assert [name for name, _, _ in whole.blobs()] == [stored_name(DIGEST, B)]
     with pytest.raises(BlobNotFound):
-        whole.within(A).open(DIGEST)
-    with whole.within(B).open(DIGEST) as blob:
+        whole.within(A, KEYS[A]).open(DIGEST)
+    with whole.within(B, KEYS[B]).open(DIGEST) as blob:
         assert blob.read() == DATA
 
 
 def test_the_whole_store_knows_blobs_by_digest_and_space(whole: EncryptedStore, tmp_path: Path):
-    name = stored_name(DIGEST, A.space)
-    whole.within(A).put(DIGEST, DATA)
-    assert (split_name(name), whole.stat(name), whole.path(name)) == ((DIGEST, A.space), len(DATA), None)
+    name = stored_name(DIGEST, A)
+    whole.within(A, KEYS[A]).put(DIGEST, DATA)
+    assert (split_name(name), whole.stat(name), whole.path(name)) == ((DIGEST, A), len(DATA), None)
     assert list(whole.blobs()) == [(name, len(DATA), whole.modified_at(name))]
     with whole.open(name) as blob:
         assert blob.read() == DATA
@@ -250,14 +251,14 @@ def test_a_name_without_a_space_or_of_an_unknown_one_names_nothing(whole: Encryp
 
 
 def test_the_whole_store_goes_on_with_sessions_of_any_space(whole: EncryptedStore):
-    whole.within(B).create_upload("upload")
+    whole.within(B, KEYS[B]).create_upload("upload")
     whole.append_bytes("upload", DATA)
     assert whole.digest_upload("upload") == (DIGEST, len(DATA))
     with whole.read_upload("upload") as session:
         assert session.read() == DATA
     whole.sync("upload")
-    whole.commit("upload", stored_name(DIGEST, B.space))
-    assert whole.within(B).stat(DIGEST) == len(DATA)
+    whole.commit("upload", stored_name(DIGEST, B))
+    assert whole.within(B, KEYS[B]).stat(DIGEST) == len(DATA)
     with pytest.raises(ValueError, match="key space"):
         whole.create_upload("another")
 
@@ -265,9 +266,8 @@ def test_the_whole_store_goes_on_with_sessions_of_any_space(whole: EncryptedStor
 KILLED = """
 import os, sys
 from ecrsim.blobs.encrypted import EncryptedStore
-from ecrsim.blobs.framing import SpaceKey
 from ecrsim.core import ids
-store = EncryptedStore(sys.argv[1], "process", {}.get).within(SpaceKey("a" * 32, bytes(32), ids.new_secret))
+store = EncryptedStore(sys.argv[1], "process", {}.get, ids.new_secret).within("a" * 32, bytes(32))
 store.create_upload("upload")
 sink = store.receive("upload")
 sink.write(b"acknowledged" * 100)

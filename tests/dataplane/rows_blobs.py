@@ -18,7 +18,7 @@ UNKNOWN = "BLOB_UNKNOWN"
 DELETED = {"Content-Length": "0", "Content-Type": None}
 
 #: Where a redirect leads: no credentials are needed there, so none may be asked for.
-URL = re.compile(r"http://localhost/_download/sha256:[0-9a-f]{64}\?expires=\d+&signature=[0-9a-f]+")
+URL = re.compile(r"http://localhost/_download/sha256:[0-9a-f]{64}\?repository=\d+&expires=\d+&signature=[0-9a-f]+")
 CONFIG = next(iter(FIXTURES["oci-image"].layers))
 
 

@@ -22,7 +22,7 @@ class Connected(NamedTuple):
 
     def watched(self) -> Outgoing:
         host, port = self.client.getsockname()
-        return Outgoing.to(f"{host}:{port}", self.server.getsockname()[1])
+        return Outgoing.to(f"{host}:{port}", self.server.getsockname()[1], 1 << 18)
 
 
 @pytest.fixture

@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy import Row, bindparam, delete, select, update
 
+from ecrsim.blobs.names import digest_in, split_name
 from ecrsim.core.digest import algorithm_of, digest_of
+from ecrsim.core.errors import KmsException, ServiceUnavailableException
 from ecrsim.core.ownership import batches, blob_names
-from ecrsim.core.runtime import Runtime
+from ecrsim.core.runtime import Runtime, root_caller
+from ecrsim.ecr.atrest.manifests import opened_manifest_now
+from ecrsim.ecr.atrest.tables import repository_keys
 from ecrsim.ecr.images.tables import image_layers, image_manifests, image_tags, images
 from ecrsim.ecr.layers import soundness
-from ecrsim.ecr.layers.tables import layers
+from ecrsim.ecr.layers.tables import layers, layers_by_name, rows_of_name
 from ecrsim.ecr.repositories.tables import repositories
 
 _PAGE = 200
@@ -53,8 +57,9 @@ def fsck(runtime: Runtime, *, repair: bool) -> Checked:
     wrong: set[str] = set()
     for digest, size, _ in runtime.blobs.blobs():
         problem = soundness.examine(runtime, digest, aside=repair)
-        # Gone since it was listed: collected, or replaced by a push.
-        if problem == "missing" and not _is_named(runtime, digest):
+        # Gone since it was listed: collected, or replaced by a push. Or encrypted with a key that went with its last
+        # repository, and about to be collected.
+        if problem in ("missing", "locked") and not _is_named(runtime, digest):
             continue
         sizes[digest] = size
         if problem is not None:
@@ -79,19 +84,17 @@ def _database(runtime: Runtime) -> Iterator[Trouble]:
 def _blob(runtime: Runtime, digest: str, problem: str, *, repair: bool) -> Trouble:
     affected = images_of(runtime, digest)
     text = f"layer {digest} is {problem}: {soundness.PROBLEMS[problem]}"
-    if repair and problem != "missing":
+    if repair and problem not in ("missing", "locked"):
         text += "; moved to damaged/, so that a push brings it anew"
-    return Trouble(text, affected, is_repaired=repair and not affected)
+    return Trouble(text, affected, is_repaired=repair and problem != "locked" and not affected)
 
 
 def _layers(runtime: Runtime, sizes: dict[str, int], wrong: set[str], *, repair: bool) -> Iterator[Trouble]:
     """Layers of repositories whose bytes are not there, or are of another size than the row says."""
     after = ""
-    query = select(layers.c.layer_digest, func.min(layers.c.layer_size), func.max(layers.c.layer_size))
     while True:
-        page = query.where(layers.c.layer_digest > after).group_by(layers.c.layer_digest)
         with runtime.database.read() as connection:
-            rows = connection.execute(page.order_by(layers.c.layer_digest).limit(_PAGE)).all()
+            rows = connection.execute(layers_by_name(after).limit(_PAGE)).all()
         if not rows:
             return
         after = rows[-1][0]
@@ -113,7 +116,7 @@ def _missing(runtime: Runtime, digest: str, *, repair: bool) -> Trouble:
     if not affected and repair:
         with runtime.database.write() as connection:
             if runtime.blobs.stat(digest) is None:
-                connection.execute(delete(layers).where(layers.c.layer_digest == digest))
+                connection.execute(delete(layers).where(rows_of_name(digest)))
         return Trouble(f"{text}; no image names it, it is forgotten", is_repaired=True)
     if affected and repair:
         soundness.examine(runtime, digest, aside=True)
@@ -124,7 +127,7 @@ def _of_another_size(runtime: Runtime, digest: str, size: int, *, repair: bool) 
     text = f"layer {digest} is sound and has {size} bytes, the database has it otherwise"
     if repair:
         with runtime.database.write() as connection:
-            connection.execute(update(layers).where(layers.c.layer_digest == digest).values(layer_size=size))
+            connection.execute(update(layers).where(rows_of_name(digest)).values(layer_size=size))
         return Trouble(f"{text}; set right", is_repaired=True)
     return Trouble(text, images_of(runtime, digest))
 
@@ -137,9 +140,18 @@ _USERS = (
 
 
 def images_of(runtime: Runtime, layer_digest: str) -> tuple[str, ...]:
-    """The images that name the layer, as people know them: account/region/repository:tag, or @digest."""
-    query = _USERS.join(image_layers, image_layers.c.image_id == images.c.id)
-    return _names(runtime, query.where(image_layers.c.layer_digest == bindparam("digest")), layer_digest)
+    """The images that name the layer, as people know them: account/region/repository:tag, or @digest.
+
+    `layer_digest` is the name in the store: of a layer that is encrypted with several keys, one of them is meant.
+    """
+    query = _USERS.join(image_layers, image_layers.c.image_id == images.c.id).where(
+        image_layers.c.layer_digest == bindparam("digest")
+    )
+    parts = split_name(layer_digest)
+    if parts is not None:
+        of_space = select(repository_keys.c.repository_id).where(repository_keys.c.space == parts[1])
+        query = query.where(images.c.repository_id.in_(of_space))
+    return _names(runtime, query, digest_in(layer_digest))
 
 
 def _names(runtime: Runtime, query: object, digest: str) -> tuple[str, ...]:
@@ -174,13 +186,28 @@ def _manifests(runtime: Runtime) -> tuple[int, list[Trouble]]:
             break
         after, count = rows[-1][0], count + len(rows)
         for image_id, digest, manifest in rows:
-            if manifest is None or digest_of(bytes(manifest), algorithm_of(digest)) != digest:
+            text = _of_manifest(runtime, digest, manifest)
+            if text is not None:
                 [*names] = _names(runtime, _USERS.where(images.c.id == image_id), digest)
-                text = f"the manifest of image {digest} is damaged: delete the image and push it again"
                 troubles.append(Trouble(text, tuple(names)))
     if not runtime.config.sparse:
         troubles += _incomplete(runtime)
     return count, troubles
+
+
+def _of_manifest(runtime: Runtime, digest: str, manifest: bytes | None) -> str | None:
+    """What is wrong with a manifest as it stands in its row."""
+    content = b""
+    try:
+        with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call:
+            content = opened_manifest_now(call, bytes(manifest or b""), digest)
+    except KmsException as error:
+        return f"the manifest of image {digest} cannot be read: its key cannot be used ({error.message})"
+    except ServiceUnavailableException:
+        pass
+    if digest_of(content, algorithm_of(digest)) != digest:
+        return f"the manifest of image {digest} is damaged: delete the image and push it again"
+    return None
 
 
 def _incomplete(runtime: Runtime) -> Iterator[Trouble]:

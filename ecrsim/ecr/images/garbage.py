@@ -24,7 +24,7 @@ from ecrsim.core.ownership import batches, blob_names
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.images.tables import image_layers
 from ecrsim.ecr.layers.removals import removal
-from ecrsim.ecr.layers.tables import layer_uploads, layers
+from ecrsim.ecr.layers.tables import STORED_NAME, WITH_KEYS, layer_uploads, layers
 
 #: Rows per transaction: a collection never holds writers up for long.
 BATCH = 500
@@ -96,22 +96,25 @@ def _discard(runtime: Runtime, upload_id: str) -> bool:
 
 
 def _unused_layers(runtime: Runtime, before: int) -> list[str]:
-    """The digests of the rows that went. A hundred bytes for each are held until their blobs are gone."""
+    """The names in the store of the rows that went. A hundred bytes for each are held until their blobs are gone."""
     used = exists().where(
         image_layers.c.repository_id == layers.c.repository_id, image_layers.c.layer_digest == layers.c.layer_digest
     )
     query = (
-        select(layers.c.repository_id, layers.c.layer_digest).where(~used, layers.c.needed_at <= before).limit(BATCH)
+        select(layers.c.repository_id, layers.c.layer_digest, STORED_NAME)
+        .select_from(WITH_KEYS)
+        .where(~used, layers.c.needed_at <= before)
+        .limit(BATCH)
     )
     gone: list[str] = []
     while True:
         with runtime.database.write() as connection:
             found = list(connection.execute(query))
-            for repository_id, digest in found:
+            for repository_id, digest, _ in found:
                 connection.execute(
                     delete(layers).where(layers.c.repository_id == repository_id, layers.c.layer_digest == digest)
                 )
-        gone += [digest for _, digest in found]
+        gone += [name for _, _, name in found]
         if len(found) < BATCH:
             return gone
 

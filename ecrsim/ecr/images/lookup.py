@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.manifests import opened_manifest
 from ecrsim.ecr.images import rows, rules
 from ecrsim.ecr.images.rows import Image
 from ecrsim.ecr.repositories.tables import Repository
@@ -38,7 +39,7 @@ def pull(call: Call, registry: Registry, repository_name: str, reference: str) -
     if row is None:
         return None
     repository = KeyedRepository(row.repository_id, registry, repository_name, row.encryption_type, row.kms_key)
-    return Pulled(Image(*row[:6]), row.manifest, repository)
+    return Pulled(Image(*row[:6]), opened_manifest(call, row.manifest, row.image_digest), repository)
 
 
 def image_by_digest(call: Call, repository: Repository, image_digest: str) -> Image | None:
@@ -77,7 +78,7 @@ def tags_of(call: Call, image: Image) -> list[str]:
 
 
 def manifest_of(call: Call, image: Image) -> bytes:
-    return rows.MANIFEST.one(call.connection, image_id=image.id)
+    return opened_manifest(call, rows.MANIFEST.one(call.connection, image_id=image.id), image.image_digest)
 
 
 def has_images(call: Call, repository: Repository) -> bool:

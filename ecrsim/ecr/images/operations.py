@@ -13,6 +13,7 @@ from ecrsim.core.errors import (
     LimitExceededException,
 )
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.manifests import opened_annotations
 from ecrsim.ecr.images import details, exclusions, fetching, listing, lookup, pushing, rules, storage
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.deletion import delete_by_id
@@ -268,7 +269,7 @@ def list_image_referrers(
                 "mediaType": row.image_manifest_media_type,
                 "size": row.manifest_size,
                 "artifactType": row.artifact_type,
-                "annotations": row.annotations,
+                "annotations": opened_annotations(call, row.annotations, row.image_digest),
                 "artifactStatus": row.image_status,
             }
             for row in rows

@@ -19,6 +19,7 @@ from ecrsim.core.errors import (
 )
 from ecrsim.core.facts import record
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.manifests import sealed_annotations, sealed_manifest
 from ecrsim.ecr.images import events, quotas, rows, rules
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.deletion import untag
@@ -196,9 +197,10 @@ def _insert(
         is_tagged=is_tagged,
         manifest_size=len(manifest),
         artifact_type=parsed.artifact_type,
-        annotations=parsed.annotations or None,
+        annotations=sealed_annotations(call, repository, image_digest, parsed.annotations or None),
     )
-    rows.INSERT_MANIFEST.run(call.connection, image_id=image_id, manifest=manifest)
+    sealed = sealed_manifest(call, repository, image_digest, manifest)
+    rows.INSERT_MANIFEST.run(call.connection, image_id=image_id, manifest=sealed)
     types = {blob.digest: blob.media_type for blob in reversed(parsed.blobs)}
     rows.INSERT_LAYER.many(
         call.connection,

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from ecrsim.core.clock import iso
 from ecrsim.core.durations import SECOND
 from ecrsim.core.properties import get_property, set_property
 from ecrsim.core.runtime import Runtime
 from ecrsim.ecr.layers import soundness
-from ecrsim.ecr.layers.tables import layers
+from ecrsim.ecr.layers.tables import layers_by_name
 
 _STATE = "scrub"
 #: Layers in one question, and bytes after which the place is written down at the latest.
@@ -63,16 +63,16 @@ def _pass(runtime: Runtime, found: State) -> int:
         if runtime.stopping.wait(size / rate):
             raise ScrubStopped
 
-    query = select(layers.c.layer_digest, func.max(layers.c.layer_size)).group_by(layers.c.layer_digest)
     while True:
-        page = query.where(layers.c.layer_digest > found.cursor).order_by(layers.c.layer_digest).limit(_PAGE)
+        page = layers_by_name(found.cursor).limit(_PAGE)
         with runtime.database.read() as connection:
             rows = connection.execute(page).all()
         read, sound = 0, []
-        for digest, size in rows:
-            if soundness.examine(runtime, digest, pace, aside=True) is None:
+        for digest, _, size in rows:
+            problem = soundness.examine(runtime, digest, pace, aside=True)
+            if problem is None:
                 sound.append(digest)
-            else:
+            elif problem != "locked":
                 wrong += 1
             read += size
             found = found._replace(cursor=digest, layers=found.layers + 1, bytes=found.bytes + size)

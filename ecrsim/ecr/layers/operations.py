@@ -20,6 +20,7 @@ from ecrsim.core.errors import (
     LayersNotFoundException,
 )
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.service import blobs_of
 from ecrsim.ecr.images import fetching
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import downloads, rules, service
@@ -85,7 +86,7 @@ def initiate_layer_upload(call: Call, repository_name: str, registry_id: str | N
     with call.writing(registry.scope(repository_name)):
         repository = repository_to_push(call, registry, repository_name)
         upload_id = service.initiate_upload(call, repository)
-    service.open_upload(call, upload_id)
+    service.open_upload(call, repository, upload_id)
     return {"uploadId": upload_id, "partSize": PART_SIZE}
 
 
@@ -108,9 +109,10 @@ def upload_layer_part(
     service.check_part(call, repository, upload, received + length)
     if not rules.part_follows(part_first_byte, part_last_byte, length, received):
         raise _invalid_part(repository, upload_id, received)
+    blobs = blobs_of(call, repository)
     call.release()
     try:
-        received = call.runtime.blobs.append_bytes(upload_id, layer_part_blob, part_first_byte)
+        received = blobs.append_bytes(upload_id, layer_part_blob, part_first_byte)
     except OffsetMismatch as error:
         raise _invalid_part(repository, upload_id, error.expected) from None
     except (UploadBusy, UploadNotFound):
@@ -169,12 +171,13 @@ def complete_layer_upload(
 
 def _verify(call: Call, repository: Repository, upload_id: str, layer_digests: list[str]) -> tuple[int, str | None]:
     """(size, the given digest that is right). sha512 is computed only when it was given."""
+    blobs = blobs_of(call, repository)
     try:
-        computed, size = call.runtime.blobs.digest_upload(upload_id)
+        computed, size = blobs.digest_upload(upload_id)
         if computed in layer_digests:
             return size, computed
         if any(algorithm_of(digest) == "sha512" for digest in layer_digests):
-            other, size = call.runtime.blobs.digest_upload(upload_id, "sha512")
+            other, size = blobs.digest_upload(upload_id, "sha512")
             if other in layer_digests:
                 return size, other
     except UploadNotFound:
@@ -207,6 +210,6 @@ def get_download_url_for_layer(
     if (url := service.store_url(runtime, layer_digest)) is not None:
         return {"downloadUrl": url, "layerDigest": layer_digest}
     path = downloads.signed_path(
-        runtime.secret("download"), layer_digest, call.now, runtime.config.download_url_lifetime
+        runtime.secret("download"), layer_digest, repository.id, call.now, runtime.config.download_url_lifetime
     )
     return {"downloadUrl": call.origin + path, "layerDigest": layer_digest}

@@ -8,7 +8,7 @@ The row that makes them a layer is written in a write transaction that sees that
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -23,9 +23,12 @@ from ecrsim.core.errors import (
     RepositoryNotFoundException,
     UploadNotFoundException,
 )
+from ecrsim.core.misses import learn
 from ecrsim.core.query import Addition, Change, Query, upsert
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime
+from ecrsim.ecr.atrest.carrying import carried
+from ecrsim.ecr.atrest.service import blobs_of, name_in_store, share_space, stored_layer_size
 from ecrsim.ecr.layers import removals, rules
 from ecrsim.ecr.layers.tables import layer_faults, layer_uploads, layers
 from ecrsim.ecr.repositories.protection import check
@@ -88,11 +91,11 @@ def recorded_size(connection: Connection, layer_digest: str) -> int | None:
 
 def stored_size(call: Call, repository: Repository, layer_digest: str) -> int | None:
     """As `layer_size`, and None when the store has not that many bytes. For answers that promise the layer."""
-    return _if_stored(call, layer_digest, layer_size(call, repository, layer_digest))
+    return _if_stored(call, repository, layer_digest, layer_size(call, repository, layer_digest))
 
 
-def _if_stored(call: Call, layer_digest: str, size: int | None) -> int | None:
-    return size if size is not None and call.runtime.blobs.stat(layer_digest) == size else None
+def _if_stored(call: Call, repository: Repository, layer_digest: str, size: int | None) -> int | None:
+    return size if size is not None and stored_layer_size(call, repository, layer_digest) == size else None
 
 
 def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int | None:
@@ -101,7 +104,7 @@ def promise_layer(call: Call, repository: Repository, layer_digest: str) -> int 
     if row is None:
         return None
     size, needed_at = row
-    if _if_stored(call, layer_digest, size) is None:
+    if _if_stored(call, repository, layer_digest, size) is None:
         return None
     age, grace = call.now - needed_at, call.runtime.config.gc_grace * SECOND
     if age > grace // 2:
@@ -126,6 +129,7 @@ def initiate_upload(call: Call, repository: Repository) -> str:
     KmsException.
     """
     check(call, repository, "push")
+    blobs_of(call, repository)  # the repository's keys are there before the first byte is
     upload_id = ids.new_uuid()
     with _repository_may_be_gone():
         _BEGIN.run(
@@ -140,13 +144,13 @@ def initiate_upload(call: Call, repository: Repository) -> str:
     return upload_id
 
 
-def open_upload(call: Call, upload_id: str) -> None:
+def open_upload(call: Call, repository: Repository, upload_id: str) -> None:
     """Let the blob store take the bytes of a new session, with no transaction open: no writer waits for the store.
 
     The row is there before, so that a collection, which looks at the store first, never takes the session for garbage.
     """
     try:
-        call.runtime.blobs.create_upload(upload_id)
+        blobs_of(call, repository).create_upload(upload_id)
     except BaseException:
         discard_upload(call, upload_id)
         raise
@@ -257,7 +261,8 @@ def complete_upload(
     The store puts the bytes in place with no transaction open. A collection could delete them before the layer has its
     row: they are then put in place once more (`removals.py`).
     """
-    blobs = call.runtime.blobs
+    with call.reading():
+        blobs, name = blobs_of(call, repository), name_in_store(call, repository, layer_digest)
     try:
         blobs.sync(upload_id)
         is_layer = False
@@ -268,12 +273,12 @@ def complete_upload(
             blobs.commit(upload_id, layer_digest, keep=True)
             with call.writing(repository.scope):
                 leaving = removals.leaving(call.connection)
-                is_layer = leaving == before and layer_digest not in leaving
+                is_layer = leaving == before and name not in leaving
                 if is_layer:
                     _make_layer(call, repository, upload_id, layer_digest, size)
                     if also is not None:
                         also()
-            if layer_digest in leaving:
+            if name in leaving:
                 removals.await_removal(call.runtime)
     except UploadNotFound:
         raise upload_not_found(repository, upload_id) from None
@@ -288,7 +293,7 @@ def _make_layer(call: Call, repository: Repository, upload_id: str, layer_digest
     if _END.run(call.connection, upload_id=upload_id) != 1:
         raise upload_not_found(repository, upload_id)
     add_layer(call, repository.id, layer_digest, size)
-    _MENDED.run(call.connection, layer_digest=layer_digest)
+    _MENDED.run(call.connection, layer_digest=name_in_store(call, repository, layer_digest))
 
 
 def add_layer(call: Call, repository_id: int, layer_digest: str, size: int) -> None:
@@ -306,6 +311,25 @@ def store_url(runtime: Runtime, layer_digest: str) -> str | None:
     """
     config = runtime.config
     return runtime.blobs.url(layer_digest, config.download_url_lifetime) if config.blob_redirect else None
+
+
+def share_layers(call: Call, source: Repository, repository: Repository, sizes: Mapping[str, int]) -> None:
+    """Make layers of one repository layers of another, in a write transaction. `sizes` by digest.
+
+    Where both are encrypted with different keys, their bytes are encrypted anew first: KmsException, Miss.
+    """
+    if not share_space(call, source, repository):
+        leaving = removals.leaving(call.connection)
+        missing = [
+            digest
+            for digest, size in sizes.items()
+            if stored_layer_size(call, repository, digest) != size or name_in_store(call, repository, digest) in leaving
+        ]
+        if missing:
+            question = ("carry", source.id, repository.id, tuple(missing))
+            learn(call, question, carried(call.runtime, source, repository, missing))
+    for digest, size in sizes.items():
+        add_layer(call, repository.id, digest, size)
 
 
 def repositories_with_layer(call: Call, registry: Registry, layer_digest: str) -> list[Repository]:

@@ -13,13 +13,16 @@ from typing import BinaryIO, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from ecrsim.blobs.base import CHUNK, BlobNotFound
+from ecrsim.blobs.base import CHUNK, BlobDamaged, BlobNotFound
+from ecrsim.blobs.names import digest_in
+from ecrsim.core.errors import KmsException
 from ecrsim.core.facts import record
+from ecrsim.core.ownership import batches, blob_names
 from ecrsim.core.query import Query
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.layers.events import LayerDamaged
 from ecrsim.ecr.layers.removals import removal
-from ecrsim.ecr.layers.tables import layer_faults, layers
+from ecrsim.ecr.layers.tables import STORED_NAME, WITH_KEYS, layer_faults, layers
 from ecrsim.ecr.repositories.tables import Repository, repositories
 
 #: Each with what it means.
@@ -27,12 +30,13 @@ PROBLEMS = {
     "missing": "its file is gone",
     "damaged": "its bytes have another digest",
     "unreadable": "its file cannot be read",
+    "locked": "its key cannot be used, and nothing is known of its bytes",
 }
 
 _HOLDERS = Query(
     select(repositories)
-    .join(layers, layers.c.repository_id == repositories.c.id)
-    .where(layers.c.layer_digest == bindparam("layer_digest"))
+    .select_from(WITH_KEYS.join(repositories, layers.c.repository_id == repositories.c.id))
+    .where(layers.c.layer_digest == bindparam("layer_digest"), bindparam("name") == STORED_NAME)
     .order_by(repositories.c.id),
     Repository,
 )
@@ -45,7 +49,7 @@ Pace = Callable[[int], None]
 
 
 class Fault(NamedTuple):
-    """`found_at` in epoch milliseconds, of the real time."""
+    """`layer_digest` is the name in the store. `found_at` in epoch milliseconds, of the real time."""
 
     layer_digest: str
     problem: str
@@ -66,17 +70,31 @@ def problem_of(blob: BinaryIO, digest: str, pace: Pace = at_once) -> str | None:
         while chunk := blob.read(CHUNK):
             computed.update(chunk)
             pace(len(chunk))
+    except BlobDamaged:
+        return "damaged"
     except OSError:
         return "unreadable"
     return None if computed.hexdigest() == wanted else "damaged"
 
 
 def examine(runtime: Runtime, digest: str, pace: Pace = at_once, *, aside: bool) -> str | None:
-    """The problem of the blob; None when it is sound. With `aside`, a wrong blob is moved away and noted."""
+    """The problem of the blob of this name; None when it is sound. With `aside`, a wrong one is moved away and noted.
+
+    No transaction may be open.
+    """
     try:
         blob = runtime.blobs.open(digest)
+    except KmsException:
+        return "locked"
+    except BlobDamaged:
+        # Not even its header is what it was.
+        problem: str | None = "damaged"
+        if aside and runtime.keyed_blobs is not None:
+            with runtime.keyed_blobs.open_file(digest) as file:
+                if not _note(runtime, digest, "damaged", file):
+                    problem = None
     except BlobNotFound:
-        problem: str | None = "missing"
+        problem = "missing"
         if aside and not _note(runtime, digest, "missing", None):
             problem = None
     except OSError:
@@ -86,10 +104,10 @@ def examine(runtime: Runtime, digest: str, pace: Pace = at_once, *, aside: bool)
             problem = None
     else:
         with blob:
-            problem = problem_of(blob, digest, pace)
+            problem = problem_of(blob, digest_in(digest), pace)
             # Once more: memory errs as well, and what is moved away is pulled no more.
             if problem is not None and aside:
-                problem = problem_of(blob, digest)
+                problem = problem_of(blob, digest_in(digest))
                 if problem is not None and not _note(runtime, digest, problem, blob):
                     problem = None
     return problem
@@ -115,8 +133,8 @@ def _note(runtime: Runtime, digest: str, problem: str, blob: BinaryIO | None) ->
             call.connection.execute(
                 insert(layer_faults).values(layer_digest=digest, problem=problem, found_at=found_at)
             )
-            for repository in _HOLDERS.all(call.connection, layer_digest=digest):
-                record(call, LayerDamaged(repository, digest, problem))
+            for repository in _HOLDERS.all(call.connection, layer_digest=digest_in(digest), name=digest):
+                record(call, LayerDamaged(repository, digest_in(digest), problem))
     return True
 
 
@@ -127,8 +145,12 @@ def forget(connection: Connection, digests: list[str]) -> None:
 
 def faults(runtime: Runtime, limit: int = 1000) -> list[Fault]:
     """The faults that still hold: layers neither pushed again since, nor given up by every repository."""
-    named = select(layers.c.layer_digest).where(layers.c.layer_digest == layer_faults.c.layer_digest).exists()
-    query = select(layer_faults).where(named).order_by(layer_faults.c.layer_digest).limit(limit)
+    found: list[Fault] = []
     with runtime.database.read() as connection:
-        found = [Fault(*row) for row in connection.execute(query)]
-    return [fault for fault in found if runtime.blobs.stat(fault.layer_digest) is None]
+        known = {row[0]: Fault(*row) for row in connection.execute(select(layer_faults))}
+        for names in batches(iter(sorted(known))):
+            named = blob_names.among(connection, names)
+            found += [known[name] for name in names if name in named]
+            if len(found) >= limit:
+                break
+    return [fault for fault in found[:limit] if runtime.blobs.stat(fault.layer_digest) is None]

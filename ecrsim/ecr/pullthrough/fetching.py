@@ -15,11 +15,24 @@ from ecrsim.core.errors import (
     ServiceUnavailableException,
     UnableToGetUpstreamImageException,
 )
-from ecrsim.core.misses import ComingImage, ComingLayer, Fetch, Flight, Miss, Outcome, Unfetched, Wanted
+from ecrsim.core.misses import (
+    ComingImage,
+    ComingLayer,
+    Fetch,
+    Fetched,
+    Flight,
+    Miss,
+    Outcome,
+    Unfetched,
+    Wanted,
+    persistently,
+)
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamError
 from ecrsim.core.web import Pieces
 from ecrsim.ecr.access.authorization import authorize
+from ecrsim.ecr.atrest.manifests import opened_manifest_now
+from ecrsim.ecr.atrest.service import open_keys_now
 from ecrsim.ecr.images import lookup
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.layers import service as layers
@@ -185,7 +198,9 @@ def _fetch_image(
         else:
             begun = fetches.imports.find(row.import_id)
             pulled = begun.pulled if begun else _nobody
-            coming = ComingImage(row.image_digest, row.media_type, row.manifest, pulled)
+            with runtime.call(caller) as call:
+                content = opened_manifest_now(call, row.manifest, row.image_digest)
+            coming = ComingImage(row.image_digest, row.media_type, content, pulled)
     if wanted.streams and current is None:
         # What is newer than an image that is cached comes as a whole: if it fails, the cached one is served.
         flight.settle(coming)
@@ -256,12 +271,12 @@ def _fetch_layer(
         layer: LayerImport | None = fetches.layers.find((repository.id, digest))
         size = None
         if layer is None:
+            open_keys_now(call, repository)
             size = _size_of(call, repository, digest)
     if layer is None:
         upstream = connect(runtime, wanted.registry, rule)
         if isinstance(upstream, InsideEcr):
-            with runtime.call(caller) as call, call.writing():
-                upstream.share(call, repository, rule.upstream_name(wanted.repository_name), digest)
+            persistently(None, partial(_share, runtime, caller, upstream, repository, rule, wanted))
             flight.settle()
             return
         source = ImportSource(runtime, caller, wanted.registry, rule, wanted.repository_name, upstream)
@@ -272,6 +287,20 @@ def _fetch_layer(
         _settle_with(flight, wanted, layer.begun, coming)
     else:
         _settle_with(flight, wanted, layer.whole)
+
+
+def _share(
+    runtime: Runtime,
+    caller: Caller,
+    upstream: InsideEcr,
+    into: Repository,
+    rule: rules.Rule,
+    wanted: Wanted,
+    fetched: Fetched,
+) -> None:
+    with runtime.call(caller) as call, call.writing():
+        call.lookups["fetched"] = fetched
+        upstream.share(call, into, rule.upstream_name(wanted.repository_name), wanted.reference)
 
 
 def _body(layer: LayerImport, wanted: Wanted, first: int, length: int) -> Pieces:

@@ -15,12 +15,13 @@ from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 from ecrsim.core.db import Database, Held
 from ecrsim.core.query import Change, Query
 from ecrsim.core.runtime import Call
-from ecrsim.ecr.images.tables import image_layers, image_manifests
+from ecrsim.ecr.atrest.manifests import opened_manifest
+from ecrsim.ecr.images.tables import image_layers, image_manifests, images
 from ecrsim.ecr.pullthrough.tables import image_imports, layer_imports
 
 
 class ImageRow(NamedTuple):
-    """An image on its way; `image_tag` is set where it was asked for by that."""
+    """An image on its way; `image_tag` is set where it was asked for by that. `manifest` is as it stands in the row."""
 
     import_id: str
     image_digest: str
@@ -29,6 +30,11 @@ class ImageRow(NamedTuple):
     media_type: str
     manifest: bytes
     owner: int
+
+
+class _Sealed(NamedTuple):
+    image_digest: str
+    manifest: bytes
 
 
 class LayerRow(NamedTuple):
@@ -49,16 +55,17 @@ _IMAGE = Query(
     ),
     ImageRow,
 )
-_MANIFESTS = Query(select(image_imports.c.manifest).where(_IN_REPOSITORY), bytes)
+_MANIFESTS = Query(select(image_imports.c.image_digest, image_imports.c.manifest).where(_IN_REPOSITORY), _Sealed)
 _NAMING = Query(
-    select(image_manifests.c.manifest)
+    select(images.c.image_digest, image_manifests.c.manifest)
+    .join(images, images.c.id == image_manifests.c.image_id)
     .join(image_layers, image_layers.c.image_id == image_manifests.c.image_id)
     .where(
         image_layers.c.repository_id == bindparam("repository_id"),
         image_layers.c.layer_digest == bindparam("layer_digest"),
     )
     .limit(1),
-    bytes,
+    _Sealed,
 )
 _IS_IMAGE = (image_imports.c.import_id == bindparam("import_id")) & (
     image_imports.c.image_digest == bindparam("image_digest")
@@ -97,11 +104,13 @@ def drop_import(call: Call, import_id: str) -> None:
 
 
 def manifests_naming(call: Call, repository_id: int, layer_digest: str) -> list[bytes]:
-    """Manifests that may tell how large a layer is: of an image that has it, and of those on their way."""
-    found = _NAMING.all(call.connection, repository_id=repository_id, layer_digest=layer_digest)
+    """Manifests that may tell how large a layer is: of an image that has it, and of those on their way. Miss."""
+    sealed = _NAMING.all(call.connection, repository_id=repository_id, layer_digest=layer_digest)
+    sealed += _MANIFESTS.all(call.connection, repository_id=repository_id)
     # Those that do not name it are not worth parsing: there may be 64 MiB of them.
     name = layer_digest.encode()
-    return [*found, *(each for each in _MANIFESTS.all(call.connection, repository_id=repository_id) if name in each)]
+    opened = (opened_manifest(call, each.manifest, each.image_digest) for each in sealed)
+    return [each for each in opened if name in each]
 
 
 def find_layer(call: Call, repository_id: int, layer_digest: str) -> LayerRow | None:

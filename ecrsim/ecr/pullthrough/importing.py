@@ -21,6 +21,7 @@ from ecrsim.core.misses import Flight, Miss, Wanted, write_persistently
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamError, UpstreamInvalid, UpstreamNotFound
 from ecrsim.core.upstream.registry import UpstreamManifest, UpstreamRegistry
+from ecrsim.ecr.atrest.manifests import sealed_manifest
 from ecrsim.ecr.images import lookup, pushing
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.pulls import record_pull
@@ -84,7 +85,8 @@ class Import:
         """In the write transaction in which it begins: from here on, others see it."""
         for each in self._found:
             tag = self._tag if each is self._found[-1] else None
-            content = each.manifest.digest, self._repository.id, tag, each.parsed.media_type, each.manifest.content
+            sealed = sealed_manifest(call, self._repository, each.manifest.digest, each.manifest.content)
+            content = each.manifest.digest, self._repository.id, tag, each.parsed.media_type, sealed
             import_rows.add_image(call, import_rows.ImageRow(self.import_id, *content, owner))
             place = {"repositoryName": self._source.repository_name}
             image_id = {"imageTag": tag} if tag else {"imageDigest": each.manifest.digest}
@@ -250,17 +252,23 @@ class Importer:
         self._runtime.blobs.learn([digest for each in found for digest in each.parsed.required_layers])
 
         def note(call: Call) -> tuple[Import, Repository, dict[str, int]]:
-            if service.find_rule(call, wanted.registry, self._source.rule.ecr_repository_prefix) != self._source.rule:
-                raise RepositoryNotFoundException("The rule was changed or deleted in the meantime")
-            repository = create_repository_for(call, wanted.registry, wanted.repository_name, PULL_THROUGH_CACHE)
+            repository = self._repository(call, wanted)
             under_way = Import(self._fetches, self._source, wanted, found, repository)
             under_way.note(call, owner)
             return under_way, repository, self._missing(call, repository, found)
 
+        if self._runtime.keyed_blobs is not None:
+            # Layers are encrypted for it with no transaction open: it has to be there by then.
+            write_persistently(self._runtime, self._source.caller, lambda call: self._repository(call, wanted))
         under_way, repository, missing = write_persistently(self._runtime, self._source.caller, note)
         self._fetches.imports.join(under_way.import_id, lambda: under_way)
         under_way.begin([self._layer(repository, digest, size) for digest, size in missing.items()])
         return under_way
+
+    def _repository(self, call: Call, wanted: Wanted) -> Repository:
+        if service.find_rule(call, wanted.registry, self._source.rule.ecr_repository_prefix) != self._source.rule:
+            raise RepositoryNotFoundException("The rule was changed or deleted in the meantime")
+        return create_repository_for(call, wanted.registry, wanted.repository_name, PULL_THROUGH_CACHE)
 
     def _read(self, manifest: UpstreamManifest, depth: int, known: dict[str, int]) -> list[_Found]:
         """The manifest, after all that it lists and that is not here. `known`: digest → bytes of what was read."""

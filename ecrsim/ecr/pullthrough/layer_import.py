@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, NamedTuple, Protocol
 
 import orjson
 
+from ecrsim.blobs.base import BlobStore
 from ecrsim.core.digest import algorithm_of
 from ecrsim.core.errors import RepositoryNotFoundException, ServiceError
 from ecrsim.core.misses import Flight
@@ -21,6 +22,7 @@ from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamError, UpstreamUnavailable
 from ecrsim.core.upstream.registry import UpstreamRegistry, other_bytes
 from ecrsim.core.web import Pieces
+from ecrsim.ecr.atrest.service import blobs_of, open_keys_now
 from ecrsim.ecr.layers import service as layers
 from ecrsim.ecr.pullthrough import import_rows
 from ecrsim.ecr.pullthrough.fetches import Fetches
@@ -72,6 +74,7 @@ class LayerImport:
         self._started = False
         self._wanting: list[Wanting] = []
         self._upload_id = ""
+        self._blobs: BlobStore = source.runtime.blobs
         self._verified: bool | None = None
         # Whoever waits for its beginning is told of its end as well.
         self.whole.when_over(self._end)
@@ -108,13 +111,16 @@ class LayerImport:
 
     def body(self, first: int, length: int) -> Pieces:
         """A part of the layer as it comes. UploadNotFound when it comes no more: `whole` is over, or soon will be."""
-        file = self._source.runtime.blobs.read_upload(self._upload_id, self.digest)
+        file = self._blobs.read_upload(self._upload_id, self.digest)
         return LayerStream(file, first, length, lambda: self._verified, self._source.runtime.stopping.wait)
 
     # --- bringing it --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         try:
+            with self._call() as call:
+                open_keys_now(call, self._repository)
+                self._blobs = blobs_of(call, self._repository)
             where = self._where()
             if where == "here":
                 self._verified = True
@@ -136,10 +142,10 @@ class LayerImport:
 
     def _where(self) -> Literal["here", "elsewhere", "upstream"]:
         """Whether the layer came a moment ago, or another process brings it; else note that this one does."""
-        runtime, custody = self._source.runtime, self._fetches.custody
+        custody = self._fetches.custody
         owner = custody.number()
-        runtime.blobs.learn([self.digest])
-        with self._call() as call, call.writing():
+        self._source.runtime.blobs.learn([self.digest])
+        with self._call() as call, self._ready(call), call.writing():
             if layers.promise_layer(call, self._repository, self.digest) is not None:
                 return "here"
             found = import_rows.find_layer(call, self._repository.id, self.digest)
@@ -149,13 +155,13 @@ class LayerImport:
             self._upload_id = layers.initiate_upload(call, self._repository)
             place = self._repository.id, self.digest
             import_rows.add_layer(call, import_rows.LayerRow(*place, self.size, self._upload_id, owner))
-        with runtime.call(self._source.caller) as call:
-            layers.open_upload(call, self._upload_id)
+        with self._call() as call, self._ready(call):
+            layers.open_upload(call, self._repository, self._upload_id)
         return "upstream"
 
     def _bring(self) -> None:
-        upload_id, blobs = self._upload_id, self._source.runtime.blobs
-        with self._call() as call:
+        upload_id, blobs = self._upload_id, self._blobs
+        with self._call() as call, self._ready(call):
             try:
                 self._receive()
                 # The store has hashed them aside while they came: nothing is read twice.
@@ -184,7 +190,7 @@ class LayerImport:
         source = self._source
         limit = source.runtime.config.quota_layer_size
         looked, received = time.monotonic(), 0
-        with source.runtime.blobs.receive(self._upload_id, 0, limit) as sink:
+        with self._blobs.receive(self._upload_id, 0, limit) as sink:
             for piece in source.upstream.blob(source.upstream_name, self.digest, self.size, limit, hashed=False):
                 sink.write(piece)
                 received += len(piece)
@@ -225,6 +231,11 @@ class LayerImport:
 
     def _call(self) -> AbstractContextManager[Call]:
         return self._source.runtime.call(self._source.caller)
+
+    def _ready(self, call: Call) -> AbstractContextManager[None]:
+        """With the repository's keys, which this thread may wait for. KmsException."""
+        open_keys_now(call, self._repository)
+        return nullcontext()
 
     def _on_trail(self, call: Call) -> None:
         """ECR gets the layer itself, on behalf of who pulled (recorded)."""

@@ -1,12 +1,14 @@
 """ECR as the upstream of ECR, where both are this ecrsim: another region, or another account.
 
-Nothing is sent: manifests are read, and layers are shared, since bytes are kept once for all repositories.
+Nothing is sent: manifests are read, and layers are shared, since bytes are kept once for all repositories. Where they
+are encrypted with different keys, layers are encrypted anew (`layers/service.py: share_layers`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.registry import PUBLIC_REGION, Registry, root_arn
 from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamNotFound
@@ -36,13 +38,11 @@ class InsideEcr:
         """There is always a registry, and who may read what is decided by its repositories."""
 
     def current_digest(self, repository: str, tag: str) -> str | None:
-        with self._call() as call:
-            return self._pull(call, repository, tag).image.image_digest
+        return self._pulled(repository, tag).image.image_digest
 
     def manifest(self, repository: str, reference: str) -> UpstreamManifest:
-        with self._call() as call:
-            image, content, _ = self._pull(call, repository, reference)
-            return UpstreamManifest(content, image.image_manifest_media_type, image.image_digest)
+        image, content, _ = self._pulled(repository, reference)
+        return UpstreamManifest(content, image.image_manifest_media_type, image.image_digest)
 
     def referrers(self, repository: str, digest: str) -> list[dict[str, Any]]:
         with self._call() as call:
@@ -51,12 +51,23 @@ class InsideEcr:
             return [{"digest": row.image_digest} for row in rows]
 
     def share(self, call: Call, into: Repository, repository: str, digest: str) -> None:
-        """The upstream's layer becomes one of `into`, in the open write transaction."""
-        size = layers.layer_size(call, self._repository(call, repository), digest)
+        """The upstream's layer becomes one of `into`, in the open write transaction. Miss, KmsException."""
+        source = self._repository(call, repository)
+        size = layers.layer_size(call, source, digest)
         if size is None:
             raise UpstreamNotFound(f"the upstream has no layer {digest}")
-        layers.add_layer(call, into.id, digest, size)
+        layers.share_layers(call, source, into, {digest: size})
         tally.record(call, self._upstream, repository, tally.PULL, destination=into.region, size=size)
+
+    def _pulled(self, repository: str, reference: str) -> lookup.Pulled:
+        """KmsException. It waits where a key is to be asked for."""
+
+        def attempt(fetched: Fetched) -> lookup.Pulled:
+            with self._call() as call:
+                call.lookups["fetched"] = fetched
+                return self._pull(call, repository, reference)
+
+        return persistently(None, attempt)
 
     def _pull(self, call: Call, repository: str, reference: str) -> lookup.Pulled:
         place = self._repository(call, repository)

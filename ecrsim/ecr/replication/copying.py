@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import orjson
 
 from ecrsim.core.errors import AccessDeniedException, ServiceError, ServiceUnavailableException
 from ecrsim.core.facts import record
+from ecrsim.core.misses import learn
 from ecrsim.core.registry import Registry, partition
-from ecrsim.core.runtime import Call, Caller
+from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.ecr.access.authorization import decision_of
+from ecrsim.ecr.atrest.carrying import aside
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.lookup import image_by_digest, image_by_tag, manifest_of, tags_of
 from ecrsim.ecr.images.pushing import PushRules, put_image
 from ecrsim.ecr.images.rows import Image
-from ecrsim.ecr.layers.service import add_layer, stored_size
+from ecrsim.ecr.layers.service import share_layers, stored_size
 from ecrsim.ecr.replication.events import ImageReplicated
 from ecrsim.ecr.replication.rules import arriving_tags
 from ecrsim.ecr.repositories.rules import is_immutable
@@ -120,9 +123,19 @@ def _repository(call: Call, destination: Registry, repository_name: str, action:
         allow(call, action[0], destination, repository_name)
     if found is None:
         action[0] = "CreateRepository"
+        if call.runtime.keyed_blobs is not None:
+            # Layers are encrypted for it with no transaction open: it has to be there by then.
+            create = partial(_create, call.runtime, call.caller, destination, repository_name)
+            learn(call, ("create", destination, repository_name), partial(aside, create))
         found = create_repository_for(call, destination, repository_name, REPLICATION)
         action[0] = "ReplicateImage"
     return found
+
+
+def _create(runtime: Runtime, caller: Caller, destination: Registry, repository_name: str) -> None:
+    with runtime.call(caller) as call, call.writing():
+        if find_repository(call, destination, repository_name) is None:
+            create_repository_for(call, destination, repository_name, REPLICATION)
 
 
 def allow(call: Call, action: str, destination: Registry, repository_name: str) -> None:
@@ -161,14 +174,14 @@ def _put(call: Call, source: Repository, image: Image, repository: Repository, t
         return
     manifest = manifest_of(call, image)
     if there is None:
-        blobs = manifests.read(manifest, image.image_manifest_media_type).blobs
-        call.runtime.blobs.learn([blob.digest for blob in blobs])
-        for blob in blobs:
-            size = stored_size(call, source, blob.digest)
-            if size is not None:
-                if stored_size(call, repository, blob.digest) is None:
-                    _sent(call, source, repository.registry, size)
-                add_layer(call, repository.id, blob.digest, size)
+        digests = sorted({blob.digest for blob in manifests.read(manifest, image.image_manifest_media_type).blobs})
+        call.runtime.blobs.learn(digests)
+        found = {digest: stored_size(call, source, digest) for digest in digests}
+        sizes = {digest: size for digest, size in found.items() if size is not None}
+        for digest, size in sizes.items():
+            if stored_size(call, repository, digest) is None:
+                _sent(call, source, repository.registry, size)
+        share_layers(call, source, repository, sizes)
     put_image(
         call,
         repository,

@@ -11,9 +11,10 @@ from sqlalchemy import and_, bindparam, select
 from ecrsim.core.jobs import Job
 from ecrsim.core.query import Query
 from ecrsim.core.registry import Registry
-from ecrsim.core.runtime import Call, Runtime
+from ecrsim.core.runtime import Call
 from ecrsim.core.upstream.failures import UpstreamDenied, UpstreamInvalid, UpstreamNotFound, UpstreamUnavailable
 from ecrsim.core.upstream.pushing import Pusher, Read
+from ecrsim.ecr.atrest.service import blobs_of
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.lookup import image_by_digest, manifest_of, tags_of
 from ecrsim.ecr.images.tables import image_layers
@@ -90,6 +91,7 @@ def send(
         here = set(tags_of(call, image))
         if image.image_status != "ACTIVE":
             return CopyResult("ImageInaccessible"), []
+        blobs_of(call, source)  # its keys are had before anything is sent
         family = [*children(call, source, image), image]
         images = [_image_to_send(call, source, each.image_digest, destination) for each in family]
         # ECR mounts where both registries say so (documented); another registry is asked in any case.
@@ -174,8 +176,7 @@ class _Push:
         self._call = call
         self._job = job
         self._pusher = site.pusher
-        self._source = source.registry
-        self._name = source.repository_name
+        self._source, self._name = source, source.repository_name
         self._destination = destination
         self._mounts = mounts or site.api is None
 
@@ -191,10 +192,10 @@ class _Push:
 
     def _layer(self, layer: LayerToSend) -> None:
         session = KeptUpload(self._call, self._job, self._destination, self._name, layer.digest)
-        read = _reader(self._call.runtime, layer.digest)
+        read = _reader(self._call, self._source, layer.digest)
         holder = layer.holder if self._mounts else None
         if self._pusher.blob(self._name, layer.digest, layer.size, read, session, mount_from=holder):
-            place = self._source, self._name, tally.REPLICATION
+            place = self._source.registry, self._name, tally.REPLICATION
             tally.note(self._call, *place, destination=self._destination.region, size=layer.size)
 
 
@@ -207,11 +208,14 @@ def _is_tagged(pusher: Pusher, repository_name: str, tag: str, image: ImageToSen
     return True
 
 
-def _reader(runtime: Runtime, digest: str) -> Read:
+def _reader(call: Call, source: Repository, digest: str) -> Read:
+    blobs, stopping = blobs_of(call, source), call.runtime.stopping
+    call.release()
+
     def read(offset: int, length: int) -> bytes:
-        if runtime.stopping.is_set():
+        if stopping.is_set():
             raise SendingStopped
-        with runtime.blobs.open(digest) as blob:
+        with blobs.open(digest) as blob:
             blob.seek(offset)
             return blob.read(length)
 

@@ -8,6 +8,7 @@ import orjson
 
 from ecrsim.core.errors import ImageNotFoundException, InvalidParameterException, UnsupportedImageTypeException
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.service import open_keys_now
 from ecrsim.ecr.images.lookup import get_image, manifest_of, place_of
 from ecrsim.ecr.images.manifest import INDEX_TYPES
 from ecrsim.ecr.images.rows import Image
@@ -43,8 +44,10 @@ def _platform(listed: dict[str, Any]) -> str:
 def examined_for_bill(call: Call, repository: Repository, image: Image) -> Examined:
     """The image with its bill, or with the reason why it has none. Layers that were read are remembered.
 
-    No transaction may be open, for none is while layers are read. UnsupportedImageTypeException of what is no image.
+    No transaction may be open, for none is while layers are read. UnsupportedImageTypeException of what is no image,
+    KmsException.
     """
+    open_keys_now(call, repository)
     with call.reading():
         media_type = unscannable(call, image)
         if media_type is not None:

@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, or_, select
 
+from ecrsim.blobs.base import BlobStore
 from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import InvalidParameterException
 from ecrsim.core.query import Query, upsert
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.manifests import opened_manifest
+from ecrsim.ecr.atrest.service import blobs_of
 from ecrsim.ecr.images import manifest as manifests
 from ecrsim.ecr.images.lookup import image_by_id, manifest_of, tags_of
 from ecrsim.ecr.images.rows import Image
@@ -30,6 +33,11 @@ class _Content(NamedTuple):
     failure: str | None
 
 
+class _Document(NamedTuple):
+    image_digest: str
+    manifest: bytes
+
+
 _FIND = Query(
     select(layer_contents.c.content, layer_contents.c.failure).where(
         layer_contents.c.layer_digest == bindparam("digest"), layer_contents.c.reader == READER
@@ -37,7 +45,7 @@ _FIND = Query(
     _Content,
 )
 _REFERRERS = Query(
-    select(image_manifests.c.manifest)
+    select(images.c.image_digest, image_manifests.c.manifest)
     .join(images, images.c.id == image_manifests.c.image_id)
     .where(
         images.c.repository_id == bindparam("repository_id"),
@@ -47,7 +55,7 @@ _REFERRERS = Query(
     )
     .order_by(images.c.id)
     .limit(_MOST),
-    bytes,
+    _Document,
 )
 _UNUSED = delete(layer_contents).where(
     ~select(layers.c.layer_digest).where(layers.c.layer_digest == layer_contents.c.layer_digest).exists()
@@ -69,12 +77,13 @@ def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence
     content = manifest_of(call, image)
     read = manifests.read(content, image.image_manifest_media_type)
     config, *blobs = read.blobs
-    call.runtime.blobs.learn([each.digest for each in read.blobs])
-    asked = [_asked(call, each.digest, each.media_type) for each in blobs]
+    stored = blobs_of(call, repository)
+    stored.learn([each.digest for each in read.blobs])
+    asked = [_asked(call, stored, each.digest, each.media_type) for each in blobs]
     wanted = ImageToExamine(
         directory=str(call.runtime.data_dir),
         layers=asked,
-        config=_file(call, config.digest),
+        config=_file(stored, config.digest),
         scan_types=scan_types,
         repository=repository.repository_name,
         digest=image.image_digest,
@@ -83,7 +92,7 @@ def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence
         now=call.now / SECOND,
     )
     if call.runtime.config.scanner != "own":
-        files = {each.digest: _file(call, each.digest) or "" for each in read.blobs}
+        files = {each.digest: _file(stored, each.digest) or "" for each in read.blobs}
         wanted = wanted._replace(
             scanner=call.runtime.config.scanner,
             manifest=content.decode(),
@@ -96,28 +105,28 @@ def plan(call: Call, repository: Repository, image_id: int, scan_types: Sequence
 def _documents(call: Call, repository: Repository, image: Image) -> list[str]:
     """Where the OpenVEX documents are that are attached to the image."""
     found = []
-    for manifest in _REFERRERS.all(call.connection, repository_id=repository.id, digest=image.image_digest):
+    stored = blobs_of(call, repository)
+    for row in _REFERRERS.all(call.connection, repository_id=repository.id, digest=image.image_digest):
         try:
-            blobs = manifests.read(manifest, None).blobs[1:]
+            blobs = manifests.read(opened_manifest(call, row.manifest, row.image_digest), None).blobs[1:]
         except InvalidParameterException:
             continue
-        found += [_file(call, each.digest) for each in blobs]
+        found += [_file(stored, each.digest) for each in blobs]
     return [path for path in found if path is not None]
 
 
-def _asked(call: Call, digest: str, media_type: str) -> LayerAsked:
+def _asked(call: Call, stored: BlobStore, digest: str, media_type: str) -> LayerAsked:
     known = _FIND.first(call.connection, digest=digest)
     if known is not None:
         return LayerAsked(digest, media_type, None, *known)
-    return LayerAsked(digest, media_type, _file(call, digest))
+    return LayerAsked(digest, media_type, _file(stored, digest))
 
 
-def _file(call: Call, digest: str) -> str | None:
-    """The file of a layer; its digest where the store has no files: the examiner has it brought (`bringing.py`)."""
-    blobs = call.runtime.blobs
-    if not blobs.waits:
-        return blobs.path(digest)
-    return None if blobs.stat(digest) is None else digest
+def _file(stored: BlobStore, digest: str) -> str | None:
+    """The place of a layer; its digest where the store has no files: the examiner has it brought (`bringing.py`)."""
+    if not stored.waits:
+        return stored.place(digest)
+    return None if stored.stat(digest) is None else digest
 
 
 def remember(call: Call, read: Sequence[LayerRead]) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from ecrsim.blobs.base import StreamedBlob
+from ecrsim.blobs.places import open_place
 from ecrsim.ecr.scanning import findings
 from ecrsim.ecr.scanning.advisories import Advisories, open_advisories
 from ecrsim.ecr.scanning.bill import Bill, OperatingSystem, Package
@@ -21,6 +24,7 @@ from ecrsim.ecr.scanning.external import ScannerFailed, scan
 from ecrsim.ecr.scanning.findings import Finding
 from ecrsim.ecr.scanning.matching import vulnerabilities_of
 from ecrsim.ecr.scanning.packages import BrokenLayer, LayerContents, bill_of, read_layer
+from ecrsim.ecr.scanning.packages.limits import LIMITS
 from ecrsim.ecr.scanning.platforms import platform
 from ecrsim.ecr.scanning.suppression import Suppression, revision_at
 from ecrsim.ecr.scanning.vulnerability import Vulnerability
@@ -165,8 +169,9 @@ def _findings(
 def _read(asked: LayerAsked) -> LayerContents:
     if asked.path is None:
         raise BrokenLayer("its bytes are not in the registry")
-    with Path(asked.path).open("rb") as stream:
-        return read_layer(stream, asked.media_type, asked.digest)
+    with open_place(asked.path) as stream:
+        limits = replace(LIMITS, in_memory=isinstance(stream, StreamedBlob))
+        return read_layer(stream, asked.media_type, asked.digest, limits)
 
 
 def _config(path: str | None) -> tuple[str | None, str | None]:
@@ -174,7 +179,7 @@ def _config(path: str | None) -> tuple[str | None, str | None]:
     if path is None:
         return None, None
     try:
-        with Path(path).open("rb") as stream:
+        with open_place(path) as stream:
             found = orjson.loads(stream.read(_CONFIG))
     except (OSError, orjson.JSONDecodeError):
         return None, None

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 
 from ecrsim.core.belonging import of_registry, values_of
 from ecrsim.core.durations import SECOND
+from ecrsim.core.errors import KmsException
 from ecrsim.core.jobs import run_due
 from ecrsim.core.query import Query, upsert
 from ecrsim.core.registry import Registry
@@ -120,7 +121,11 @@ def _look(
         return None
     elif scan.revision == revision:
         return Look(repository, candidate.id, None)
-    return Look(repository, candidate.id, plan(call, repository, candidate.id, ("ENHANCED",)))
+    try:
+        planned = plan(call, repository, candidate.id, ("ENHANCED",))
+    except KmsException:
+        planned = None  # it is looked at again when its key can be used
+    return Look(repository, candidate.id, planned)
 
 
 def carry_out(call: Call, look: Look, examined: Examined | None) -> None:

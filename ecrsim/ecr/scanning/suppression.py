@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
 
+from ecrsim.blobs.places import open_place
 from ecrsim.ecr.scanning import vex
 from ecrsim.ecr.scanning.advisories.snapshot import Snapshot
 from ecrsim.ecr.scanning.examination_messages import ImageToExamine
@@ -52,7 +52,7 @@ def _attached(documents: Sequence[str]) -> list[vex.VexStatement]:
     found: list[vex.VexStatement] = []
     for path in documents:
         try:
-            with Path(path).open("rb") as stream:
+            with open_place(path) as stream:
                 found += vex.statements(_document(orjson.loads(stream.read(_LONGEST))))
         except (OSError, ValueError):
             continue

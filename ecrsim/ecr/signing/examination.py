@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import orjson
 from cryptography.x509.oid import NameOID
 
-from ecrsim.blobs.base import BlobNotFound
+from ecrsim.blobs.base import BlobDamaged, BlobNotFound, BlobStore
 from ecrsim.core.clock import iso
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.service import blobs_of
 from ecrsim.ecr.images.listing import page_of_referrers
 from ecrsim.ecr.images.lookup import image_by_digest, image_by_tag, manifest_of
 from ecrsim.ecr.images.rows import Image
@@ -73,6 +74,8 @@ class Evidence(NamedTuple):
     revoked: list[Revoked]
     #: Whether there are more than are looked at.
     has_more: bool
+    #: Where the envelopes are.
+    blobs: BlobStore
 
 
 def gather(call: Call, repository: Repository, image: Image) -> Evidence:
@@ -95,6 +98,7 @@ def gather(call: Call, repository: Repository, image: Image) -> Evidence:
         found,
         keys.revoked(call),
         has_more or cosign_has_more,
+        blobs_of(call, repository),
     )
 
 
@@ -141,7 +145,7 @@ def _stored(call: Call, repository: Repository, digest: str) -> StoredEnvelope:
 def _notary(call: Call, stored: StoredEnvelope, evidence: Evidence, root: Root) -> FoundSignature:
     digest = stored.image_digest
     try:
-        content = _content(call, stored)
+        content = _content(evidence, stored)
         if stored.media_type != MEDIA_TYPE:
             kind = stored.media_type
             words = f"an envelope of the type {kind}, which ecrsim does not make: `notation verify` judges it"
@@ -162,14 +166,14 @@ def _notary(call: Call, stored: StoredEnvelope, evidence: Evidence, root: Root) 
     return FoundSignature(digest, "managed", True, f"{words}, good {end}")
 
 
-def _content(call: Call, stored: StoredEnvelope) -> bytes:
+def _content(evidence: Evidence, stored: StoredEnvelope) -> bytes:
     """The bytes of the envelope. NotAnEnvelope when they are not to be had."""
     if stored.fault is not None:
         raise NotAnEnvelope(stored.fault)
     try:
-        with call.runtime.blobs.open(stored.layer_digest) as blob:
+        with evidence.blobs.open(stored.layer_digest) as blob:
             return blob.read(_LONGEST)
-    except BlobNotFound:
+    except (BlobNotFound, BlobDamaged):
         raise NotAnEnvelope("its layer is missing") from None
 
 

@@ -18,6 +18,7 @@ from ecrsim.core import ids
 from ecrsim.core.digest import digest_of
 from ecrsim.core.partitions import partition_of
 from ecrsim.core.runtime import Call
+from ecrsim.ecr.atrest.service import blobs_of
 from ecrsim.ecr.images.pushing import PushRules, put_image
 from ecrsim.ecr.layers.service import complete_upload, initiate_upload, open_upload, promise_layer
 from ecrsim.ecr.repositories.tables import Repository
@@ -78,8 +79,8 @@ def _store(call: Call, repository: Repository, data: bytes) -> None:
         return
     with call.writing():
         upload_id = initiate_upload(call, repository)
-    open_upload(call, upload_id)
-    call.runtime.blobs.append_bytes(upload_id, data)
+    open_upload(call, repository, upload_id)
+    blobs_of(call, repository).append_bytes(upload_id, data)
     complete_upload(call, repository, upload_id, digest, len(data))
 
 

@@ -145,10 +145,10 @@ class TestWhichLayer:
 
 
 def parts(now=NOW, lifetime=3600, secret=SECRET):
-    """(digest, expires, signature) of a signed path."""
-    path, _, query = downloads.signed_path(secret, DIGEST, now, lifetime).partition("?")
-    expires, signature = (pair.partition("=")[2] for pair in query.split("&"))
-    return path.removeprefix(downloads.PREFIX), expires, signature
+    """(digest, repository, expires, signature) of a signed path."""
+    path, _, query = downloads.signed_path(secret, DIGEST, 7, now, lifetime).partition("?")
+    repository, expires, signature = (pair.partition("=")[2] for pair in query.split("&"))
+    return path.removeprefix(downloads.PREFIX), repository, expires, signature
 
 
 class TestSignature:
@@ -159,6 +159,8 @@ class TestSignature:
             pytest.param({}, NOW + 3600 * SECOND - 1, True, id="the last millisecond"),
             pytest.param({}, NOW + 3600 * SECOND, False, id="expired"),
             pytest.param({"digest": NOWHERE}, NOW, False, id="another digest"),
+            pytest.param({"repository": "8"}, NOW, False, id="another repository"),
+            pytest.param({"repository": ""}, NOW, False, id="no repository"),
             pytest.param({"expires": "1900000000"}, NOW, False, id="another expiry"),
             pytest.param({"expires": ""}, NOW, False, id="no expiry"),
             pytest.param({"expires": "soon"}, NOW, False, id="an expiry that is no number"),
@@ -171,9 +173,9 @@ class TestSignature:
         ],
     )
     def test_verify(self, change, now, expected):
-        digest, expires, signature = parts()
-        found = {"digest": digest, "expires": expires, "signature": signature, **change}
-        assert downloads.verify(SECRET, found["digest"], found["expires"], found["signature"], now) is expected
+        names = ("digest", "repository", "expires", "signature")
+        found = {**dict(zip(names, parts(), strict=True)), **change}
+        assert downloads.verify(SECRET, *(found[name] for name in names), now) is expected
 
     def test_the_seal_is_the_secret_s(self):
         assert not downloads.verify(b"t" * 32, *parts(), NOW)

@@ -56,6 +56,8 @@ class Limits:
     name: int = 1024
     #: An rpm database, which lies in a temporary file while it is read.
     rpm_database: int = 512 * MIB
+    #: Whether that file is one of memory: of a layer that is encrypted, nothing is written in the clear.
+    in_memory: bool = False
     #: One header of an rpm database.
     rpm_header: int = 32 * MIB
     #: Archives in archives: a war holds jars, which hold jars.

@@ -6,6 +6,7 @@ it lies in a temporary file meanwhile, whose size has a bound.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -29,9 +30,15 @@ HeadersOf = Callable[[IO[bytes], int, Limits], Iterator[bytes]]
 
 def read_rpm_sqlite(content: Content) -> Iterator[Package]:
     """`rpmdb.sqlite`, of rpm 4.16 and later."""
-    with tempfile.NamedTemporaryFile(prefix="ecrsim-rpm-") as file:
-        _copy(content, file.file)
-        for header in sqlite_headers(file.name, content.limits):
+    if content.limits.in_memory:
+        with _file_of_memory() as file:
+            _copy(content, file)
+            for header in sqlite_headers(f"/proc/self/fd/{file.fileno()}", content.limits):
+                yield from package_of(header)
+        return
+    with tempfile.NamedTemporaryFile(prefix="ecrsim-rpm-") as named:
+        _copy(content, named.file)
+        for header in sqlite_headers(named.name, content.limits):
             yield from package_of(header)
 
 
@@ -46,10 +53,17 @@ def read_rpm_berkeley(content: Content) -> Iterator[Package]:
 
 
 def _read(content: Content, headers_of: HeadersOf) -> Iterator[Package]:
-    with tempfile.TemporaryFile(prefix="ecrsim-rpm-") as file:
+    with _file_of_memory() if content.limits.in_memory else tempfile.TemporaryFile(prefix="ecrsim-rpm-") as file:
         size = _copy(content, file)
         for header in headers_of(file, size, content.limits):
             yield from package_of(header)
+
+
+def _file_of_memory() -> IO[bytes]:
+    """A file that no disk has. Unread where the system has none."""
+    if not hasattr(os, "memfd_create"):
+        raise Unread("it would have to be written to the disk in the clear")
+    return os.fdopen(os.memfd_create("ecrsim-rpm"), "w+b")
 
 
 def _copy(content: Content, file: IO[bytes]) -> int:

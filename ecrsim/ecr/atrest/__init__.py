@@ -1,0 +1,1 @@
+"""Bytes at rest: which key encrypts what, with the setting `encrypt`."""
