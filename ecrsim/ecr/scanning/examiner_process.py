@@ -177,13 +177,22 @@ def _back(content: str | None) -> bytes | None:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
+def _step_back() -> None:
+    """Let whoever answers requests go first: it is woken for each, and must not wait until this process pauses."""
+    # No lower: on a machine that is busy with builds and tests it would hardly ever come to its turn.
+    os.nice(5)
+    if hasattr(os, "SCHED_BATCH"):
+        # Where that is not allowed, it only takes its turns as others do.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main() -> None:
     """Examine what comes by standard input, until it ends or nothing comes for a while."""
     # Imported here: 100 ms and 4 MB that the other side of the pipes does without.
     from ecrsim.ecr.scanning.image_examination import LayerMemory, examine
 
-    # No lower: on a machine that is busy with builds and tests it would hardly ever come to its turn.
-    os.nice(5)
+    _step_back()
     memory = LayerMemory()
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     while select.select([stdin], [], [], IDLE)[0]:

@@ -1,5 +1,7 @@
 """The process that examines images under `ecrsim serve`: the same answers, and others in its place when it dies."""
 
+import os
+
 import pytest
 
 from ecrsim import Ecrsim
@@ -74,6 +76,14 @@ def test_it_is_told_when_no_process_stays_alive(sim, examiner, monkeypatch):
     assert examiner.examine(asked(sim)).failure == (
         "The image cannot be examined: the process that examines images ended"
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="no batch processes on this system")
+def test_it_lets_others_go_first(sim, examiner):
+    examiner.examine(asked(sim))
+    pid = examiner._process.pid
+    assert os.sched_getscheduler(pid) == os.SCHED_BATCH
+    assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 5
 
 
 def test_it_ends_with_ecrsim(sim, examiner):
