@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import closing
+from typing import Any
 
-from ecrsim.config import Config, with_values
+from ecrsim.config import Config, ConfigError, with_values
 from ecrsim.core.printable import printable
 from ecrsim.core.runtime import Runtime
 from ecrsim.databases.content import BytesDiffer
@@ -49,7 +50,7 @@ def _sides(config: Config, options: argparse.Namespace) -> tuple[Config, Config]
     given = options.from_url, options.from_store, options.from_data_dir
     source = config
     if any(given):
-        source = with_values(
+        source = _changed(
             config,
             database_url=options.from_url or "",
             blob_store=options.from_store or "",
@@ -57,7 +58,7 @@ def _sides(config: Config, options: argparse.Namespace) -> tuple[Config, Config]
         )
     if not (options.to_url or options.to_store or options.to_data_dir):
         raise CopyRefused("where to? Say --to and --to-store, or --to-data-dir")
-    destination = with_values(
+    destination = _changed(
         source,
         database_url=options.to_url or "",
         blob_store=options.to_store or "",
@@ -66,3 +67,10 @@ def _sides(config: Config, options: argparse.Namespace) -> tuple[Config, Config]
         clock="",
     )
     return source, destination
+
+
+def _changed(config: Config, **values: Any) -> Config:
+    try:
+        return with_values(config, **values)
+    except ConfigError as error:
+        raise CopyRefused(str(error)) from error

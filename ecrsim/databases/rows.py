@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 import ecrsim.delivery.tables  # noqa: F401 - the only tables that no capability declares
 from ecrsim.core.columns import metadata
 from ecrsim.core.db import properties
+from ecrsim.core.migrations import has_table
 from ecrsim.core.nodes import nodes
 
 #: Rows that are read, and written, at a time.
@@ -46,8 +47,10 @@ def unknown_tables(connection: Connection) -> list[str]:
 
 
 def content_of(connection: Connection, table: Table) -> TableContent:
-    """Read the whole table."""
+    """Read the whole table. One that an earlier release did not know is missing there, and as good as empty."""
     found = TableContent()
+    if not has_table(connection, table.name):
+        return found
     for rows in _pages(connection, table):
         found = found.with_rows(rows)
     return found
@@ -56,6 +59,8 @@ def content_of(connection: Connection, table: Table) -> TableContent:
 def copy_table(source: Connection, destination: Connection, table: Table) -> TableContent:
     """Copy all rows, in the open write transaction of the destination. What was read."""
     found = TableContent()
+    if not has_table(source, table.name):
+        return found
     statement = insert(table).values({column: bindparam(column.key, type_=_stored(column)) for column in table.columns})
     names = [column.key for column in table.columns]
     for rows in _pages(source, table):

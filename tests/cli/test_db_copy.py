@@ -157,6 +157,18 @@ def test_database_and_store_may_be_elsewhere(copy, source, tmp_path):
         assert len(sim.client().describe_repositories()["repositories"]) == 3
 
 
+def test_a_data_directory_that_this_release_never_opened_is_copied(run, tmp_path):
+    """It lacks tables that are new since then."""
+    with tarfile.open(RELEASE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    done = run("db", "copy", "--data-dir", str(tmp_path / "data"), "--to-data-dir", str(tmp_path / "copy"))
+    assert done.status == 0, done.err
+    again = run("db", "copy", "--data-dir", str(tmp_path / "data"), "--to-data-dir", str(tmp_path / "copy"))
+    assert "was copied before" in again.out, again.err
+    with serving(tmp_path / "copy") as sim:
+        check(sim, json.loads((tmp_path / "answers.json").read_text("utf-8")))
+
+
 def test_the_same_command_again_compares_once_more(copy, tmp_path):
     assert "is copied to" in copy().out
     again = copy()
@@ -208,9 +220,15 @@ def test_what_is_not_empty_is_refused_and_stays(copy, tmp_path, make, sentence):
     [
         (("--to-data-dir", "{source}"), "cannot be copied onto itself"),
         (("--to", "sqlite:///{source}/../other.db"), r"the blob store .* cannot be copied onto itself"),
+        (("--to", "mysql://db/x"), "database-url must be sqlite:///PATH or postgresql://"),
+        (("--to-store", "s3://bucket/x"), "s3-aws-access-key-id must be given for a bucket"),
+        (
+            ("--from", "mysql://db/x", "--to-data-dir", "/nowhere"),
+            "database-url must be sqlite:///PATH or postgresql://",
+        ),
         (("--from-data-dir", "/nowhere", "--to-data-dir", "{source}"), "there is no database /nowhere/ecrsim.db"),
     ],
-    ids=("itself", "its own store", "no source"),
+    ids=("itself", "its own store", "another program's", "no keys", "another program's source", "no source"),
 )
 def test_sides_that_cannot_be_are_refused(copy, source, options, sentence):
     refused = copy(*(each.format(source=source) for each in options))
