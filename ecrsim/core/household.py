@@ -134,6 +134,9 @@ class Household:
                 with runtime.database.exclusive(periodic.name, wait=False) as has_it:
                     if has_it:
                         periodic.act(runtime)
+            except ServiceError as error:
+                # The next time comes, and the database or the store is back by then.
+                log.warning("%s failed: %s", periodic.name, error.message)
             except Exception:
                 log.exception("%s failed", periodic.name)
 

@@ -49,7 +49,7 @@ class Tagger(threading.Thread):
         self._made = 0
         self._turn = 0
         #: Of the repository of its own: the value that was acknowledged, and those that may have come since.
-        self.values: list[str] = []
+        self.values: list[str | None] = [None]
         self.over = threading.Event()
         self.failure: BaseException | None = None
 

@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.serving import Serving
+from tests.postgresql import Cluster
+from tests.s3_servers import Versitygw
 
 
 class Nodes:
     """Nodes that run, are killed, held and started again. `shared`: settings of database and store."""
+
+    #: What they stand on, where it is a server.
+    cluster: Cluster
+    s3: Versitygw
 
     def __init__(self, directory: Path, count: int, shared: dict[str, Any]) -> None:
         self._directory = directory

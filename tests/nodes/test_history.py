@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from tests import s3_servers
 from tests.faults.client import ACCOUNT, REGION, Client
 from tests.nodes.clients import REPOSITORIES, Book, Tagger
 from tests.nodes.deployment import Nodes
 from tests.nodes.registers import Seen, troubles
+from tests.postgresql import PROGRAMS, Cluster
 
 ROUNDS = int(os.environ.get("NODES_ROUNDS") or 2)
 SEED = int(os.environ.get("NODES_SEED") or 20260101)
@@ -29,12 +33,31 @@ pytestmark = pytest.mark.crash
 
 
 @pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[Nodes]:
+def on_one_machine(tmp_path: Path) -> Iterator[Nodes]:
+    """Over one file and one directory."""
     database, store = tmp_path / "shared" / "ecrsim.db", tmp_path / "shared"
     store.mkdir(mode=0o700)
     nodes = Nodes(tmp_path, COUNT, {"database_url": f"sqlite:///{database}", "blob_store": str(store)})
     yield nodes
     nodes.close()
+
+
+@pytest.fixture
+def on_many(tmp_path: Path) -> Iterator[Nodes]:
+    """Over PostgreSQL and S3."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is missing: apt-get install postgresql")
+    if not s3_servers.has_versitygw():
+        pytest.skip("versitygw is missing: scripts/tools versitygw")
+    with contextlib.ExitStack() as standing:
+        cluster = Cluster(safe=True)
+        standing.callback(cluster.close)
+        s3 = standing.enter_context(s3_servers.versitygw())
+        shared = {"database_url": cluster.url, "blob_store": f"s3://{s3.new_bucket()}/layers", **s3.settings}
+        nodes = Nodes(tmp_path, COUNT, shared)
+        nodes.cluster, nodes.s3 = cluster, s3
+        standing.callback(nodes.close)
+        yield nodes
 
 
 def some_are_killed(nodes: Nodes, instants: random.Random) -> None:
@@ -61,8 +84,45 @@ def one_is_held(nodes: Nodes, instants: random.Random) -> None:
     nodes.go_on(number)
 
 
+def the_database_is_restarted(nodes: Nodes, instants: random.Random) -> None:
+    nodes.cluster.stop()
+    time.sleep(instants.random())
+    nodes.cluster.start()
+
+
+def the_database_is_killed(nodes: Nodes, instants: random.Random) -> None:
+    """What was committed is there again; what was not is undone."""
+    nodes.cluster.stop("immediate")
+    time.sleep(instants.random())
+    nodes.cluster.start()
+
+
+def connections_to_the_database_are_cut(nodes: Nodes, instants: random.Random) -> None:
+    with psycopg.connect(nodes.cluster.url, autocommit=True) as connection:
+        for _ in range(10):
+            connection.execute(_CUT)
+            time.sleep(0.3 * instants.random())
+
+
+def the_store_is_restarted(nodes: Nodes, instants: random.Random) -> None:
+    nodes.s3.stop()
+    time.sleep(2 * instants.random())
+    nodes.s3.start()
+
+
+_CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
+
 Fault = Callable[[Nodes, random.Random], None]
-FAULTS: list[Fault] = [some_are_killed, all_are_killed, one_is_held]
+OF_NODES: list[Fault] = [some_are_killed, all_are_killed, one_is_held]
+OF_WHAT_THEY_STAND_ON: list[Fault] = [
+    the_database_is_restarted,
+    the_database_is_killed,
+    connections_to_the_database_are_cut,
+    the_store_is_restarted,
+]
 
 
 def work(nodes: Nodes, seed: int, fault: Fault) -> tuple[Book, list[Tagger]]:
@@ -100,7 +160,7 @@ def work(nodes: Nodes, seed: int, fault: Fault) -> tuple[Book, list[Tagger]]:
 
 def judge(nodes: Nodes, book: Book, taggers: list[Tagger]) -> None:
     assert book.wrong == []
-    assert book.acknowledged > 100
+    assert book.acknowledged > 30
     clients = [Client(nodes.url(number) or "") for number in range(COUNT)]
     for (repository, tag), history in book.tags.items():
         for client in clients:
@@ -114,8 +174,7 @@ def judge(nodes: Nodes, book: Book, taggers: list[Tagger]) -> None:
     for number, tagger in enumerate(taggers):
         arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/own/{number}"
         tags = clients[number % COUNT].api("ListTagsForResource", resourceArn=arn).json()["tags"]
-        if tagger.values:
-            assert [each["Value"] for each in tags if each["Key"] == "turn"] in [[value] for value in tagger.values]
+        assert {each["Key"]: each["Value"] for each in tags}.get("turn") in tagger.values
     for client in clients:
         client.close()
 
@@ -132,8 +191,18 @@ def judge_images(client: Client, book: Book) -> None:
                 assert (data.status, data.body) == (200, book.layers[repository, detail["imageDigest"]])
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_acknowledged_is_lost_and_tags_have_one_history(nodes: Nodes, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", OF_NODES)
+def test_one_file_and_one_directory(on_one_machine: Nodes, fault: Fault) -> None:
+    rounds(on_one_machine, fault)
+
+
+@pytest.mark.parametrize("fault", [*OF_NODES, *OF_WHAT_THEY_STAND_ON])
+def test_postgresql_and_s3(on_many: Nodes, fault: Fault) -> None:
+    rounds(on_many, fault)
+
+
+def rounds(nodes: Nodes, fault: Fault) -> None:
+    """Nothing acknowledged is lost, and what was seen of each tag has one order."""
     for number in range(ROUNDS):
         try:
             book, taggers = work(nodes, SEED + number, fault)
