@@ -303,8 +303,8 @@ class Config:
         url = self.database_url or f"sqlite:///{data_dir / 'ecrsim.db'}"
         if not self.ephemeral or url.startswith("sqlite:"):
             return url
-        name = re.sub(r"[^a-z0-9]", "_", data_dir.name.lower())
-        return f"{url}{'&' if '?' in url else '?'}schema={name}"
+        url = re.sub(r"(?<=[?&])schema=[^&]*&?", "", url).rstrip("?&")
+        return f"{url}{'&' if '?' in url else '?'}schema={re.sub('[^a-z0-9]', '_', data_dir.name.lower())}"
 
     def blob_store_in(self, data_dir: Path) -> str:
         """Where the bytes are when this is the data directory: a directory, or s3://BUCKET/PREFIX."""

@@ -34,7 +34,6 @@ from sqlalchemy import (
 )
 
 from ecrsim.core.columns import Json, metadata, partial_index
-from ecrsim.core.db import RowConflict
 from ecrsim.core.durations import HOUR, MINUTE, SECOND
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.misses import Fetched, persistently
@@ -172,11 +171,7 @@ def enqueue(
     cancel(call, kind, key)
     values = {"run_at": run_at, "due_at": run_at, "attempts": 0, "state": "PENDING"}
     place = {"registry_id": registry.account, "region": registry.region, "registry_kind": registry.kind}
-    try:
-        _INSERT.run(call.connection, payload=payload or {}, kind=kind, key=key, lane=lane, **values, **place)
-    except RowConflict as error:
-        # Somebody whose transaction concerns something else has put one there meanwhile: it is seen the next time.
-        raise ServiceUnavailableException("The same job is enqueued by somebody else.", is_undone=True) from error
+    _INSERT.run(call.connection, payload=payload or {}, kind=kind, key=key, lane=lane, **values, **place)
 
 
 def pending(call: Call, kind: str, key: str) -> int | None:

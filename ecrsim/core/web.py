@@ -227,17 +227,15 @@ class Request:
         source: ByteSource | None = None,
         trusted_proxies: int = 0,
     ) -> None:
-        self.method, self.path = method, path
-        #: The query as it was sent.
-        self.query_text = query_text
+        self.method, self.path, self.query_text = method, path, query_text
         self.headers: Mapping[str, str] = {} if headers is None else headers
-        self.peer, self.via = peer, via
+        self.peer, self.via, self._trusted_proxies = peer, via, trusted_proxies
         self._source = source
         #: Bytes of a body that was read elsewhere.
         self.body_size = 0
         #: What was fetched for the request (`core/misses.py`), where the server does the work again; else None.
         self.fetched: dict[Any, Any] | None = None
-        self._trusted_proxies = trusted_proxies
+        self._whole: bytes | None = None  # as it was read to its end
 
     @classmethod
     def of_wsgi(cls, environ: Mapping[str, Any], *, trusted_proxies: int = 0) -> Request:
@@ -338,7 +336,7 @@ class Request:
 
     def holds(self, content: bytes) -> None:
         """The body was read elsewhere: this is it, or as much of it as anybody may ask for."""
-        self._source, self.body_size = io.BytesIO(content), len(content)
+        self._source, self.body_size, self._whole = io.BytesIO(content), len(content), None
         self.body = Body(self._source, len(content))
 
     @once
@@ -364,14 +362,14 @@ class Request:
         return f"{self.scheme}://{self.host}"
 
     def read(self, limit: int) -> bytes | None:
-        """The whole body; None when it is longer than `limit` bytes."""
-        if (self.content_length or 0) > limit:
-            return None
-        pieces, size = [], 0
-        while size <= limit and (piece := self.body.read(min(limit + 1 - size, 1 << 20))):
-            pieces.append(piece)
-            size += len(piece)
-        return b"".join(pieces) if size <= limit else None
+        """The whole body; None when it is longer than `limit` bytes. Work that is done again gets it again."""
+        if self._whole is None and (self.content_length or 0) <= limit:
+            pieces, size = [], 0
+            while size <= limit and (piece := self.body.read(min(limit + 1 - size, 1 << 20))):
+                pieces.append(piece)
+                size += len(piece)
+            self._whole = b"".join(pieces) if size <= limit else None
+        return self._whole
 
     def settle(self, answer: Answer) -> Answer:
         """`answer`, given so that the connection stays in order: what is left of the body is read and dropped.

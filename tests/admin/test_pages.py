@@ -14,7 +14,11 @@ from ecrsim.testing import call_application
 def test_health_tells_what_runs_here(ask):
     answer = ask("GET", "/_ecrsim/health", account="123456789012", region="eu-west-1")
     assert answer.headers["Content-Type"] == "application/json"
-    assert answer.json() == {
+    found = answer.json()
+    for node in found["nodes"]:
+        # Of a database that machines share, also when.
+        node.pop("seenAt", None), node.pop("startedAt", None)
+    assert found == {
         "status": "ok",
         "version": __version__,
         "account": "123456789012",

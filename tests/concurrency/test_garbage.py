@@ -25,7 +25,7 @@ from ecrsim.ecr.images.garbage import collect
 from ecrsim.testing import Response, build_image, call_application
 from tests.aging import age
 from tests.concurrency.conftest import at_once
-from tests.engine import settings
+from tests.engine import settings, soon
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving, clean_environment, run_gc
 from tests.pushing import digest_of
@@ -234,7 +234,7 @@ def two(tmp_path: Path) -> Iterator[tuple[Pusher, Ecrsim]]:
 def turn(pusher: Pusher, other: Ecrsim, hours: float) -> None:
     """Over one data directory there is one clock: who turns it turns it for all."""
     pusher.sim.advance(hours=hours)
-    assert other.runtime.clock.setting == pusher.sim.runtime.clock.setting
+    soon(lambda: other.runtime.clock.setting == pusher.sim.runtime.clock.setting)
 
 
 LAYER = b"a layer that waits"

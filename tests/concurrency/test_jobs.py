@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.concurrency.conftest import at_once
+from tests.engine import soon
 from tests.faults.client import Client, manifest_of
 from tests.faults.serving import Serving
 
@@ -63,7 +64,7 @@ def test_all_workers_turn_at_once(serving: Serving):
     for day in range(2, 12):
         moment = f"2026-01-{day:02}T00:00:00.000Z"
         admin(client, "PUT", "clock", {"now": moment})
-        assert everywhere(serving, 8) == {moment}
+        soon(lambda moment=moment: everywhere(serving, 8) == {moment})
     client.close()
 
 

@@ -23,6 +23,9 @@ from tests.faults.client import Client, manifest_of
 from tests.faults.serving import NotServing, Serving, clean_environment
 from tests.pushing import digest_of, push
 
+#: Copies, moves and backups of the file that SQLite keeps; of a server there is `tests/core/test_postgresql.py`.
+pytestmark = pytest.mark.sqlite
+
 IMAGE = build_image(b"a layer of the first", config=b"{}")
 DIGESTS = set(IMAGE.blobs)
 

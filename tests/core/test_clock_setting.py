@@ -49,6 +49,7 @@ def test_a_second_runtime_follows_and_turns(start, setting):
     soon(lambda: one.clock.now() == 5)
 
 
+@pytest.mark.sqlite
 def test_it_is_not_the_file_that_is_believed_after_a_crash(start, tmp_path):
     runtime = start()
     turn(runtime.clock, runtime.database, Setting(True, NEW_YEAR))
@@ -76,6 +77,7 @@ def test_all_workers_of_a_start_are_frozen_at_one_instant(start):
     assert len({start("frozen", started="one start").clock.now() for _ in range(3)}) == 1
 
 
+@pytest.mark.sqlite
 def test_a_clock_that_cannot_be_written_down_is_not_turned(start, monkeypatch):
     runtime = start()
     other = start()

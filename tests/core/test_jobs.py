@@ -263,6 +263,7 @@ def test_done_jobs_are_kept_for_a_while(runtime, book, now, monkeypatch):
     assert [job.key for job in rows(runtime)] == [str(number) for number in range(95, 100)]
 
 
+@pytest.mark.sqlite
 def test_finding_the_next_job_looks_at_no_other(runtime, book, now, call):
     """It is asked five times a second, and whatever was done before lies in the same table."""
     query = jobs._NEXT.prepare(call.connection.dialect).sql.replace("?", "'PENDING'", 1)

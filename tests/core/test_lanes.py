@@ -106,6 +106,7 @@ def test_a_job_keeps_its_lane_when_it_is_tried_again(runtime, book, now):
     assert (job.lane, job.attempts) == ("site-a", 1)
 
 
+@pytest.mark.sqlite
 def test_finding_lanes_and_their_next_jobs_looks_at_no_other(runtime, now):
     with runtime.database.read() as connection:
         for query in (jobs._NEXT, jobs._NEXT_LANE):

@@ -112,6 +112,7 @@ def as_version_3(data: Path, sim_secrets: dict[str, str]) -> None:
     (data / "secret.key").unlink()
 
 
+@pytest.mark.sqlite
 def test_an_older_database_is_sealed_once_and_keeps_its_logins(data: Path):
     own = {"secret:token": "ab" * 32, "secret:download": "cd" * 32}
     as_version_3(data, own)
@@ -173,6 +174,7 @@ def test_two_that_make_the_key_at_once_have_the_same(tmp_path: Path):
 # --- a secret that was altered ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("text", ["", "v1.", "v1.AAAA", "v1.!", "the-secret-in-the-clear", None])
 def test_a_secret_that_was_altered_opens_nothing_and_fails_nothing(data: Path, text: str | None):
     """None: one of another place. Its key is no unknown one, which would be root's; its target gets nothing."""

@@ -173,7 +173,7 @@ class PostgresqlDatabase(Database):
                 self._prepare_schema(connection, first)
                 self._commit(connection)
             finally:
-                _undo(raw)
+                _undo(connection)
         finally:
             self._give(connection)
 
@@ -250,6 +250,7 @@ class PostgresqlDatabase(Database):
     def _give(self, connection: Connection) -> None:
         with contextlib.suppress(DBAPIError, psycopg.Error):
             connection.rollback()  # Core's own bookkeeping
+            _undo(connection)
         if connection.closed or _is_lost(connection):
             connection.invalidate()
             connection.close()
@@ -263,7 +264,7 @@ class PostgresqlDatabase(Database):
             return self._begun(_READ)
 
     def end(self, connection: Connection) -> None:
-        _undo(_raw(connection))
+        _undo(connection)
         self._give(connection)
 
     @contextlib.contextmanager
@@ -275,8 +276,15 @@ class PostgresqlDatabase(Database):
             try:
                 yield connection
                 self._commit(connection)
+            except (RowConflict, IntegrityError) as error:
+                if not scope:
+                    raise
+                # Somebody beside this one has made a row that both found missing. The next time it is there.
+                raise ServiceUnavailableException(
+                    f"Another request has stored the same meanwhile: {error}. Nothing was stored.", is_undone=True
+                ) from error
             finally:
-                _undo(_raw(connection))
+                _undo(connection)
                 self._give(connection)
 
     def also(self, connection: Connection, scope: str) -> None:
@@ -337,11 +345,16 @@ def _do(raw: psycopg.Connection[Any], statement: bytes) -> None:
 
 
 def _raise(raw: psycopg.Connection[Any], result: Any) -> None:
+    if raw.pgconn.status != ConnStatus.OK:
+        raise psycopg.OperationalError(raw.pgconn.get_error_message(raw.info.encoding))
     raise psycopg.errors.error_from_result(result, raw.info.encoding)
 
 
-def _undo(raw: psycopg.Connection[Any]) -> None:
+def _undo(connection: Connection) -> None:
     """End the transaction, if one is open."""
+    if connection.closed or connection.invalidated:
+        return
+    raw = _raw(connection)
     if raw.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
         raw.pgconn.exec_(b"ROLLBACK")
 
