@@ -19,9 +19,11 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from ecrsim import Ecrsim
-from ecrsim.core.db import SCHEMA_VERSION, SchemaMismatch
+from ecrsim.core.db import SchemaMismatch
+from ecrsim.core.migrations import SCHEMA_VERSION
 from ecrsim.delivery.reach import Reach
 from ecrsim.delivery.targets import replace_all
+from ecrsim.ecr.encryption.tables import kms_data_keys
 from ecrsim.ecr.images.tables import images
 from ecrsim.ecr.layers.tables import layer_faults
 from ecrsim.ecr.lifecycle.tables import lifecycle_actions, lifecycle_policies, lifecycle_runs
@@ -159,6 +161,7 @@ def everything(sim: Ecrsim) -> None:
         }
         action |= {"action": "EXPIRE", "rule_priority": 1}
         connection.execute(insert(lifecycle_actions).values(**of_repository, **action))
+        connection.execute(insert(kms_data_keys).values(**of_repository, wrapped="k1.YQ=="))
 
 
 def fill_feeds(connection: Connection, repository_id: int) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ecrsim.core.errors import EmptyUploadException, ServiceUnavailableException
+from ecrsim.core.errors import EmptyUploadException, KmsException, ServiceUnavailableException
 from ecrsim.core.public_errors import ThrottlingException
 from ecrsim.dataplane.errors import _TABLE
 from ecrsim.ecr.images.manifest import NotAnImage
+from tests.keys import change_key, encrypted, make_key
 from tests.planes import rows_images, rows_layers, rows_manifests, rows_tags
 from tests.planes.conftest import Planes
 from tests.planes.pushing import client, rows
@@ -29,9 +30,10 @@ def test_every_row_has_an_id_of_its_own():
 
 
 def test_every_class_that_the_registry_has_a_code_for_is_in_the_table():
-    """Empty uploads have a test below; a full disk and the limits of ECR Public have theirs."""
+    """Empty uploads and keys have tests below; a full disk and the limits of ECR Public have theirs."""
     elsewhere = {
         EmptyUploadException,
+        KmsException,
         NotAnImage,  # an InvalidParameterException to the API
         ServiceUnavailableException,
         ThrottlingException,
@@ -81,3 +83,22 @@ def test_an_upload_of_another_repository_is_not_there(planes: Planes):
         assert refused.code in ("UploadNotFoundException", "404 BLOB_UPLOAD_UNKNOWN")
         assert "the repository with name 'app'" in refused.message
         plane.complete("other", upload_id, digest_of(LAYER))
+
+
+def test_a_key_that_is_disabled_refuses_both_in_the_same_words(planes: Planes):
+    for plane in planes.apart():
+        key = make_key(plane.sim)
+        client(plane.sim).create_repository(repositoryName="locked", **encrypted(key))
+        upload_id = plane.begin("locked")
+        change_key(plane.sim, "disable", key)
+        for act in (
+            lambda plane: plane.begin("locked"),
+            lambda plane, of=upload_id: plane.append("locked", of, 0, LAYER),
+        ):
+            refused = ask(plane, act)
+            # The operations are documented; KMS's sentence, and what the registry says, are inferred.
+            assert refused.code in ("KmsException", "403 DENIED")
+            assert refused.message == f"{key} is disabled."
+        change_key(plane.sim, "enable", key)
+        plane.append("locked", upload_id, 0, LAYER)
+        plane.complete("locked", upload_id, digest_of(LAYER))
