@@ -65,7 +65,7 @@ class Config:
         0, "seconds from SIGTERM in which requests are taken still, while /_ecrsim/ready tells balancers to send none"
     )
     threads: int = _knob(4, "threads of one worker for bytes of uploads, and as many for long work", flag=False)
-    remote_threads: int = _knob(32, "threads of one worker that wait for a blob store behind a network", flag=False)
+    remote_threads: int = _knob(16, "threads of one worker that wait for a blob store behind a network", flag=False)
     log_format: str = _knob("text", "log lines as text or as JSON objects", choices=("text", "json"))
     loop_limit: int = _knob(
         0, "milliseconds of computing after which the log names what holds up a worker's loop; 0: never", flag=False

@@ -174,11 +174,20 @@ class S3Sessions:
     def put_piece(self, upload_id: str, name: str, data: bytes) -> None:
         self.bucket.put(piece(upload_id, name), data)
 
-    def discard(self, upload_id: str, *, with_pieces: bool = True) -> None:
-        """First what says that there is a session, then its pieces."""
+    def discard(self, upload_id: str, content: SessionContent | None = None) -> None:
+        """With the pieces that it is known to have; where that is not known, with all that there are.
+
+        What requests that failed have left beside them is listed by `all`, and goes with a collection.
+        """
+        if content is not None:
+            self.bucket.delete(_state(upload_id), *(piece(upload_id, name) for name, _ in content.pieces()))
+            return
         self.bucket.delete(_state(upload_id))
-        if with_pieces:
-            self.bucket.delete(*(found.key for found in self.bucket.objects(f"{PREFIX}{upload_id}/")))
+        self.bucket.delete(*(found.key for found in self.bucket.objects(f"{PREFIX}{upload_id}/")))
+
+    def end(self, upload_id: str) -> None:
+        """Discard what says that there is a session, and leave its pieces to who reads them still."""
+        self.bucket.delete(_state(upload_id))
 
     def all(self) -> Iterator[tuple[str, int, float]]:
         """(upload id, bytes of its pieces, modified at), without a session where only pieces are left of it."""

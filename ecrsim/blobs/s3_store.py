@@ -335,7 +335,10 @@ class S3Store(BlobStore):
         for reader in readers:
             if content is not None:
                 reader.ended(content)
-        self._sessions.discard(upload_id, with_pieces=not readers)
+        if readers:
+            self._sessions.end(upload_id)
+        else:
+            self._sessions.discard(upload_id, content)
 
     def _abort(self, upload_id: str) -> bool:
         for key, multipart_id, begun_at in self.bucket.unfinished():

@@ -163,6 +163,7 @@ def test_an_upload_of_a_node_that_was_killed_is_gone_on_with(node, monkeypatch):
     sink.write(LARGE[100:])
     sink.note()
     # Neither closed nor abandoned: the process is no more. The others wait until it says nothing for a while.
+    killed._beat.remove(sink)
     monkeypatch.setattr(s3_session, "LEASE", -1)
     size = other.upload_size("upload")
     assert size is not None
@@ -180,6 +181,7 @@ def test_a_node_that_was_paused_past_its_lease_does_no_damage(node, monkeypatch,
     paused.create_upload("upload")
     sink = paused.receive("upload")
     sink.write(LARGE)
+    paused._beat.remove(sink)
     monkeypatch.setattr(s3_session, "LEASE", -1)
     monkeypatch.setattr(s3_sink, "BEAT", 0.0)
     taken = other.upload_size("upload")
