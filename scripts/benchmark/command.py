@@ -13,6 +13,7 @@ from benchmark import (
     busy,
     dataplane,
     docker,
+    encrypted,
     footprint,
     growth,
     install,
@@ -32,7 +33,20 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".tools" / "bench"
 DOCUMENT = CHECKOUT / "docs" / "performance.md"
 PARTS = (
-    *(footprint, api, growth, dataplane, docker, stalled, lifecycle, busy, replication, pullthrough, scanning),
+    *(
+        footprint,
+        api,
+        growth,
+        dataplane,
+        encrypted,
+        docker,
+        stalled,
+        lifecycle,
+        busy,
+        replication,
+        pullthrough,
+        scanning,
+    ),
     scanned,
 )
 ROWS = tuple(name for part in PARTS for name in part.ROWS)
