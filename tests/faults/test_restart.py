@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from ecrsim import Ecrsim
+from ecrsim.core.columns import metadata
 from ecrsim.core.db import SchemaMismatch
 from ecrsim.core.migrations import SCHEMA_VERSION
 from ecrsim.delivery.reach import Reach
@@ -162,6 +163,20 @@ def everything(sim: Ecrsim) -> None:
         action |= {"action": "EXPIRE", "rule_priority": 1}
         connection.execute(insert(lifecycle_actions).values(**of_repository, **action))
         connection.execute(insert(kms_data_keys).values(**of_repository, wrapped="k1.YQ=="))
+        fill_what_others_need(connection, repository_id)
+
+
+def fill_what_others_need(connection: Connection, repository_id: int) -> None:
+    """Of an ecrsim that encrypts, of one among several, and of a bill."""
+    held = {"kind": "private", "registry_id": ACCOUNT, "region": "us-east-1", "repository_name": "gone"}
+    span = {"storage_class": "STANDARD", "since": 0, "until": 2**53, "size": 1, "ended_by": "deleted"}
+    connection.execute(insert(metadata.tables["storage_spans"]).values(**held, **span))
+    key = {"sharing": "s", "wrapped_key": "w", "space": "0" * 32, "space_key": "k"}
+    connection.execute(insert(metadata.tables["repository_keys"]).values(repository_id=repository_id, **key))
+    piece = {"revision": "r", "place": 0, "content": b"x"}
+    connection.execute(insert(metadata.tables["advisory_pieces"]).values(**piece))
+    node = {"name": "n", "worker": 1, "version": "v", "started_at": 0, "seen_at": 2**53, "is_draining": False}
+    connection.execute(insert(metadata.tables["nodes"]).values(**node))
 
 
 def fill_feeds(connection: Connection, repository_id: int) -> None:
