@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, inspect, select
 
 from ecrsim.blobs import private
 from ecrsim.blobs.base import BlobStore, KeyedStore, StoreUnwritable, UploadBusy
@@ -73,7 +73,8 @@ def is_encrypted(database: Database) -> bool:
     if not database.exists():
         return False
     with database.read() as connection:
-        return get_property(connection, _ENCRYPTED) is not None
+        # One of another program is refused where it is opened.
+        return inspect(connection).has_table("properties") and get_property(connection, _ENCRYPTED) is not None
 
 
 def root_caller(account: str, region: str, access_key: str = "") -> Caller:
