@@ -128,7 +128,7 @@ def test_each_step_of_the_document_carries_more_than_the_one_before():
 
 def test_the_document_shows_what_the_command_prints():
     text = (ROOT / "docs" / "scaling.md").read_text("utf-8")
-    blocks = re.findall(r"```\n\$ (scripts/sizing [^\n]*)\n```\n\n(\|.*?)\n\n", text, re.DOTALL)
+    blocks = re.findall(r"```console\n\$ (scripts/sizing [^\n]*)\n```\n\n(\|.*?)\n\n", text, re.DOTALL)
     assert len(blocks) == 2
     for command, table in blocks:
         run = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, check=True)
