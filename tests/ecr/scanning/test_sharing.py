@@ -148,6 +148,7 @@ def test_processes_of_a_node_do_not_disturb_each_other(nodes):
     assert known(b) == {"CVE-2030-00001"}
 
 
+@pytest.mark.sqlite
 def test_an_ecrsim_by_itself_writes_no_rows(sim):
     sim.advisories.add(vulnerability(1))
     share(sim.runtime)
