@@ -62,7 +62,8 @@ def registry(sim: Ecrsim, method: str, path: str, body: bytes = b"", **headers: 
     """An answer of the registry protocol; its body is not read yet."""
     token = sim.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
     connection = http.client.HTTPConnection(sim.registry, timeout=30)
-    connection.request(method, path, body or None, {"Authorization": f"Basic {token}", **headers})
+    given = {"Authorization": f"Basic {token}", "Connection": "close", **headers}
+    connection.request(method, path, body or None, given)
     return connection.getresponse()
 
 
