@@ -36,6 +36,8 @@ ENGINES = {
     "postgresql": "about PostgreSQL itself, with a server of the test's own",
 }
 
+STORES = {"files": "about the files of a directory; another blob store skips it"}
+
 TIERS = {
     "slow": "takes more than a few seconds",
     "crash": "kills servers in the middle of their work, again and again",
@@ -44,7 +46,7 @@ TIERS = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for name, meaning in (PROVENANCE | TIERS | ENGINES).items():
+    for name, meaning in (PROVENANCE | TIERS | ENGINES | STORES).items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     # A shell that runs the tests in the background ignores Ctrl-C, and so would every process that they start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -66,6 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _E2E in item.path.parents:
             item.add_marker("e2e")
+        if BLOB_STORE != "directory" and item.get_closest_marker("files"):
+            item.add_marker(pytest.mark.skip(reason=f"about files; the blob store is {BLOB_STORE}"))
         if ENGINE != "sqlite" and item.get_closest_marker("sqlite"):
             item.add_marker(pytest.mark.skip(reason=f"about SQLite itself; the engine is {ENGINE}"))
 

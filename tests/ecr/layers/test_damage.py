@@ -16,6 +16,8 @@ from ecrsim.testing import Response, build_image, call_application
 from tests.answers import refusal
 from tests.pushing import push
 
+pytestmark = pytest.mark.files
+
 LAYER = b"a layer of some length"
 IMAGE = build_image(LAYER, config=b"{}")
 DIGEST = next(digest for digest, data in IMAGE.blobs.items() if data == LAYER)
