@@ -159,6 +159,21 @@ def test_a_right_has_one_holder_and_goes_with_its_process(database: Database, ur
     other.close()
 
 
+def test_who_has_a_right_writes_a_scope_of_its_name(database: Database) -> None:
+    """Both are advisory locks; the pump has the right to deliver, and its couriers write how far they are."""
+    done = threading.Event()
+
+    def write() -> None:
+        with database.write("delivery"):
+            done.set()
+
+    with database.exclusive("delivery"):
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        assert done.wait(10)
+        thread.join()
+
+
 def test_a_word_is_heard_by_all_and_late_news_change_nothing(database: Database, url: str) -> None:
     other = Database(url)
     other.open()

@@ -99,7 +99,8 @@ class PostgresqlDatabase(Database):
         )
         event.listen(self._engine, "connect", self._on_connect)
         self._options = options
-        everything = key_of(schema, "")
+        # Rights have names of their own: who has the right "delivery" writes the scope "delivery".
+        everything = key_of(schema, "scope")
         self._lock, self._beside = _ALONE.format(everything).encode(), _BESIDE.format(everything).encode()
         self._rights = Rights(schema, self._connect)
         self._words = Words(schema, self._connect)
@@ -295,7 +296,7 @@ class PostgresqlDatabase(Database):
             taken.add(scope)
 
     def _locks(self, scope: str) -> bytes:
-        return f"SELECT pg_advisory_xact_lock({key_of(self._schema, scope)})".encode()
+        return f"SELECT pg_advisory_xact_lock({key_of(self._schema, f'scope {scope}')})".encode()
 
     def _commit(self, connection: Connection) -> None:
         result = _raw(connection).pgconn.exec_(b"COMMIT")
