@@ -24,7 +24,7 @@ from ecrsim.ecr.layers.service import complete_upload, initiate_upload, open_upl
 from ecrsim.ecr.repositories.tables import Repository
 from ecrsim.ecr.signing import envelope
 from ecrsim.ecr.signing.envelope import SignedDescriptor
-from ecrsim.ecr.signing.keys import credentials
+from ecrsim.ecr.signing.keys import credentials, root_of
 from ecrsim.ecr.signing.profiles import SigningProfile
 from ecrsim.ecr.signing.rules import expires_at
 
@@ -46,6 +46,8 @@ def make(call: Call, repository: Repository, profile: SigningProfile, target: Si
 
     LimitExceededException and others of a layer upload; RepositoryNotFoundException. SigningRefused, RootDamaged.
     """
+    # Where machines share a database, the root is made in a transaction of its own.
+    root_of(call.runtime)
     with call.writing():
         key, chain = credentials(call, profile)
     job = f"arn:{partition_of(profile.region).name}:signer:{profile.region}:{profile.account}:/signing-jobs/"
