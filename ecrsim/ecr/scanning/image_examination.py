@@ -170,8 +170,10 @@ def _read(asked: LayerAsked) -> LayerContents:
     if asked.path is None:
         raise BrokenLayer("its bytes are not in the registry")
     with open_place(asked.path) as stream:
-        limits = replace(LIMITS, in_memory=isinstance(stream, StreamedBlob))
-        return read_layer(stream, asked.media_type, asked.digest, limits)
+        if isinstance(stream, StreamedBlob):
+            # Nothing of it is written in the clear.
+            return read_layer(stream, asked.media_type, asked.digest, replace(LIMITS, in_memory=True))
+        return read_layer(stream, asked.media_type, asked.digest)
 
 
 def _config(path: str | None) -> tuple[str | None, str | None]:
