@@ -76,6 +76,10 @@ def locked(fd: int, path: Path) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
+#: Of names that no other store of this process may have, over one directory or not.
+_numbers = itertools.count()
+
+
 class Disk:
     """A root directory, and whether what is put there shall outlast a power cut."""
 
@@ -84,7 +88,6 @@ class Disk:
             raise ValueError(f"neither process nor power: {durability!r}")
         self.root = root
         self._flushes = durability == "power"
-        self._numbers = itertools.count()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -134,7 +137,7 @@ class Disk:
     def _own_file(self, directory: Path) -> tuple[Path, int, contextlib.ExitStack]:
         """A new file that is locked as sessions are, so that no sweep of sessions takes it; and what holds it so."""
         while True:
-            path = directory / f"put-{os.getpid()}-{next(self._numbers)}"
+            path = directory / f"put-{os.getpid()}-{next(_numbers)}"
             # There may be one, left by an earlier process of this number or in use by one in another container; and a
             # sweep may find ours before it is locked.
             with (
@@ -215,7 +218,7 @@ class Disk:
         for path, belongs in ((target.parents[1], "dir"), (target.parent, "dir"), (target, "file")):
             with contextlib.suppress(FileNotFoundError):
                 if path.is_dir() is (belongs == "file") and path.lstat():
-                    path.rename(aside / f"{path.name}-{os.getpid()}-{next(self._numbers)}")
+                    path.rename(aside / f"{path.name}-{os.getpid()}-{next(_numbers)}")
         self._make_place(target)
 
     def _link(self, path: Path, target: Path) -> None:
@@ -238,7 +241,7 @@ class Disk:
     def _second_name(self, path: Path) -> Path:
         """Another name for a file, beside it. It is as locked as the file is, so that no sweep takes it."""
         while True:
-            aside = path.with_name(f"put-{os.getpid()}-{next(self._numbers)}")
+            aside = path.with_name(f"put-{os.getpid()}-{next(_numbers)}")
             with contextlib.suppress(FileExistsError):
                 aside.hardlink_to(path)
                 return aside

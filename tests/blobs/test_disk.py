@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import resource
 import subprocess
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ecrsim.blobs import StoreUnwritable, UploadBusy
+from ecrsim.blobs import StoreUnwritable, UploadBusy, disk
+from ecrsim.blobs.disk import Disk
 from ecrsim.blobs.filesystem import FilesystemStore
 from tests.blobs.sources import Body, sha256
 
@@ -266,7 +268,10 @@ def test_process_durability_waits_for_no_disk(root: Path, flushed: list[str]) ->
     assert flushed == []
 
 
-def test_power_durability_flushes_the_bytes_before_their_name(root: Path, flushed: list[str]) -> None:
+def test_power_durability_flushes_the_bytes_before_their_name(
+    root: Path, flushed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_numbers", itertools.count())
     store = FilesystemStore(root, "power")
     assert flushed == ["."]
     flushed.clear()
@@ -318,7 +323,8 @@ def test_a_sweep_of_sessions_does_not_take_what_is_being_put(
     assert store.stat(sha256(LARGE)) == len(LARGE)
 
 
-def test_a_name_that_an_earlier_process_left_is_passed_over(root: Path) -> None:
+def test_a_name_that_an_earlier_process_left_is_passed_over(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "_numbers", itertools.count())
     store = FilesystemStore(root)
     left = [root / "uploads" / f"put-{os.getpid()}-{number}" for number in range(3)]
     for path in left:
@@ -343,3 +349,14 @@ def test_another_process_may_put_the_same_blob_as_soon_as_there_is_a_place(store
         assert blob.read() == HELLO
     store.discard("upload")
     assert [name for name in contents(root) if name.startswith("uploads")] == []
+
+
+def test_stores_of_one_process_over_one_directory_take_nothing_from_each_other(tmp_path: Path) -> None:
+    """What one of them puts aside has a name that the other never uses: it would remove it as its own."""
+    stores = [Disk(tmp_path, "process") for _ in range(2)]
+    (tmp_path / "file").write_bytes(b"bytes")
+    names = [store._second_name(tmp_path / "file") for store in stores]
+    for path in names:
+        path.unlink()
+    names += [store._second_name(tmp_path / "file") for store in stores]
+    assert len(set(names)) == 4

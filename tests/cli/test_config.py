@@ -244,10 +244,14 @@ def test_every_setting_can_come_from_a_variable_and_from_a_file(toml):
     }
     texts = {knob.name: values.get(knob.name) or given.get(knob.type, "/text") for knob in fields(Config)}
     texts["registry_host"] = "aws"
+    texts["encrypt"] = "false"  # another scanner than ecrsim's own would have the layers in the clear
     lines = [
         f"{name} = {text}" if Config.__dataclass_fields__[name].type in given else f'{name} = "{text}"'
         for name, text in texts.items()
     ]
     by_variables = load(environ={f"ECRSIM_{name.upper()}": text for name, text in texts.items()})
     assert by_variables == load(environ={}, file=toml("\n".join(lines)))
-    assert [knob.name for knob in fields(Config) if getattr(by_variables, knob.name) == knob.default] == ["admin"]
+    assert [knob.name for knob in fields(Config) if getattr(by_variables, knob.name) == knob.default] == [
+        "encrypt",
+        "admin",
+    ]
