@@ -24,6 +24,7 @@ from ecrsim.blobs.base import (
     DigestMismatch,
     OffsetMismatch,
     Sink,
+    StoreUnwritable,
     Tally,
     UploadNotFound,
     digest_to_store,
@@ -197,6 +198,9 @@ class EncryptedSpace(SpaceFiles):
             fd = os.dup(file.fileno())
         try:
             cipher, frames = self._cipher(fd, upload_id), Growing()
+        except BlobDamaged:
+            os.close(fd)
+            raise UploadNotFound(upload_id) from None  # who adds to it is told more
         except BaseException:
             os.close(fd)
             raise
@@ -221,6 +225,18 @@ class EncryptedSpace(SpaceFiles):
             held.callback(self._keep_hash, upload_id, fd, running)
             writer = FramedWriter(self._disk, fd, cipher, frames.copy())
             return _FramedSink(self._shared, upload_id, fd, frames, tally, hashing, held.pop_all(), writer)
+
+    @contextlib.contextmanager
+    def _session(self, upload_id: str) -> Iterator[int]:
+        with super()._session(upload_id) as fd:
+            try:
+                yield fd
+            except BlobDamaged as error:
+                # As where the disk lost pages of it: nobody can go on from bytes that are unknown.
+                self._disk.forget(self._uploads / upload_id)
+                self._shared.sessions.drop(upload_id)
+                self._hashes.drop(upload_id)
+                raise StoreUnwritable(f"upload session {upload_id} is damaged and was given up") from error
 
     def _cipher(self, fd: int, upload_id: str) -> FileCipher:
         header = os.pread(fd, HEADER, 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ecrsim.blobs import BlobDamaged, BlobNotFound, BlobStore, UploadNotFound
+from ecrsim.blobs import BlobDamaged, BlobNotFound, BlobStore, StoreUnwritable, UploadNotFound
 from ecrsim.blobs.encrypted import EncryptedStore
 from ecrsim.blobs.framing import FRAME, HEADER, OVERHEAD
 from ecrsim.blobs.names import split_name, stored_name
@@ -177,9 +177,9 @@ def test_an_altered_session_is_never_a_blob(store: BlobStore, tmp_path: Path):
     fresh = EncryptedStore(tmp_path, "process", KEYS.__getitem__, ids.new_secret).within(A, KEYS[A])
     file = tmp_path / "uploads" / "upload"
     file.write_bytes(flipped((HEADER + 100) * 8)(file.read_bytes()))
-    with pytest.raises(BlobDamaged):
+    with pytest.raises(StoreUnwritable, match="damaged"):
         fresh.commit("upload", DIGEST)
-    assert list(fresh.blobs()) == []
+    assert (list(fresh.blobs()), fresh.upload_size("upload")) == ([], None)
 
 
 def test_a_frame_that_was_cut_off_by_a_death_is_not_there(store: BlobStore, tmp_path: Path):

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -107,6 +108,37 @@ def test_a_file_in_the_place_of_another_is_never_given(pushed: Ecrsim, ecr: Any,
     (one,), (two,) = blob_files(data_dir), blob_files(data_dir, list(other.blobs)[1])
     one.write_bytes(two.read_bytes())
     assert pulled(pushed, f"/v2/app/blobs/{LAYER_DIGEST}") is None
+
+
+@pytest.mark.parametrize("at", [5, 40, HEADER + 1000], ids=["the form", "the key", "a frame"])
+@pytest.mark.parametrize("is_restarted", [True, False])
+def test_an_altered_upload_is_given_up_and_the_next_one_is_good(
+    sealed: Ecrsim, ecr: Any, data_dir: Path, at: int, is_restarted: bool
+):
+    create(ecr)
+    location = registry(sealed, "POST", "/v2/app/blobs/uploads/").headers["Location"]
+    # Not as long as frames are: the rest of it is read when it becomes a blob.
+    assert registry(sealed, "PATCH", location, LAYER[:300_001]).status == 202
+    (file,) = (data_dir / "uploads").iterdir()
+    file.write_bytes(turned(at)(file.read_bytes()))
+    sim = sealed
+    if is_restarted:
+        sealed.stop()
+        sim = Ecrsim(data_dir=str(data_dir), encrypt=True)
+        sim.start()
+        location = urlsplit(location).path
+    try:
+        statuses = [
+            registry(sim, "PATCH", location, LAYER[300_001:]).status,
+            registry(sim, "PUT", f"{location}?digest={LAYER_DIGEST}").status,
+        ]
+        assert 503 in statuses
+        assert set(statuses) <= {202, 404, 503}
+        assert registry(sim, "PUT", f"{location}?digest={LAYER_DIGEST}").status == 404
+        push_image(sim.client("ecr"), "app", IMAGE, "v1")
+        assert pulled(sim, f"/v2/app/blobs/{LAYER_DIGEST}") == LAYER
+    finally:
+        sim.stop()
 
 
 def altered_manifest(data_dir: Path, at: int) -> None:
