@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Collection
 from functools import partial
 
+from ecrsim.blobs.base import BlobDamaged, BlobNotFound, DigestMismatch
 from ecrsim.core import ids
+from ecrsim.core.errors import LayersNotFoundException
 from ecrsim.core.misses import Flight, Learned
 from ecrsim.core.runtime import Runtime, root_caller
 from ecrsim.ecr.atrest.service import blobs_of, open_keys_now
@@ -16,7 +18,8 @@ from ecrsim.ecr.repositories.protection import Protected
 def carry(runtime: Runtime, source: Protected, target: Protected, layer_digests: Collection[str]) -> None:
     """Have the bytes of layers of one repository in the space of another as well; no row tells of them yet.
 
-    No transaction may be open. KmsException, and the errors of the store.
+    No transaction may be open. KmsException, LayersNotFoundException where the bytes of the source are not sound, and
+    the errors of the store.
     """
     with runtime.call(root_caller(target.registry.account, target.registry.region)) as call:
         for repository in (source, target):
@@ -32,8 +35,10 @@ def carry(runtime: Runtime, source: Protected, target: Protected, layer_digests:
                 there.digest_upload(upload_id, digest.partition(":")[0])
                 there.sync(upload_id)
                 there.commit(upload_id, digest)
-            except BaseException:
+            except BaseException as error:
                 there.discard(upload_id)
+                if isinstance(error, BlobNotFound | BlobDamaged | DigestMismatch):
+                    raise LayersNotFoundException(f"The layer with digest '{digest}' is lost or damaged") from error
                 raise
 
 
@@ -54,7 +59,17 @@ def aside(work: Callable[[], object]) -> Flight:
 
 
 def carried(
-    runtime: Runtime, source: Protected, target: Protected, layer_digests: Collection[str]
+    runtime: Runtime,
+    source: Protected,
+    target: Protected,
+    layer_digests: Collection[str],
+    first: Callable[[], object] | None = None,
 ) -> Callable[[], Flight]:
-    """What begins to carry layers, for a `Miss`."""
-    return partial(aside, partial(carry, runtime, source, target, tuple(layer_digests)))
+    """What begins to carry layers, for a `Miss`; `first` is done before, and may wait."""
+
+    def work() -> None:
+        if first is not None:
+            first()
+        carry(runtime, source, target, tuple(layer_digests))
+
+    return partial(aside, work)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -320,14 +321,18 @@ def share_layers(call: Call, source: Repository, repository: Repository, sizes: 
     """
     if not share_space(call, source, repository):
         leaving = removals.leaving(call.connection)
+        names = {digest: name_in_store(call, repository, digest) for digest in sizes}
         missing = [
             digest
             for digest, size in sizes.items()
-            if stored_layer_size(call, repository, digest) != size or name_in_store(call, repository, digest) in leaving
+            if stored_layer_size(call, repository, digest) != size or names[digest] in leaving
         ]
         if missing:
-            question = ("carry", source.id, repository.id, tuple(missing))
-            learn(call, question, carried(call.runtime, source, repository, missing))
+            # A collection may take again what was carried before its row: by `leaving` it is then another question.
+            question = ("carry", source.id, repository.id, tuple(missing), leaving)
+            is_leaving = any(names[digest] in leaving for digest in missing)
+            first = partial(removals.await_removal, call.runtime) if is_leaving else None
+            learn(call, question, carried(call.runtime, source, repository, missing, first))
     for digest, size in sizes.items():
         add_layer(call, repository.id, digest, size)
 

@@ -12,6 +12,9 @@ import pytest
 from ecrsim import Ecrsim
 from ecrsim.blobs.identity import StoreMismatch
 from ecrsim.config import ConfigError, load
+from ecrsim.ecr.atrest import carrying
+from ecrsim.ecr.images import fsck as checking
+from ecrsim.ecr.layers.removals import removal
 from ecrsim.testing import build_image, push_image
 from tests.ecr.atrest.conftest import IMAGE, LAYER, LAYER_DIGEST, MARK, blob_files, pushed_by_registry, registry, shows
 from tests.keys import encrypted
@@ -125,6 +128,49 @@ def test_a_copy_in_another_region_is_encrypted_anew_and_is_whole(sealed: Ecrsim,
     with urllib.request.urlopen(url) as answer:  # noqa: S310 - of the server of this test
         assert answer.read() == LAYER
     assert len(blob_files(data_dir)) == 2
+
+
+def replicated(sim: Ecrsim, ecr: Any) -> Any:
+    """A client of another region, which images of `app` are copied to."""
+    place = {"destinations": [{"region": "eu-west-1", "registryId": "000000000000"}]}
+    ecr.put_replication_configuration(replicationConfiguration={"rules": [place]})
+    create(ecr)
+    return sim.client("ecr", region="eu-west-1")
+
+
+def test_a_layer_that_a_collection_takes_before_its_row_is_copied_again(
+    sealed: Ecrsim, ecr: Any, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A collection that has let the layer go in the other region deletes it, however new it is."""
+    carry, taken = carrying.carry, []
+
+    def carry_for_a_collection(*given: Any) -> None:
+        carry(*given)
+        if not taken:
+            names = [name for name, _, _ in sealed.runtime.blobs.blobs()]
+            with removal(sealed.runtime, names) as going:
+                taken.extend(going)
+                assert all(sealed.runtime.blobs.delete(name) for name in going)
+
+    monkeypatch.setattr(carrying, "carry", carry_for_a_collection)
+    there = replicated(sealed, ecr)
+    push_image(ecr, "app", IMAGE, "v1")
+    sealed.advance(minutes=5)
+    assert len(taken) == 2, "the layer and the config of the copy, which no row named yet"
+    assert there.batch_get_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])["images"]
+    assert len(blob_files(data_dir)) == 2
+    assert checking.fsck(sealed.runtime, repair=False).is_sound
+
+
+def test_a_damaged_layer_is_not_copied_and_the_copy_says_so(sealed: Ecrsim, ecr: Any, data_dir: Path):
+    there = replicated(sealed, ecr)
+    push_image(ecr, "app", IMAGE, "v1")
+    (file,) = blob_files(data_dir)
+    file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
+    sealed.advance(minutes=5)
+    status = ecr.describe_image_replication_status(repositoryName="app", imageId={"imageTag": "v1"})
+    assert [each["status"] for each in status["replicationStatuses"]] == ["FAILED"]
+    assert there.list_images(repositoryName="app")["imageIds"] == []
 
 
 # The directory and the setting
