@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian._granian import RSGIProtocolError as ProtocolError
@@ -33,6 +31,7 @@ from ecrsim.core.web import (
     runs_where,
 )
 from ecrsim.door.crew import Crew
+from ecrsim.door.held import HeldFiles
 from ecrsim.door.incoming import Incoming, follow
 from ecrsim.door.outgoing import Outgoing
 from ecrsim.door.pace import Pace
@@ -42,11 +41,6 @@ from ecrsim.door.watchdog import Watchdog
 
 log = logging.getLogger("ecrsim.door")
 
-#: Seconds that a file stays open for the server to open it too, and how many do; it takes a millisecond.
-_HELD_FOR, _HELD = 30.0, 4096
-#: Where a process finds its open files; on systems without it, a blob is opened by its name.
-_FILES = "/proc/self/fd"
-_HAS_FILES = Path(_FILES).is_dir()
 #: Seconds between two looks whether a client has taken what it was given: at first, and at most.
 _GLANCE, _LONG_GLANCE = 0.001, 0.128
 _FAILED = b"An internal error has occurred.\n"
@@ -63,7 +57,7 @@ class Door:
         self._relayed = relayed
         self._relay_at = relays_from(self._config.host_to_ask)
         self._started = started
-        self._files: deque[tuple[float, BinaryIO]] = deque()
+        self._files = HeldFiles()
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         config = self._config
@@ -227,14 +221,9 @@ class Door:
             part.close()
             protocol.response_empty(status, headers)
             return
+        path = self._files.hold(part.file, self._loop.time())
         # The end is the byte after the last one.
-        path = f"{_FILES}/{part.file.fileno()}" if _HAS_FILES else part.file.name
-        end = part.first + part.length
-        protocol.response_file_range(status, headers, path, part.first, end)
-        now = self._loop.time()
-        self._files.append((now, part.file))
-        while self._files and (self._files[0][0] < now - _HELD_FOR or len(self._files) > _HELD):
-            self._files.popleft()[1].close()
+        protocol.response_file_range(status, headers, path, part.first, part.first + part.length)
 
     async def _send_feed(self, client: str, protocol: Any, answer: Answer, feed: Feed) -> None:
         runtime = self._application.runtime
