@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from ecrsim.blobs.base import BlobNotFound, BlobStore, StoreUnwritable
+from functools import partial
+from xml.sax.saxutils import escape
+
+from ecrsim.blobs.base import BlobNotFound, BlobStore
 from ecrsim.core.digest import is_oci_digest
-from ecrsim.core.errors import KmsException
+from ecrsim.core.errors import KmsException, ServiceUnavailableException
+from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.numbers import whole
-from ecrsim.core.runtime import Runtime, root_caller
+from ecrsim.core.runtime import Call, Runtime, root_caller
 from ecrsim.core.web import RETRY_LATER, Answer, Request
 from ecrsim.dataplane.blobs import serve_blob, wanted_part
-from ecrsim.ecr.atrest.service import blobs_of, open_keys_now
+from ecrsim.ecr.atrest.service import blobs_of
 from ecrsim.ecr.layers import downloads
 from ecrsim.ecr.layers.service import recorded_size
+from ecrsim.ecr.repositories.protection import check
 from ecrsim.ecr.repositories.service import find_repository_by_id
 
 _DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -37,44 +42,59 @@ def _download(runtime: Runtime, request: Request) -> Answer:
         return _denied()
     if not downloads.verify(secret, digest, repository, expires, signature, now):
         return _denied()
-    blobs = runtime.blobs if runtime.keyed_blobs is None else _opened(runtime, whole(repository))
-    if blobs is None:
-        return _denied()
     try:
-        return _serve(runtime, blobs, request, digest)
-    except StoreUnwritable as error:
-        text = f"The blob store cannot be used: {error}".encode()
-        headers = [("Content-Type", "text/plain"), RETRY_LATER, ("Content-Length", str(len(text)))]
-        return Answer(503, headers, text)
+        return persistently(request.fetched, partial(_serve, runtime, request, digest, whole(repository)))
+    except KmsException as error:
+        return _locked(error)
+    except ServiceUnavailableException as error:
+        return _unavailable(error.message)
 
 
-def _serve(runtime: Runtime, blobs: BlobStore, request: Request, digest: str) -> Answer:
-    size = blobs.stat(digest)
-    with runtime.database.read() as connection:
-        known = recorded_size(connection, digest)
-    # Without a row the layer was taken from its repository since; a URL that was given out is good until the blob goes.
-    if size is None or known not in (None, size):
-        return _denied()
-    range_header = request.header("range")
-    try:
-        file = blobs.open(digest, *wanted_part(range_header, size))
-        return serve_blob(file, digest, size, range_header, request.header("if-none-match"))
-    except (BlobNotFound, OSError):
-        return _denied()
-
-
-def _opened(runtime: Runtime, repository_id: int | None) -> BlobStore | None:
-    """The blobs of an encrypted repository; None where it is gone, or its key cannot be used."""
+def _serve(
+    runtime: Runtime, request: Request, digest: str, repository_id: int | None, fetched: Fetched
+) -> Answer:
+    """KmsException, Miss, ServiceUnavailableException."""
     with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call:
-        with call.reading():
-            repository = None if repository_id is None else find_repository_by_id(call, repository_id)
-        if repository is None:
-            return None
+        call.lookups["fetched"] = fetched
+        blobs = _blobs(call, repository_id)
+        known = recorded_size(call.connection, digest)
+        call.release()
+        size = None if blobs is None else blobs.stat(digest)
+        # Without a row the layer was taken from its repository since; a URL is good until the blob goes.
+        if blobs is None or size is None or known not in (None, size):
+            return _denied()
+        range_header = request.header("range")
         try:
-            open_keys_now(call, repository)
-        except KmsException:
-            return None
-        return blobs_of(call, repository)
+            file = blobs.open(digest, *wanted_part(range_header, size))
+            return serve_blob(file, digest, size, range_header, request.header("if-none-match"))
+        except (BlobNotFound, OSError):
+            return _denied()
+
+
+def _blobs(call: Call, repository_id: int | None) -> BlobStore | None:
+    """Where the layer is, if the key of its repository may be used. None where only the repository could open it."""
+    repository = None if repository_id is None else find_repository_by_id(call, repository_id)
+    if repository is None:
+        return call.runtime.blobs if call.runtime.keyed_blobs is None else None
+    check(call, repository, "pull")
+    return blobs_of(call, repository)
+
+
+def _unavailable(reason: str) -> Answer:
+    text = reason.encode()
+    return Answer(503, [("Content-Type", "text/plain"), RETRY_LATER, ("Content-Length", str(len(text)))], text)
+
+
+def _locked(error: KmsException) -> Answer:
+    """As S3 refuses an object whose key cannot be used (inferred: `KMS.` and KMS's own code)."""
+    code = str(error.members.get("kmsError", ""))
+    if code == "AccessDeniedException":
+        return _denied()
+    if code == "DependencyTimeoutException":
+        return _unavailable(error.message)
+    text = f"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>KMS.{escape(code)}</Code><Message>{escape(error.message)}</Message></Error>""".encode()
+    return Answer(400, [("Content-Type", "application/xml"), ("Content-Length", str(len(text)))], text)
 
 
 def _denied() -> Answer:

@@ -14,6 +14,7 @@ from ecrsim.core.errors import (
     EmptyUploadException,
     InvalidLayerException,
     InvalidLayerPartException,
+    KmsException,
     LayerAlreadyExistsException,
     LayerInaccessibleException,
     LayerPartTooSmallException,
@@ -206,10 +207,20 @@ def get_download_url_for_layer(
     # Whoever asks for the URL takes the layer: the URL itself may be used by anybody, and names no repository.
     tally.note_pull(call, registry, repository_name, size)
     runtime = call.runtime
+    may_leave = runtime.config.blob_redirect and _is_open(call, repository)
     call.release()
-    if (url := service.store_url(runtime, layer_digest)) is not None:
+    if may_leave and (url := service.store_url(runtime, layer_digest)) is not None:
         return {"downloadUrl": url, "layerDigest": layer_digest}
     path = downloads.signed_path(
         runtime.secret("download"), layer_digest, repository.id, call.now, runtime.config.download_url_lifetime
     )
     return {"downloadUrl": call.origin + path, "layerDigest": layer_digest}
+
+
+def _is_open(call: Call, repository: Repository) -> bool:
+    """Whether the store itself may give the layer out. ECR gives a URL in any case, and S3 refuses it. Miss."""
+    try:
+        check(call, repository, "pull")
+    except KmsException:
+        return False
+    return True

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ecrsim import Ecrsim
 from ecrsim.testing import build_image, call_application
 from tests.answers import refused
 from tests.keys import change_key, encrypted, make_key, revoke_all, shown_key
@@ -227,6 +228,50 @@ class TestOnTheWire:
         assert wire(sim, ecr, "PUT", f"{place}?digest={digest_of(LAYER)}").status == 403
         change_key(sim, "enable", key)
         assert wire(sim, ecr, "PUT", f"{place}?digest={digest_of(LAYER)}").status == 201
+
+
+@pytest.mark.inferred
+class TestDownloadUrl:
+    """ECR gives the URL whatever the key is (KmsException is no error of that operation): S3 refuses the object."""
+
+    @pytest.mark.parametrize("is_encrypted", [False, True])
+    @pytest.mark.parametrize("way", WAYS)
+    def test_it_is_refused_as_s3_refuses_it(self, tmp_path, way, is_encrypted):
+        how, code, sentence = WAYS[way]
+        with Ecrsim(data_dir=str(tmp_path), encrypt=is_encrypted, socket=False) as sim:
+            sim.freeze("2026-01-01T00:00:00Z")
+            ecr, key = sim.client("ecr"), make_key(sim)
+            create(ecr, **encrypted(key))
+            push(ecr, "app", build_image(LAYER), "v1")
+
+            def url() -> str:
+                found = ecr.get_download_url_for_layer(repositoryName="app", layerDigest=digest_of(LAYER))
+                return found["downloadUrl"]
+
+            before = url()
+            assert call_application(sim.app, "GET", before, {}).body == LAYER
+            how(sim, key)
+            for each in [url()] if way == "deleted" else [before, url()]:
+                answer = call_application(sim.app, "GET", each, {})
+                if way == "denied":
+                    assert (answer.status, b"<Code>AccessDenied</Code>" in answer.body) == (403, True)
+                else:
+                    assert answer.status == 400
+                    assert f"<Code>KMS.{code}</Code><Message>{sentence.format(arn=key)}" in answer.body.decode()
+            if way == "disabled":
+                change_key(sim, "enable", key)
+                assert call_application(sim.app, "GET", before, {}).body == LAYER
+
+    def test_it_leads_to_the_store_only_while_the_key_can_be_used(self, sim, ecr, key, configure, monkeypatch):
+        configure(blob_redirect=True)
+        monkeypatch.setattr(sim.runtime.blobs, "url", lambda *_: "https://bucket.example/layer", raising=False)
+        create(ecr, **encrypted(key))
+        push(ecr, "app", build_image(LAYER), "v1")
+        asked = {"repositoryName": "app", "layerDigest": digest_of(LAYER)}
+        assert ecr.get_download_url_for_layer(**asked)["downloadUrl"] == "https://bucket.example/layer"
+        change_key(sim, "disable", key)
+        url = ecr.get_download_url_for_layer(**asked)["downloadUrl"]
+        assert call_application(sim.app, "GET", url, {}).status == 400
 
 
 # --- deletion ---------------------------------------------------------------------------------------------------------
