@@ -237,6 +237,8 @@ def _made(call: Call, repository: Protected) -> KeptKeys:
 
 def _keep(call: Call, repository: Protected, made: Any) -> KeptKeys:
     sharing = _keeper().sharing(repository)
+    # Two first pushes to different repositories that share have one space all the same.
+    call.runtime.database.also(call.connection, f"space {sharing}")
     space, space_key = _shared_space(call, sharing) or (ids.new_secret()[:16].hex(), ids.new_secret())
     sealed = Sealer(derived(made.plaintext, "spaces")).sealed(space_key, space, ids.new_secret())
     _KEEP.run(
