@@ -286,8 +286,8 @@ class S3Store(BlobStore):
                 if computed != digest:
                     raise DigestMismatch({algorithm: computed})
                 if not before.content.is_sealed:
-                    # From now on no node adds to it.
-                    self._sessions.write(upload_id, before.content._replace(is_sealed=True), before)
+                    # From now on no node adds to it. Who held it, and was killed, holds it no more.
+                    self._sessions.write(upload_id, before.content._replace(is_sealed=True, holder=""), before)
                 self._join(upload_id, before.content, target)
                 self._know(digest, size)
                 if not keep:

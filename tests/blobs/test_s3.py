@@ -173,6 +173,30 @@ def test_an_upload_of_a_node_that_was_killed_is_gone_on_with(node, monkeypatch):
     assert read(other, sha256(LARGE)) == LARGE
 
 
+def test_an_upload_of_a_node_that_was_killed_is_ended_as_it_is(node, monkeypatch):
+    monkeypatch.setattr(s3_sink, "BEAT", 0.0)
+    killed, other = node(), node()
+    killed.create_upload("upload")
+    killed.append_bytes("upload", LARGE[:100])
+    sink = killed.receive("upload")
+    sink.write(LARGE[100:])
+    sink.note()
+    killed._beat.remove(sink)
+    lease = s3_session.LEASE
+    monkeypatch.setattr(s3_session, "LEASE", -1)
+    digest, size = other.digest_upload("upload")
+    assert size >= 100
+    monkeypatch.setattr(s3_session, "LEASE", lease)
+    # The moment at which the lease ran out, and the commit that begins with it.
+    found = other._sessions.find("upload")
+    assert found is not None
+    monkeypatch.setattr(other._sessions, "get", lambda _: found)
+    other.commit("upload", digest, keep=True)
+    monkeypatch.undo()
+    other.commit("upload", digest, keep=True)
+    assert other.discard("upload") is True
+
+
 @pytest.mark.parametrize("noted", [True, False])
 @pytest.mark.parametrize("end", ["close", "write", "abandon"])
 def test_a_node_that_was_paused_past_its_lease_does_no_damage(node, monkeypatch, noted, end):
