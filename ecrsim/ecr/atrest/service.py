@@ -267,10 +267,15 @@ def space_key_now(runtime: Runtime, space: str) -> bytes:
     """The key of a space, for those who look after the store. KmsException. No transaction may be open."""
     with runtime.database.read() as connection:
         found = _OF_SPACE.all(connection, space=space)
-    error: Exception = KmsException(f"no repository has the key of the space {space}", kmsError="NotFoundException")
+    error = KmsException(f"no repository has the key of the space {space}", kmsError="NotFoundException")
     for each in found:
         try:
-            return _space_key(each, _keeper().opened_now(runtime, each, each.wrapped_key))
-        except (KmsException, ServiceUnavailableException) as failed:
+            data_key = _keeper().opened_now(runtime, each, each.wrapped_key)
+        except KmsException as failed:
             error = failed
+            continue
+        try:
+            return _space_key(each, data_key)
+        except ServiceUnavailableException as failed:
+            error = KmsException(failed.message, kmsError="InvalidCiphertextException")
     raise error

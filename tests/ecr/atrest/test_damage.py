@@ -168,6 +168,24 @@ def test_a_manifest_in_the_row_of_another_is_never_given(pushed: Ecrsim, ecr: An
     assert sorted(statuses) == [200, 503]
 
 
+def test_keys_that_were_altered_are_told_of_and_stop_neither_fsck_nor_the_scrub(
+    pushed: Ecrsim, ecr: Any, data_dir: Path
+):
+    create(ecr, "other", encryptionConfiguration={"encryptionType": "KMS"})
+    push_image(ecr, "other", build_image(b"another layer"), "v1")
+    with sqlite3.connect(data_dir / "ecrsim.db") as database:
+        database.execute(
+            "UPDATE repository_keys SET space_key = substr(space_key, 3) || '00' WHERE repository_id ="
+            " (SELECT id FROM repositories WHERE repository_name = 'app')"
+        )
+    found = checking.fsck(pushed.runtime, repair=True)
+    layers = [trouble for trouble in found.troubles if trouble.text.startswith("layer ")]
+    assert {trouble.images for trouble in layers} == {("000000000000/us-east-1/app:v1",)}
+    assert all("its key cannot be used" in trouble.text for trouble in layers)
+    assert scrub.scrub(pushed.runtime) == 0
+    assert len(blob_files(data_dir)) == 1
+
+
 def test_the_scrub_finds_it(pushed: Ecrsim, data_dir: Path):
     (file,) = blob_files(data_dir)
     file.write_bytes(turned(SECOND + 5)(file.read_bytes()))
