@@ -267,6 +267,7 @@ class Bucket:
         self.may_wait()
         # boto3 costs 100 ms and 19 MB, which who has a directory does without.
         from botocore.exceptions import BotoCoreError, ClientError
+        from urllib3.exceptions import HTTPError
 
         try:
             yield
@@ -279,7 +280,8 @@ class Bucket:
                 raise Overtaken(f"{self.url}: cannot {what}: {code}") from None
             reason = said.get("Message") or "no reason was given"
             raise StoreUnwritable(f"{self.url}: cannot {what}: {code or status}: {reason}") from error
-        except (BotoCoreError, OSError) as error:
+        except (BotoCoreError, HTTPError, OSError) as error:
+            # Of what breaks in the middle of a body, botocore translates a part.
             raise StoreUnwritable(f"{self.url}: cannot {what}: {error}") from error
 
 

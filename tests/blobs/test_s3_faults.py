@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from urllib3.exceptions import SSLError
+from urllib3.response import HTTPResponse
 
 from ecrsim.blobs import (
     StoreUnwritable,
@@ -206,6 +208,19 @@ def test_a_server_without_conditional_writes_is_refused(moto, monkeypatch):
     monkeypatch.setattr(store.bucket, "put", lambda key, data, **_: put(key, data))
     with pytest.raises(StoreUnwritable, match="If-None-Match"):
         store.check()
+
+
+def test_tls_that_breaks_in_the_middle_of_a_body_is_an_unwritable_store(moto, monkeypatch):
+    """botocore translates two of urllib3's errors, and passes on this one."""
+
+    def broken(*_: object, **__: object) -> bytes:
+        raise SSLError("DECRYPTION_FAILED_OR_BAD_RECORD_MAC")
+
+    store = store_in(moto, moto.new_bucket())
+    store.create_upload("upload")
+    monkeypatch.setattr(HTTPResponse, "read", broken)
+    with pytest.raises(StoreUnwritable, match="BAD_RECORD_MAC"):
+        store.bucket.get("uploads/upload/session")
 
 
 def test_nothing_is_asked_in_a_thread_that_may_not_wait(moto):
