@@ -72,6 +72,9 @@ def not_fetched(unfetched: Unfetched) -> RegistryError:
     """The error of a pull that found nothing here or upstream."""
     if unfetched.kind == "missing":
         return manifest_unknown()
+    if isinstance(unfetched.error, errors.KmsException):
+        # It is not the upstream: the key here cannot be used, whether something of the cache is there already or not.
+        return from_service(unfetched.error)
     headers = [] if unfetched.retry_after is None else [("Retry-After", str(max(1, round(unfetched.retry_after))))]
     status, code = _UNFETCHED[unfetched.kind]
     return RegistryError(status, code, unfetched.error.message, headers)

@@ -183,6 +183,20 @@ class TestAtMoto:
             datakeys.open_now(sim.runtime, one, made.wrapped)
 
 
+class TestAtMotoAtRest(TestAtMoto):
+    """The same, where what is stored is encrypted by what the KMS gives."""
+
+    @pytest.fixture
+    def sim(self):
+        with Ecrsim(socket=False, encrypt=True) as sim:
+            yield sim
+
+    @pytest.fixture
+    def _clients(self):
+        return {}
+
+
+
 def _repository(sim, name):
     caller = root_caller(sim.runtime.config.account, REGION)
     with sim.runtime.call(caller) as call:
