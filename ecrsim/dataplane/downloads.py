@@ -50,9 +50,7 @@ def _download(runtime: Runtime, request: Request) -> Answer:
         return _unavailable(error.message)
 
 
-def _serve(
-    runtime: Runtime, request: Request, digest: str, repository_id: int | None, fetched: Fetched
-) -> Answer:
+def _serve(runtime: Runtime, request: Request, digest: str, repository_id: int | None, fetched: Fetched) -> Answer:
     """KmsException, Miss, ServiceUnavailableException."""
     with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call:
         call.lookups["fetched"] = fetched

@@ -36,6 +36,10 @@ def opened_late(path: str) -> bytes | None:
         return None
 
 
+def numbers_in_use() -> list[int]:
+    return [int(each.name) for each in Path("/proc/self/fd").iterdir()]
+
+
 def hold(files: HeldFiles, tmp_path: Path, numbers: range, now: float) -> list[str]:
     return [files.hold(blob(tmp_path, number).open("rb", buffering=0), now) for number in numbers]
 
@@ -48,23 +52,19 @@ def test_a_file_is_found_though_it_was_deleted(files: HeldFiles, tmp_path: Path)
 
 
 @pytest.mark.parametrize("why", ["a stall", "many files"])
-def test_who_comes_too_late_finds_nothing(
-    files: HeldFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
-):
+def test_who_comes_too_late_finds_nothing(files: HeldFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str):
     monkeypatch.setattr(held, "_HELD", 4096 if why == "a stall" else 20)
     late = hold(files, tmp_path, range(20), 0.0)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(numbers_in_use())
     here = hold(files, tmp_path, range(20, 40), 31.0 if why == "a stall" else 0.0)
     assert [opened_late(place) for place in late] == [None] * 20
     assert [opened_late(place) for place in here] == [b"%d" % number for number in range(20, 40)]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(numbers_in_use()) == before
 
 
-def test_numbers_come_round_and_run_out_without_harm(
-    files: HeldFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_numbers_come_round_and_run_out_without_harm(files: HeldFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = 2 * (max(map(int, os.listdir("/proc/self/fd"))) + 50)
+    limit = 2 * (max(numbers_in_use()) + 50)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
         monkeypatch.setattr(held, "_HELD", 10)

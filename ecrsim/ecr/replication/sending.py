@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, select
 
+from ecrsim.blobs.base import BlobDamaged, BlobNotFound
 from ecrsim.core.jobs import Job
 from ecrsim.core.query import Query
 from ecrsim.core.registry import Registry
@@ -116,6 +117,8 @@ def send(
         return _failed("RepositoryNotFound", error), wanted
     except UpstreamInvalid as error:
         return _failed("InvalidAnswer", error), wanted
+    except (BlobNotFound, BlobDamaged) as error:
+        return _failed("LayersNotFound", error), wanted
     except UpstreamUnavailable:
         if call.runtime.stopping.is_set():
             raise SendingStopped from None
@@ -215,7 +218,7 @@ def _reader(call: Call, source: Repository, digest: str) -> Read:
     def read(offset: int, length: int) -> bytes:
         if stopping.is_set():
             raise SendingStopped
-        with blobs.open(digest) as blob:
+        with blobs.open(digest, offset, length) as blob:
             blob.seek(offset)
             return blob.read(length)
 

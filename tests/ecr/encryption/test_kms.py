@@ -196,7 +196,6 @@ class TestAtMotoAtRest(TestAtMoto):
         return {}
 
 
-
 def _repository(sim, name):
     caller = root_caller(sim.runtime.config.account, REGION)
     with sim.runtime.call(caller) as call:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ecrsim.blobs.base import BlobDamaged, BlobNotFound
 from ecrsim.config import Texts
 from ecrsim.core.neighbours import Neighbour, NeighbourError
 from ecrsim.core.upstream import pushing
@@ -79,6 +80,18 @@ def test_a_layer_goes_in_chunks(here, there, monkeypatch):
     here.arrive()
     assert pull(there, "app", imageTag="v1") == image.manifest
     assert statuses(here.home, "app", imageTag="v1") == {EU: "COMPLETE"}
+
+
+@pytest.mark.parametrize("error", [BlobNotFound("sha256:…"), BlobDamaged("a frame")], ids=["lost", "damaged"])
+def test_a_layer_that_cannot_be_read_here_fails_the_copy(here, there, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    push(here.home, "app", IMAGE, "v1")
+    monkeypatch.setattr(here.sim.runtime.blobs, "open", fail)
+    here.arrive()
+    assert statuses(here.home, "app", imageTag="v1") == {EU: "LayersNotFound"}
+    assert listed(there, "app") == []
 
 
 def test_what_breaks_off_is_gone_on_with(here, there, second, monkeypatch):
