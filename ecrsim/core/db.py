@@ -64,7 +64,11 @@ drivers: dict[str, Driver] = {}
 
 
 class Held(Protocol):
-    """A right that is held until `release`."""
+    """A right that is held until `release`, or until the connection is lost that it hangs on."""
+
+    def is_held(self) -> bool:
+        """Whether nobody else can have had it since it was taken. Ask before what two must not do."""
+        ...
 
     def release(self) -> None: ...
 

@@ -18,6 +18,10 @@ class Hold:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
+    def is_held(self) -> bool:
+        """The kernel takes it from nobody."""
+        return True
+
     def release(self) -> None:
         os.close(self._descriptor)
 

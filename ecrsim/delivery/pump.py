@@ -110,9 +110,21 @@ class Pump:
 
     def _has_lock(self) -> bool:
         if self._lock is not None:
-            return True
+            if self._lock.is_held():
+                return True
+            self._yield()
         self._lock = self._runtime.database.hold("delivery", wait=False)
         return self._lock is not None
+
+    def _yield(self) -> None:
+        """The right was lost with a connection, so that another process may deliver: its cursors are not to be moved."""
+        log.warning("the right to deliver was lost with the connection to the database")
+        self._lock = self._generation = None
+        self._wanted = {}
+        while self._couriers:
+            _, courier = self._couriers.popitem()
+            courier.abandon()
+            courier.end()
 
     def _look(self) -> None:
         """Follow a change of the targets, and tell every courier how far the outbox is."""

@@ -197,6 +197,34 @@ def test_damaged_bytes_go_beside_a_push_of_the_right_ones(sim):
     assert availability(sim) == "AVAILABLE"
 
 
+class Lost:
+    """A right that is lost when somebody says so."""
+
+    def __init__(self):
+        self.is_there = True
+
+    def is_held(self):
+        return self.is_there
+
+    def release(self):
+        pass
+
+
+def test_who_lost_the_right_deletes_no_more_and_clears_nothing(sim, monkeypatch):
+    """Another collection has it, and a push that waited for the right may have put the bytes back."""
+    held = Lost()
+    monkeypatch.setattr(sim.runtime.database, "hold", lambda name: held)
+    digests = [f"sha256:{letter * 64}" for letter in "abc"]
+    with removal(sim.runtime, digests) as going:
+        assert next(going) == digests[0]
+        held.is_there = False
+        with sim.runtime.database.write() as connection:
+            set_property(connection, "blobs:leaving", f"7 {DIGEST}")
+        assert list(going) == []
+    with sim.runtime.database.read() as connection:
+        assert leaving(connection) == f"7 {DIGEST}"
+
+
 def test_a_session_that_the_store_cannot_take_leaves_no_row(sim, monkeypatch):
     def fail():
         raise OSError("the store is away")

@@ -17,8 +17,10 @@ from ecrsim import Ecrsim
 from ecrsim.blobs.identity import StoreMismatch
 from ecrsim.config import ConfigError
 from ecrsim.core.db import Database, RowConflict, SchemaMismatch
+from ecrsim.core.engines.postgresql_rights import Word
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.query import Addition, Query
+from ecrsim.ecr.pullthrough.import_rows import Custody
 from ecrsim.testing import build_image
 from tests.postgresql import PROGRAMS, Cluster
 
@@ -138,9 +140,14 @@ def test_a_reader_sees_one_state(database: Database) -> None:
         assert NAMES.all(reading) == ["a"]
 
 
-def test_a_connection_that_the_server_has_ended_is_replaced(database: Database, cluster: Cluster) -> None:
+def cut(cluster: Cluster) -> None:
+    """End all connections."""
     with psycopg.connect(cluster.url, autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ecrsim'")
+
+
+def test_a_connection_that_the_server_has_ended_is_replaced(database: Database, cluster: Cluster) -> None:
+    cut(cluster)
     with database.read() as reading:
         assert NAMES.all(reading) == []
 
@@ -156,6 +163,35 @@ def test_a_right_has_one_holder_and_goes_with_its_process(database: Database, ur
     found = other.hold("right", wait=True)
     assert found is not None
     found.release()
+    other.close()
+
+
+def test_a_right_that_went_with_its_connection_is_held_no_more(database: Database, url: str, cluster: Cluster) -> None:
+    other = Database(url)
+    held = database.hold("right")
+    assert held is not None
+    assert held.is_held()
+    cut(cluster)
+    taken = other.hold("right")
+    assert taken is not None
+    assert (held.is_held(), taken.is_held()) == (False, True)
+    held.release()
+    assert taken.is_held()
+    other.close()
+    assert not taken.is_held()
+
+
+def test_who_lost_the_number_of_an_importer_takes_another(database: Database, url: str, cluster: Cluster) -> None:
+    """Two of one number would take each other's rows for their own, also when one of them is killed."""
+    other = Database(url)
+    one, two = Custody(database), Custody(other)
+    assert (one.number(), one.number()) == (0, 0)
+    cut(cluster)
+    assert two.number() == 0
+    assert one.number() == 1
+    assert two.is_alive(1)
+    for custody in (one, two):
+        custody.release()
     other.close()
 
 
@@ -188,6 +224,20 @@ def test_a_word_is_heard_by_all_and_late_news_change_nothing(database: Database,
     time.sleep(0.2)
     assert (one[0], two[0]) == (7, 7)
     other.close()
+
+
+def test_what_others_said_before_does_not_stay() -> None:
+    """It is heard while one's own is told."""
+
+    def tell(value: int) -> int:
+        if value == 3:
+            word.hear(2, 7)
+        return value
+
+    word = Word(tell, 1)
+    word[0] = 3
+    word.hear(3, 3)
+    assert word[0] == 3
 
 
 def test_a_text_that_it_cannot_keep_is_the_clients_error(url: str) -> None:

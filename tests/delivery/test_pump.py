@@ -333,6 +333,19 @@ class TestStopping:
         assert Pump(runtime).stop() is None
 
 
+class Right:
+    """A right that is lost when somebody says so."""
+
+    def __init__(self):
+        self.is_there = True
+
+    def is_held(self):
+        return self.is_there
+
+    def release(self):
+        pass
+
+
 class TestRestart:
     def test_it_goes_on_where_it_was(self, runtime, start):
         sink = Scripted()
@@ -359,6 +372,25 @@ class TestRestart:
         start(make_sink=Scripted(act))
         wait_until(lambda: state_of(runtime, "hook")["attempts"] == before + 1)
         assert state_of(runtime, "hook")["error"] == "no"
+
+    def test_who_lost_the_right_delivers_no_more_until_it_has_it_again(self, runtime, start, monkeypatch):
+        """A server that was restarted has given it to another process."""
+        rights = [Right()]
+        monkeypatch.setattr(runtime.database, "hold", lambda name, wait: rights[-1])
+        sink = Scripted()
+        set_targets(runtime, ANY)
+        start(make_sink=sink)
+        push(runtime, "1")
+        wait_until(lambda: is_done(runtime, "hook"))
+        lost, _ = rights[0], rights.append(None)
+        lost.is_there = False
+        wait_until(lambda: sink.closed == 1)
+        push(runtime, "2")
+        time.sleep(3 * pumping.POLL)
+        assert sink.tags == ["1"]
+        rights.append(Right())
+        wait_until(lambda: is_done(runtime, "hook"))
+        assert sink.tags == ["1", "2"]
 
     def test_killed_in_the_middle_nothing_is_lost(self, runtime, tmp_path, start):
         """A process that delivers is killed; this one takes over. What it had not written comes twice, in order."""

@@ -40,6 +40,10 @@ class Right:
     def __init__(self, rights: Rights, name: str) -> None:
         self._rights, self._name = rights, name
 
+    def is_held(self) -> bool:
+        """False once the connection was lost: the server has given the right to whoever asked next."""
+        return self._rights.is_held(self._name, self)
+
     def release(self) -> None:
         self._rights.release(self._name, self)
 
@@ -75,6 +79,18 @@ class Rights:
             right = self._held[name] = Right(self, name)
             return right
 
+    def is_held(self, name: str, right: Right) -> bool:
+        with self._lock:
+            if self._connection is None or self._held.get(name) is not right:
+                return False
+            try:
+                self._connection.execute("SELECT 1")
+            except psycopg.Error:
+                self._held.clear()
+                self._connection.close()
+                return False
+            return True
+
     def release(self, name: str, right: Right) -> None:
         """Nothing when it was lost already."""
         with self._lock:
@@ -103,6 +119,7 @@ class Word:
     def __init__(self, tell: Callable[[int], int], value: int) -> None:
         self._word = own_word(value)
         self._tell = tell
+        self._lock = threading.Lock()
         #: How often anybody has set it, as far as is known here.
         self._count = tell(value)
 
@@ -111,13 +128,15 @@ class Word:
 
     def __setitem__(self, index: int, value: int) -> None:
         self._word[index] = value
-        self._count = self._tell(value)
+        # What others said before is heard while this is told: it must not stay.
+        self.hear(self._tell(value), value)
 
     def hear(self, count: int, value: int) -> None:
         """What is late, or one's own, is known already."""
-        if count > self._count:
-            self._count = count
-            self._word[0] = value
+        with self._lock:
+            if count > self._count:
+                self._count = count
+                self._word[0] = value
 
 
 #: The word as a property, "COUNT VALUE", set and told of in one transaction.

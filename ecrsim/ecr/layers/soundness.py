@@ -123,8 +123,8 @@ def _note(runtime: Runtime, digest: str, problem: str, blob: BinaryIO | None) ->
         if runtime.blobs.stat(digest) is not None:
             return False
     else:
-        with removal(runtime, [digest], of_named=True):
-            if not runtime.blobs.set_aside(digest, blob):
+        with removal(runtime, [digest], of_named=True) as leaving:
+            if not any(runtime.blobs.set_aside(each, blob) for each in leaving):
                 return False
     with runtime.call(root_caller(runtime.config.account, runtime.config.region)) as call, call.writing():
         known = select(layer_faults.c.layer_digest).where(layer_faults.c.layer_digest == digest)

@@ -134,7 +134,7 @@ def forget(connection: Connection, owner: int) -> None:
 
 
 class Custody:
-    """The number of this process, taken when it is first needed."""
+    """The number of this process, taken when it is first needed, and another one where the right to it was lost."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -145,6 +145,9 @@ class Custody:
     def number(self) -> int:
         """The number of this process. No transaction may be open."""
         with self._lock:
+            if self._held is not None and not self._held.is_held():
+                # Whoever has taken it since would believe what this process brings from now on to be its own.
+                self._number = self._held = None
             if self._number is None:
                 for number in itertools.count():
                     self._held = self._database.hold(_name(number), wait=False)
