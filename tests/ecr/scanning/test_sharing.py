@@ -125,6 +125,19 @@ def test_who_is_killed_while_it_publishes_loses_nothing(nodes, monkeypatch):
         assert len(rows.all()) == 1
 
 
+def test_what_another_process_dropped_meanwhile_is_published_again(nodes):
+    """Two publish at once where one has lost the right to: who ends first drops what the other has brought so far."""
+    a, b = nodes
+    a.advisories.add(vulnerability(1))
+    with a.runtime.database.write() as connection:
+        connection.execute(advisory_pieces.delete().where(advisory_pieces.c.place == 0))
+    share(b.runtime)
+    assert known(b) == set()
+    for sim in nodes:
+        share(sim.runtime)
+    assert known(b) == {"CVE-2030-00001"}
+
+
 def test_a_file_of_which_a_row_is_damaged_is_not_taken(nodes):
     a, b = nodes
     a.advisories.add(vulnerability(1))

@@ -39,8 +39,16 @@ _PIECE = 1 << 20
 #: Seconds that a node waits for a change that another process makes to its file.
 _PATIENCE = 10.0
 
+
+class _Extent(NamedTuple):
+    pieces: int
+    first: int | None
+
+
 _IS_REVISION = advisory_pieces.c.revision == bindparam("revision")
-_COUNT = Query(select(func.count()).select_from(advisory_pieces).where(_IS_REVISION), int)
+_EXTENT = Query(
+    select(func.count().label("pieces"), func.min(advisory_pieces.c.place).label("first")).where(_IS_REVISION), _Extent
+)
 _CONTENT = Query(
     select(advisory_pieces.c.content).where(_IS_REVISION, advisory_pieces.c.place == bindparam("place")), bytes
 )
@@ -50,8 +58,15 @@ _DROP_OTHERS = Change(delete(advisory_pieces).where(advisory_pieces.c.revision !
 
 
 class _Published(NamedTuple):
+    """`first`: of a file that another process has dropped while it was published the first pieces are missing."""
+
     revision: str
     pieces: int
+    first: int | None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.first == 0
 
 
 def share(runtime: Runtime) -> None:
@@ -75,15 +90,15 @@ def bring_into_step(runtime: Runtime) -> None:
             _publish(runtime, here)
         elif there is not None and there.revision != here:
             _fetch(runtime, there)
-        elif there is not None and here is not None and not there.pieces:
-            _publish(runtime, here)  # a reset took the rows
+        elif there is not None and here is not None and not there.is_whole:
+            _publish(runtime, here)  # a reset took the rows, or one who published beside this one
 
 
 def _is_in_step(runtime: Runtime) -> bool:
     here, there = revision_of(runtime.data_dir / FILE), _published(runtime)
     if there is None:
         return here is None
-    return here == there.revision == _in_common(runtime.data_dir) and there.pieces > 0
+    return here == there.revision == _in_common(runtime.data_dir) and there.is_whole
 
 
 def revision_of(file: Path) -> str | None:
@@ -111,7 +126,7 @@ def _agree(directory: Path, revision: str) -> None:
 def _published(runtime: Runtime) -> _Published | None:
     with runtime.database.read() as connection:
         revision = get_property(connection, _PROPERTY)
-        return None if revision is None else _Published(revision, _COUNT.one(connection, revision=revision))
+        return None if revision is None else _Published(revision, *_EXTENT.one(connection, revision=revision))
 
 
 def _publish(runtime: Runtime, revision: str) -> None:
@@ -145,7 +160,7 @@ def _fetch(runtime: Runtime, published: _Published) -> None:
                 if content is None:
                     return
                 file.write(content)
-        if published.pieces and revision_of(copy) == published.revision:
+        if published.is_whole and revision_of(copy) == published.revision:
             replace(runtime.data_dir, copy)
             _agree(runtime.data_dir, published.revision)
     finally:
