@@ -123,6 +123,16 @@ def test_what_somebody_else_sets_on_the_way_is_not_undone(runtime, book):
     assert (runtime.clock.now(), book.keys) == (0, ["x"])
 
 
+def test_a_turn_that_was_not_heard_of_yet_is_not_undone(runtime, book):
+    """As of another node, of which PostgreSQL has yet to tell."""
+    before = runtime.clock.setting
+    turn(runtime.clock, runtime.database, Setting(True, NEW_YEAR + DAY))
+    runtime.clock.set(before)
+    with pytest.raises(ClockSetMeanwhile):
+        turn(runtime.clock, runtime.database, Setting(True, NEW_YEAR + HOUR), before)
+    assert runtime.clock.now() == NEW_YEAR + DAY
+
+
 def test_what_is_still_to_happen_goes_back_with_the_clock(runtime, book):
     put(runtime, "x", NEW_YEAR + 3 * DAY)
     set_clock(runtime, Setting(True, NEW_YEAR - 100 * DAY))
