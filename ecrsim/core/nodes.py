@@ -66,15 +66,19 @@ def join(runtime: Runtime) -> Stop | None:
     """Be one of the nodes until ecrsim stops."""
     if not runtime.database.is_shared:
         return None
-    say(runtime)
+    _say(runtime, is_new=True)
     return lambda: _leave(runtime)
 
 
 @every(lambda _: BEAT, alone=False)
 def say(runtime: Runtime) -> None:
     """Say that this process is there, and forget those that have long been lost. ServiceUnavailableException."""
-    if not runtime.database.is_shared:
-        return
+    if runtime.database.is_shared:
+        _say(runtime, is_new=False)
+
+
+def _say(runtime: Runtime, *, is_new: bool) -> None:
+    """`is_new`: one of its number that was killed, as the first of each container is, began at another time."""
     now = runtime.clock.unturned()
     said = {"version": __version__, "seen_at": now, "is_draining": runtime.is_draining()}
     with runtime.database.write("nodes") as connection:
@@ -83,7 +87,7 @@ def say(runtime: Runtime) -> None:
             nodes,
             {"name": node_name(runtime.config), "worker": os.getpid()},
             {**said, "started_at": now},
-            changes=said,
+            changes={**said, "started_at": now} if is_new else said,
         )
         _FORGET.run(connection, before=now - FORGOTTEN)
 

@@ -7,6 +7,7 @@ import pytest
 
 from ecrsim import Ecrsim, __version__
 from ecrsim.core import nodes
+from ecrsim.core.clock import iso
 from ecrsim.core.db import Database
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.core.nodes import FORGOTTEN, LOST, Worker, group, known, say
@@ -68,6 +69,18 @@ def test_one_that_is_silent_is_lost_and_then_forgotten(shared, tmp_path, monkeyp
         say(sim.runtime)
         with sim.runtime.database.read() as connection:
             assert [row.worker for row in nodes._ALL.all(connection)] == [1]
+
+
+def test_one_that_was_killed_and_started_again_has_begun_anew(shared, tmp_path, monkeypatch):
+    """In a container it has the number that it had before."""
+    with Ecrsim(socket=False, data_dir=str(tmp_path), node="a") as sim:
+        (before,) = known(sim.runtime)
+        later = sim.runtime.clock.unturned() + 60_000
+        monkeypatch.setattr(sim.runtime.clock, "unturned", lambda: later)
+        say(sim.runtime)
+        assert known(sim.runtime)[0]["startedAt"] == before["startedAt"]
+        nodes.join(sim.runtime)
+        assert known(sim.runtime)[0]["startedAt"] == iso(later)
 
 
 def test_a_turned_clock_moves_no_node(shared, tmp_path):
