@@ -180,7 +180,10 @@ class TestCertificates:
         assert first.certificates[0].public_key() != second.certificates[0].public_key()
 
 
+@pytest.mark.sqlite
 class TestKeptSafely:
+    """A file is damaged and taken away; where a server has the database, the root is a row of it."""
+
     @pytest.fixture(autouse=True)
     def _as_it_was(self, sim):
         """Whatever a test leaves in its place."""
@@ -209,23 +212,6 @@ class TestKeptSafely:
             made = threads.map(lambda _: open_root(runtime.data_dir, runtime.database).pem, range(8))
         assert len(set(made)) == 1
         assert [path.name for path in runtime.data_dir.glob("signer-root*")] == [NAME]
-
-    def test_machines_that_share_a_database_have_one(self, tmp_path, monkeypatch):
-        """Each has a data directory of its own, and the key of the database."""
-        monkeypatch.setattr(Database, "is_shared", True)
-        with Ecrsim(socket=False, data_dir=str(tmp_path)) as sim:
-            database = sim.runtime.database
-            with ThreadPoolExecutor(4) as threads:
-                roots = set(threads.map(lambda number: open_root(tmp_path / str(number), database).pem, range(8)))
-            assert len(roots) == 1
-            sim.reset()
-            assert {open_root(tmp_path / "ninth", database).pem} == roots
-            with database.write() as connection:
-                before = get_property(connection, "signer-root")
-                set_property(connection, "signer-root", before[:-8] + "AAAAAAA=")
-            with pytest.raises(NoRoot, match="the secret of properties signer-root cannot be opened"):
-                open_root(tmp_path, database)
-        assert not list(tmp_path.rglob("signer-root*"))
 
     def test_its_name_is_on_the_disk_as_well(self, sim, monkeypatch):
         runtime, flushed = sim.runtime, []
@@ -263,6 +249,25 @@ class TestKeptSafely:
         push(signed.ecr, "app", SECOND, "v2")
         signed.wait(2 * 3600)
         assert statuses(signed.ecr, imageTag="v2") == {"prod": "INTERNAL_ERROR"}
+
+
+class TestKeptInTheDatabase:
+    def test_machines_that_share_a_database_have_one(self, tmp_path, monkeypatch):
+        """Each has a data directory of its own, and the key of the database."""
+        monkeypatch.setattr(Database, "is_shared", True)
+        with Ecrsim(socket=False, data_dir=str(tmp_path)) as sim:
+            database = sim.runtime.database
+            with ThreadPoolExecutor(4) as threads:
+                roots = set(threads.map(lambda number: open_root(tmp_path / str(number), database).pem, range(8)))
+            assert len(roots) == 1
+            sim.reset()
+            assert {open_root(tmp_path / "ninth", database).pem} == roots
+            with database.write() as connection:
+                before = get_property(connection, "signer-root")
+                set_property(connection, "signer-root", before[:-8] + "AAAAAAA=")
+            with pytest.raises(NoRoot, match="the secret of properties signer-root cannot be opened"):
+                open_root(tmp_path, database)
+        assert not list(tmp_path.rglob("signer-root*"))
 
     def test_the_keys_of_profiles_are_sealed(self, signed, signature):
         with signed.sim.runtime.database.read() as connection:
