@@ -13,9 +13,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, ScalarSelect, bindparam, case, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    String,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    union_all,
+)
 
 from ecrsim.core.durations import DAY
 from ecrsim.core.query import Addition, Change, Query
@@ -116,18 +130,11 @@ _STATUS = Query(select(images.c.image_status).where(images.c.id == bindparam("im
 _LAYERS = {name: _of_class(name) for name in (STANDARD, ARCHIVE)}
 
 
-class _Held(NamedTuple):
-    """The bytes of layers that have been in each class since the same times, None where they are not in it."""
-
-    layer_size: int
-    standard: int | None
-    archive: int | None
-
-
 _IS_ACTIVE = images.c.image_status == "ACTIVE"
+#: The bytes of each layer of a repository, and since when it has been in each class; None where it is not in it.
 _EACH = (
     select(
-        layers.c.layer_size,
+        func.min(layers.c.layer_size).label("layer_size"),
         func.min(case((_IS_ACTIVE, _since(images, STANDARD)))).label("standard"),
         func.min(case((~_IS_ACTIVE, _since(images, ARCHIVE)))).label("archive"),
     )
@@ -139,14 +146,41 @@ _EACH = (
         & (layers.c.layer_digest == image_layers.c.layer_digest),
     )
     .where(image_layers.c.repository_id == bindparam("repository_id"))
-    .group_by(layers.c.layer_digest, layers.c.layer_size)
-    .subquery()
+    # By the columns of an index: nothing is sorted.
+    .group_by(image_layers.c.repository_id, image_layers.c.layer_digest)
+    .cte()
 )
-_ALL = Query(
-    select(func.sum(_EACH.c.layer_size).label("layer_size"), _EACH.c.standard, _EACH.c.archive).group_by(
-        _EACH.c.standard, _EACH.c.archive
-    ),
-    _Held,
+
+
+def _ends(storage_class: str, since: ColumnElement[int], until: ColumnElement[int], how: ColumnElement[str]) -> Any:
+    """What is in the class as rows of `storage_spans`."""
+    place = (bindparam(f"of_{name}", type_=String) for name in _COLUMNS[:4])
+    each = select(since.label("since"), until.label("until"), _EACH.c.layer_size, how.label("how")).subquery()
+    size = func.sum(each.c.layer_size)
+    return (
+        select(*place, literal_column(f"'{storage_class}'"), each.c.since, each.c.until, size, each.c.how)
+        .where(each.c.since < each.c.until)
+        .group_by(each.c.since, each.c.until, each.c.how)
+        .having(size > 0)
+    )
+
+
+_NOW = bindparam("now", type_=BigInteger)
+_GOES = literal_column("'delete'")
+# By one statement: a repository of a hundred thousand images has as many rows, and nobody else writes meanwhile.
+_END_ALL = Change(
+    insert(storage_spans).from_select(
+        list(_COLUMNS),
+        union_all(
+            _ends(STANDARD, _EACH.c.standard, _NOW, _GOES),
+            _ends(
+                ARCHIVE,
+                _EACH.c.archive,
+                func.coalesce(_EACH.c.standard, _NOW),
+                case((_EACH.c.standard.is_(None), _GOES), else_=literal_column("''")),
+            ),
+        ),
+    )
 )
 
 #: Storage class, since, until, what ended it → bytes.
@@ -172,14 +206,9 @@ def end_stay(call: Call, repository: Repository, image_id: int, storage_class: s
 
 def end_all(call: Call, repository: Repository) -> None:
     """Write down what the repository holds, which is about to go with all of it."""
-    spans: _Spans = defaultdict(int)
-    for size, standard, archive in _ALL.all(call.connection, repository_id=repository.id):
-        if standard is not None:
-            spans[STANDARD, standard, call.now, "delete"] += size
-        if archive is not None:
-            until, how = (call.now, "delete") if standard is None else (standard, "")
-            spans[ARCHIVE, archive, until, how] += size
-    _write(call, repository, spans)
+    place = (repository.kind, repository.registry_id, repository.region, repository.repository_name)
+    given = {f"of_{name}": value for name, value in zip(_COLUMNS, place, strict=False)}
+    _END_ALL.run(call.connection, repository_id=repository.id, now=call.now, **given)
 
 
 def _write(call: Call, repository: Repository, spans: _Spans) -> None:
