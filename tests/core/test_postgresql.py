@@ -257,6 +257,17 @@ def test_an_ephemeral_one_leaves_nothing(cluster: Cluster) -> None:
         assert connection.execute(query).fetchone() == (0,)
 
 
+def test_who_still_asks_an_ephemeral_one_that_stops_is_refused(url: str) -> None:
+    """Before its schema is dropped, meanwhile, and afterwards."""
+    database = Database(url)
+    database.open()
+    with pytest.raises(ServiceUnavailableException, match="ecrsim has stopped"), database.read() as reading:
+        database.drop()
+        NAMES.all(reading)
+    with pytest.raises(ServiceUnavailableException, match="ecrsim has stopped"), database.read():
+        pass
+
+
 def test_a_store_of_another_schema_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     with Ecrsim(socket=False, database_url=f"{cluster.url}?schema=first", data_dir=str(tmp_path)) as sim:
         sim.push("app", "v1")

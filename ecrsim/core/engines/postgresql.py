@@ -49,6 +49,8 @@ _PATIENCE, _IDLE = 30_000, 60_000
 _UNAVAILABLE = ("08", "40", "53", "57", "58", "XX", "25006", "25P03", "55P03")
 #: Of them those that pass: undone for others' sake, or the server is coming back.
 _AGAIN = ("08", "40", "57P")
+#: No schema, no table: what is left of an ephemeral one for whoever had begun before.
+_DROPPED = ("3F000", "42P01")
 
 #: The sequences of the schema, with the table and the column that each gives numbers to, and the last one.
 _SEQUENCES = """
@@ -180,12 +182,10 @@ class PostgresqlDatabase(Database):
 
     def drop(self) -> None:
         """Forget the schema with all that is in it: an ephemeral one ends with its ecrsim."""
-        self._is_closed = False
-        with self._translated():
-            connection = self._take()
-            connection.exec_driver_sql(f'DROP SCHEMA IF EXISTS "{self._schema}" CASCADE')
-            connection.close()
         self.close()
+        # Not one that others could take: who still asks is to be refused.
+        with self._translated(), self._engine.connect() as connection:
+            connection.exec_driver_sql(f'DROP SCHEMA IF EXISTS "{self._schema}" CASCADE')
 
     def _tables(self, connection: Connection) -> set[str]:
         query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
@@ -321,6 +321,8 @@ class PostgresqlDatabase(Database):
             return InvalidParameterException("A text holds the character U+0000, which cannot be stored.")
         if not isinstance(found, psycopg.Error):
             return None
+        if self._is_closed and found.sqlstate in _DROPPED:
+            return ServiceUnavailableException("ecrsim has stopped. Nothing was stored.")
         is_lost = isinstance(found, psycopg.OperationalError | psycopg.InterfaceError) and found.sqlstate is None
         if is_lost or (found.sqlstate or "").startswith(_UNAVAILABLE):
             text = " ".join(str(found).split())
