@@ -117,7 +117,7 @@ class Pump:
         return self._lock is not None
 
     def _yield(self) -> None:
-        """The right was lost with a connection, so that another process may deliver: its cursors are not to be moved."""
+        """The right was lost with a connection: another process may deliver, whose cursors are not to be moved."""
         log.warning("the right to deliver was lost with the connection to the database")
         self._lock = self._generation = None
         self._wanted = {}

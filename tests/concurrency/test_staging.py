@@ -213,7 +213,7 @@ class Lost:
 def test_who_lost_the_right_deletes_no_more_and_clears_nothing(sim, monkeypatch):
     """Another collection has it, and a push that waited for the right may have put the bytes back."""
     held = Lost()
-    monkeypatch.setattr(sim.runtime.database, "hold", lambda name: held)
+    monkeypatch.setattr(sim.runtime.database, "hold", lambda _: held)
     digests = [f"sha256:{letter * 64}" for letter in "abc"]
     with removal(sim.runtime, digests) as going:
         assert next(going) == digests[0]

@@ -376,7 +376,7 @@ class TestRestart:
     def test_who_lost_the_right_delivers_no_more_until_it_has_it_again(self, runtime, start, monkeypatch):
         """A server that was restarted has given it to another process."""
         rights = [Right()]
-        monkeypatch.setattr(runtime.database, "hold", lambda name, wait: rights[-1])
+        monkeypatch.setattr(runtime.database, "hold", lambda *_, **__: rights[-1])
         sink = Scripted()
         set_targets(runtime, ANY)
         start(make_sink=sink)
