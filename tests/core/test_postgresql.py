@@ -261,9 +261,14 @@ def test_who_still_asks_an_ephemeral_one_that_stops_is_refused(url: str) -> None
     """Before its schema is dropped, meanwhile, and afterwards."""
     database = Database(url)
     database.open()
-    with pytest.raises(ServiceUnavailableException, match="ecrsim has stopped"), database.read() as reading:
-        database.drop()
-        NAMES.all(reading)
+
+    def read_on() -> None:
+        with database.read() as reading:
+            database.drop()
+            NAMES.all(reading)
+
+    with pytest.raises(ServiceUnavailableException, match="ecrsim has stopped"):
+        read_on()
     with pytest.raises(ServiceUnavailableException, match="ecrsim has stopped"), database.read():
         pass
 

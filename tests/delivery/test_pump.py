@@ -18,6 +18,7 @@ from ecrsim.delivery import pump as pumping
 from ecrsim.delivery.parcels import Refused, Undelivered
 from ecrsim.delivery.pump import Pump, pause_after
 from tests.delivery.receivers import is_done, new_runtime, push, set_targets, state_of, tag_of, wait_until
+from tests.engine import database_url
 
 
 def hook_to(receiver, name="hook", **more):
@@ -401,12 +402,12 @@ class TestRestart:
             "from pathlib import Path\n"
             "from ecrsim.delivery.pump import Pump\n"
             "from tests.delivery.receivers import new_runtime, push\n"
-            "runtime = new_runtime(Path(sys.argv[1]))\n"
+            "runtime = new_runtime(Path(sys.argv[1]), database_url=sys.argv[2])\n"
             "Pump(runtime).start()\n"
             "for number in range(10_000):\n"
             "    push(runtime, str(number))\n"
         )
-        child = subprocess.Popen([sys.executable, "-c", text, str(tmp_path)])
+        child = subprocess.Popen([sys.executable, "-c", text, str(tmp_path), database_url(tmp_path)])
         try:
             wait_until(lambda: len(tags_in_torn(out)) > 100, 30)
         finally:
