@@ -32,6 +32,8 @@ OF_STORAGE = ("standard", "archive", "archive_minimum")
 #: What a table says besides.
 WORDS = ("as_of", "currency", "region", "days_per_month", "bytes_per_gb", "free_tier")
 _UNKNOWN = "unknown"
+#: Numbers that are less are taken for 0 where that cannot be, and nothing is more.
+_LEAST, _MOST = 1e-9, 1e15
 #: Of an item.
 MEMBERS = ("price", "price_per_gb", "per", "free", "tiers", "provenance", "source", "alternatives")
 
@@ -124,21 +126,32 @@ def prices_of(document: Mapping[str, Any]) -> Prices:
         currency=str(document["currency"]),
         region=str(document["region"]),
         days_per_month=_positive(document, "days_per_month"),
-        bytes_per_gb=int(_positive(document, "bytes_per_gb")),
+        bytes_per_gb=max(int(_positive(document, "bytes_per_gb")), 1),
         standard=standard,
         archive=archive,
         retrieval_per_gb=rates["archive_retrieval"].tiers[0].price or 0.0,
-        archive_minimum_days=int(minimum["days"]),
+        archive_minimum_days=int(_number(minimum["days"], "days of archive_minimum")),
         archive_ended_by=tuple(str(each) for each in minimum.get("ended_by", ["delete"])),
-        free_tier=float(new["standard_gb_month"]),
+        free_tier=_number(new["standard_gb_month"], "standard_gb_month of free_tier"),
         is_new_customer=bool(new.get("applies", False)),
         rates=rates,
     )
 
 
+def _number(value: Any, what: str) -> float:
+    """Beyond these bounds a bill is no number any more."""
+    try:
+        found = float(value)
+    except OverflowError:
+        found = _MOST + 1
+    if not 0 <= found <= _MOST:
+        raise ValueError(f"{what} is not from 0 to {_MOST:.0e}")
+    return found
+
+
 def _positive(document: Mapping[str, Any], name: str) -> float:
-    value = float(document[name])
-    if value <= 0:
+    value = _number(document[name], name)
+    if value < _LEAST:
         raise ValueError(f"{name} is to be more than 0")
     return value
 
@@ -157,8 +170,8 @@ def _tiers(
 ) -> tuple[Tier, ...]:
     tiers = tuple(
         Tier(
-            None if up_to is None else float(up_to),
-            None if price == _UNKNOWN else float(price),
+            None if up_to is None else _number(up_to, f"{end} of {name}"),
+            None if price == _UNKNOWN else _number(price, f"a price of {name}"),
             str(section.get("provenance", provenance)),
         )
         for up_to, price, section in found
@@ -167,8 +180,6 @@ def _tiers(
     finite = [each for each in ends[:-1] if each is not None]
     if not tiers or ends[-1] is not None or len(finite) < len(ends) - 1 or finite != sorted(set(finite)):
         raise ValueError(f"{name} is a list of tiers whose {end} ascends, and the last of which has none")
-    if any(tier.price is not None and not 0 <= tier.price < float("inf") for tier in tiers):
-        raise ValueError(f"a price of {name} is below 0")
     return tiers
 
 
@@ -181,9 +192,9 @@ def _rate(item: str, section: Mapping[str, Any]) -> Rate:
     else:
         price = section["price_per_gb"] if "price_per_gb" in section else section["price"]
         found = [(None, price, section)]
-    per, free = float(section.get("per", 1)), float(section.get("free", 0))
-    if per <= 0 or free < 0:
-        raise ValueError(f"{item}: per is to be more than 0, and free not below 0")
+    per, free = (_number(section.get(name, other), f"{name} of {item}") for name, other in (("per", 1), ("free", 0)))
+    if per < _LEAST:
+        raise ValueError(f"per of {item} is to be more than 0")
     return Rate(
         _tiers(item, "up_to", found, provenance),
         per,
