@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from ecrsim.core.query import Addition, Query
 from ecrsim.ecr.pullthrough.import_rows import Custody
 from ecrsim.testing import build_image
 from tests.postgresql import PROGRAMS, Cluster
+from tests.principals import admin
 
 pytestmark = [
     pytest.mark.postgresql,
@@ -246,6 +248,14 @@ def test_a_text_that_it_cannot_keep_is_the_clients_error(url: str) -> None:
             sim.push("app", "v1", image=build_image(b"a layer", artifactType="a\0b"))
         assert caught.value.response["Error"]["Code"] == "InvalidParameterException"
         assert "U+0000" in caught.value.response["Error"]["Message"]
+
+
+def test_a_text_that_no_index_takes_is_the_clients_error(url: str) -> None:
+    """Random, as the server compresses what it can."""
+    with Ecrsim(socket=False, database_url=url) as sim:
+        path = f"/{secrets.token_hex(4000)}/"
+        answer = admin(sim, "PUT", "principals", {"users": [{"name": "ada", "path": path}]})
+        assert (answer.status, answer.json()["message"]) == (400, "A text is too long to be found by.")
 
 
 def test_an_ephemeral_one_leaves_nothing(cluster: Cluster) -> None:

@@ -319,6 +319,9 @@ class PostgresqlDatabase(Database):
             return RowConflict(str(found))
         if isinstance(found, psycopg.DataError) and "NUL" in str(found):
             return InvalidParameterException("A text holds the character U+0000, which cannot be stored.")
+        if isinstance(found, psycopg.errors.ProgramLimitExceeded):
+            # Of what an index has, a third of a page: 2,704 bytes.
+            return InvalidParameterException("A text is too long to be found by.")
         if not isinstance(found, psycopg.Error):
             return None
         if self._is_closed and found.sqlstate in _DROPPED:
