@@ -19,7 +19,7 @@ from ecrsim.core.runtime import Call, Caller, Runtime
 from ecrsim.core.web import Pieces
 
 #: Seconds before work is done again that the database has undone: together what a server takes to come back.
-_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
+PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 class Wanted(NamedTuple):
@@ -205,7 +205,7 @@ def persistently(kept: Fetched | None, attempt: Callable[[Fetched], _T]) -> _T:
     waits.
     """
     fetched: Fetched = {} if kept is None else kept
-    pauses = iter(_PAUSES)
+    pauses = iter(PAUSES)
     while True:
         try:
             return attempt(fetched)
@@ -221,6 +221,22 @@ def persistently(kept: Fetched | None, attempt: Callable[[Fetched], _T]) -> _T:
             if kept is not None:
                 raise NotYet(flight)
             flight.wait()
+
+
+def at_last(write: Callable[[], _T]) -> _T:
+    """Do a transaction that follows what is not undone with it, such as bytes that came; again where it was undone.
+
+    ServiceUnavailableException in the end: one for which nobody does the rest again.
+    """
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            return write()
+        except ServiceUnavailableException as error:
+            pause = next(pauses, None) if error.is_undone else None
+            if pause is None:
+                raise ServiceUnavailableException(error.message) from error
+        time.sleep(pause)
 
 
 def write_persistently(runtime: Runtime, caller: Caller, write: Callable[[Call], _T]) -> _T:

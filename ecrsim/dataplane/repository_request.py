@@ -26,6 +26,9 @@ from ecrsim.records import audit
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 
 
+#: Among a call's lookups: the body has begun to come, and comes once.
+BODY = "body"
+
 #: Actions that a policy cannot deny in a public registry (documented).
 _PULLS = frozenset({"BatchGetImage", "GetDownloadUrlForLayer", "ListImages"})
 

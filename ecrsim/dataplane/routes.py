@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from ecrsim.core import ids
-from ecrsim.core.errors import ServiceError
-from ecrsim.core.misses import Fetched, Miss, persistently
+from ecrsim.core.errors import ServiceError, ServiceUnavailableException
+from ecrsim.core.misses import PAUSES, Fetched, Miss, persistently
 from ecrsim.core.registry import PUBLIC_REGION, Registry
 from ecrsim.core.runtime import Runtime
 from ecrsim.core.web import Answer, Request, RequestRefused, Runs, Steps, Work, runs_where
@@ -23,7 +24,7 @@ from ecrsim.dataplane.auth import Scope, Tokens, Unauthorized, caller_of, scope_
 from ecrsim.dataplane.errors import RegistryError
 from ecrsim.dataplane.profile import profile_of
 from ecrsim.dataplane.public import PublicName, public_name, registry_and_name
-from ecrsim.dataplane.repository_request import RepositoryRequest, check_name
+from ecrsim.dataplane.repository_request import BODY, RepositoryRequest, check_name
 from ecrsim.ecr.access.tokens import Token
 from ecrsim.records import audit
 
@@ -195,16 +196,24 @@ class DataPlane:
 
     def _steps(self, request: Request, found: MatchedRoute) -> Steps:
         fetched: Fetched = {}
+        lookups: dict[str, Any] = {}
+        pauses = iter(PAUSES)
         while True:
             try:
                 with self._resolve(request, found) as asked:
-                    asked.call.lookups["fetched"] = fetched
+                    lookups = asked.call.lookups
+                    lookups["fetched"] = fetched
                     answer = yield from cast(Steps, found.route.handle(asked))
                 return _finished(request, answer)
             except Miss as miss:
                 # Never after a body has begun. This thread may wait.
                 flight = fetched[miss.wanted] = miss.fetch()
                 flight.wait()
+            except ServiceUnavailableException as error:
+                pause = next(pauses, None) if error.is_undone and BODY not in lookups else None
+                if pause is None:
+                    return self._error(request, error)
+                time.sleep(pause)
             except Exception as error:  # noqa: BLE001 - every one has an answer
                 return self._error(request, error)
 

@@ -21,7 +21,7 @@ from ecrsim.core.errors import (
 from ecrsim.core.numbers import whole
 from ecrsim.core.web import Answer, RequestRefused, Steps
 from ecrsim.dataplane.errors import RegistryError, digest_invalid
-from ecrsim.dataplane.repository_request import RepositoryRequest
+from ecrsim.dataplane.repository_request import BODY, RepositoryRequest
 from ecrsim.ecr.atrest.service import blobs_of
 from ecrsim.ecr.images.layers import layer_use
 from ecrsim.ecr.layers import service
@@ -154,6 +154,7 @@ def _append(asked: RepositoryRequest, repository: Repository, upload_id: str) ->
     asked.call.release()
     try:
         with blobs.receive(upload_id, offset=first, limit=limit, length=length) as sink:
+            asked.call.lookups[BODY] = True
             yield sink
             return sink.close()
     except OffsetMismatch as error:

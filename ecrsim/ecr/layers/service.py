@@ -24,7 +24,7 @@ from ecrsim.core.errors import (
     RepositoryNotFoundException,
     UploadNotFoundException,
 )
-from ecrsim.core.misses import learn
+from ecrsim.core.misses import at_last, learn
 from ecrsim.core.query import Addition, Change, Query, upsert
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime
@@ -222,16 +222,21 @@ def most_bytes(call: Call, repository: Repository) -> int:
 def record_part(call: Call, upload_id: str, length: int) -> None:
     """Count a part of `length` bytes, and remember whether one below the minimum has been followed by another."""
     small = rules.is_small(length, call.runtime.config.quota_layer_part_min)
-    with call.writing(_scope(upload_id)):
-        call.connection.execute(
-            update(layer_uploads)
-            .where(layer_uploads.c.upload_id == upload_id)
-            .values(
-                part_count=layer_uploads.c.part_count + 1,
-                small_part_inside=layer_uploads.c.small_part_inside | layer_uploads.c.last_part_small,
-                last_part_small=small,
-            )
+    change = (
+        update(layer_uploads)
+        .where(layer_uploads.c.upload_id == upload_id)
+        .values(
+            part_count=layer_uploads.c.part_count + 1,
+            small_part_inside=layer_uploads.c.small_part_inside | layer_uploads.c.last_part_small,
+            last_part_small=small,
         )
+    )
+
+    def write() -> None:
+        with call.writing(_scope(upload_id)):
+            call.connection.execute(change)
+
+    at_last(write)
 
 
 def _scope(upload_id: str) -> str:
@@ -262,6 +267,17 @@ def complete_upload(
     The store puts the bytes in place with no transaction open. A collection could delete them before the layer has its
     row: they are then put in place once more (`removals.py`).
     """
+
+    def make(before: str) -> tuple[bool, str]:
+        with call.writing(repository.scope):
+            leaving = removals.leaving(call.connection)
+            is_layer = leaving == before and name not in leaving
+            if is_layer:
+                _make_layer(call, repository, upload_id, layer_digest, size)
+                if also is not None:
+                    also()
+        return is_layer, leaving
+
     with call.reading():
         blobs, name = blobs_of(call, repository), name_in_store(call, repository, layer_digest)
     try:
@@ -272,13 +288,7 @@ def complete_upload(
                 before = removals.leaving(call.connection)
             # The session is kept until the row is written: a process that dies in between loses no byte.
             blobs.commit(upload_id, layer_digest, keep=True)
-            with call.writing(repository.scope):
-                leaving = removals.leaving(call.connection)
-                is_layer = leaving == before and name not in leaving
-                if is_layer:
-                    _make_layer(call, repository, upload_id, layer_digest, size)
-                    if also is not None:
-                        also()
+            is_layer, leaving = at_last(partial(make, before))
             if name in leaving:
                 removals.await_removal(call.runtime)
     except UploadNotFound:
