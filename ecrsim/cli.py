@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = _found(options.command)(config, options)
         sys.stdout.flush()
-    except CommandFailed as error:
+    except (CommandFailed, ConfigError) as error:
+        # Some settings are read where they are needed: the URL of a database by its driver.
         return _fail(str(error))
     except BrokenPipeError:
         # Who reads has seen enough. Python would complain once more when it flushes at its end.

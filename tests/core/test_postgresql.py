@@ -16,6 +16,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, func, select
 
 from ecrsim import Ecrsim
 from ecrsim.blobs.identity import StoreMismatch
+from ecrsim.cli import main
 from ecrsim.config import ConfigError
 from ecrsim.core.db import Database, RowConflict, SchemaMismatch
 from ecrsim.core.engines.postgresql_rights import Word
@@ -291,6 +292,20 @@ def test_a_store_of_another_schema_is_refused(cluster: Cluster, tmp_path: Path) 
         Ecrsim(socket=False, database_url=f"{cluster.url}?schema=second", data_dir=str(tmp_path)),
     ):
         pass
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:se:cret@[::1/x", "postgresql://db:port/x", "postgresql://x/y?schema=A"])
+@pytest.mark.parametrize("command", [["db", "current"], ["gc"], ["db", "copy", "--to"]])
+def test_a_url_that_cannot_be_read_is_said(
+    command: list[str], url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [*command, url] if command[-1] == "--to" else [*command, "--database-url", url]
+    if command[-1] == "--to":
+        given += ["--to-data-dir", str(tmp_path / "copy")]
+    status = main([*given, "--data-dir", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert (status, "Traceback" in said, "cret" in said) == (1, False, False)
+    assert said.startswith("ecrsim: ")
 
 
 def test_a_schema_of_somebody_else_is_refused(cluster: Cluster) -> None:

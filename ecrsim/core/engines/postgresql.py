@@ -22,7 +22,7 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from ecrsim.config import ConfigError
@@ -82,7 +82,14 @@ class PostgresqlDatabase(Database):
     def __init__(self, url: str, durability: str = "process", seal: Seal | None = None) -> None:
         super().__init__(url, durability, seal)
         self._durability = durability
-        given = make_url(url)
+        try:
+            given = make_url(url)
+        except (ArgumentError, ValueError):
+            # Not by the words of the error: they may have a part of the password.
+            raise ConfigError(
+                "the URL of the database cannot be read: it is postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and what "
+                "is special in a password stands there as %XX"
+            ) from None
         schema = given.query.get("schema", "")
         self._url = given.difference_update_query(["schema"]).set(drivername=DRIVER)
         if not isinstance(schema, str) or (schema and not _SCHEMA.fullmatch(schema)):

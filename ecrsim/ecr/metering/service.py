@@ -166,7 +166,7 @@ def _ends(storage_class: str, since: ColumnElement[int], until: ColumnElement[in
 
 
 _NOW = bindparam("now", type_=BigInteger)
-_GOES = literal_column("'delete'")
+_GOES: ColumnElement[str] = literal_column("'delete'")
 # By one statement: a repository of a hundred thousand images has as many rows, and nobody else writes meanwhile.
 _END_ALL = Change(
     insert(storage_spans).from_select(
