@@ -294,7 +294,9 @@ def test_a_store_of_another_schema_is_refused(cluster: Cluster, tmp_path: Path) 
         pass
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:se:cret@[::1/x", "postgresql://db:port/x", "postgresql://x/y?schema=A"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:se:cret@[::1/x", "postgresql://db:port/x", "postgresql://x/y?schema=A"]
+)
 @pytest.mark.parametrize("command", [["db", "current"], ["gc"], ["db", "copy", "--to"]])
 def test_a_url_that_cannot_be_read_is_said(
     command: list[str], url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -183,3 +183,16 @@ class Receiver:
                 for connection in self._open:
                     with contextlib.suppress(OSError):
                         connection.shutdown(socket.SHUT_RDWR)
+
+
+class Right:
+    """A right that is lost when somebody says so."""
+
+    def __init__(self) -> None:
+        self.is_there = True
+
+    def is_held(self) -> bool:
+        return self.is_there
+
+    def release(self) -> None:
+        pass

@@ -17,7 +17,7 @@ from ecrsim.core.outbox import newest, oldest
 from ecrsim.delivery import pump as pumping
 from ecrsim.delivery.parcels import Refused, Undelivered
 from ecrsim.delivery.pump import Pump, pause_after
-from tests.delivery.receivers import is_done, new_runtime, push, set_targets, state_of, tag_of, wait_until
+from tests.delivery.receivers import Right, is_done, new_runtime, push, set_targets, state_of, tag_of, wait_until
 from tests.engine import database_url
 
 
@@ -332,19 +332,6 @@ class TestStopping:
 
     def test_one_that_never_started_can_be_stopped(self, runtime):
         assert Pump(runtime).stop() is None
-
-
-class Right:
-    """A right that is lost when somebody says so."""
-
-    def __init__(self):
-        self.is_there = True
-
-    def is_held(self):
-        return self.is_there
-
-    def release(self):
-        pass
 
 
 class TestRestart:
