@@ -23,6 +23,7 @@ import orjson
 from ecrsim.controlplane.caller import authenticate
 from ecrsim.core import ids, paging
 from ecrsim.core.errors import AccessDeniedException, ServerException, ServiceError
+from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.numbers import whole
 from ecrsim.core.registry import Registry
 from ecrsim.core.runtime import Call, Runtime, root_caller
@@ -104,13 +105,7 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         content = request.read(_MAX_BODY)
         if content is None:
             raise _invalid(f"The request body is longer than {_MAX_BODY} bytes.")
-        nobody = root_caller(runtime.config.account, runtime.config.region)
-        with runtime.call(nobody, None, request.origin) as call, audit.on_record(call, f"signer:{found.name}"):
-            call.caller = authenticate(call, request, content, "signer")
-            profile = ProfileName(_owner(call, request), call.caller.region, name)
-            _authorize(call, found, profile)
-            with call.writing():
-                return _answer(200, found.perform(call, profile, request, content))
+        return _answer(200, persistently(None, partial(_performed, runtime, request, found, name, content)))
     except SignerError as error:
         return _answer(error.http_status, {"message": error.message, "code": error.code}, error.code)
     except ServiceError as error:
@@ -120,6 +115,18 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         log.exception("a request of signing profiles failed")
         failure = ServerException("An internal error has occurred.")
         return _answer(500, {"message": failure.message}, "InternalServiceErrorException")
+
+
+def _performed(
+    runtime: Runtime, request: Request, found: _Operation, name: str, content: bytes, _: Fetched
+) -> Mapping[str, Any]:
+    nobody = root_caller(runtime.config.account, runtime.config.region)
+    with runtime.call(nobody, None, request.origin) as call, audit.on_record(call, f"signer:{found.name}"):
+        call.caller = authenticate(call, request, content, "signer")
+        profile = ProfileName(_owner(call, request), call.caller.region, name)
+        _authorize(call, found, profile)
+        with call.writing():
+            return found.perform(call, profile, request, content)
 
 
 def _find(request: Request) -> tuple[_Operation, str]:

@@ -19,6 +19,7 @@ from ecrsim.core import ids
 from ecrsim.core.clock import iso
 from ecrsim.core.durations import SECOND
 from ecrsim.core.errors import ServiceError
+from ecrsim.core.misses import Fetched, persistently
 from ecrsim.core.numbers import whole
 from ecrsim.core.registry import Registry, partition, root_arn
 from ecrsim.core.runtime import Call, Caller, Runtime, root_caller
@@ -97,17 +98,8 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         found = _OPERATIONS.get(action)
         if found is None:
             raise StsError("InvalidAction", f"Could not find operation {action} for version {_VERSION}")
-        nobody = root_caller(runtime.config.account, runtime.config.region)
-        with runtime.call(nobody, request_id, request.origin) as call, audit.on_record(call, f"sts:{action}"):
-            if found.is_signed:
-                call.caller = authenticate(call, request, body, "sts")
-            else:
-                call.caller = Caller(nobody.account, nobody.region, "", "", request.source_ip, request.is_secure)
-            result = found.perform(call, parameters)
-            if not call.decisions:
-                registry, reason = call.caller.registry, audit.NEEDS_NOTHING
-                audit.record(call, f"sts:{action}", "*", registry, is_allowed=True, reason=reason)
-        content, status = answers.document(action, result, request_id), 200
+        attempt = partial(_performed, runtime, request, found, parameters, body, request_id)
+        content, status = answers.document(action, persistently(None, attempt), request_id), 200
     except StsError as error:
         content, status = answers.error(error.code, error.message, request_id), error.status
     except ServiceError as error:
@@ -117,6 +109,29 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         log.exception("request %s failed", request_id)
         content, status = answers.error("InternalFailure", "An internal error has occurred.", request_id), 500
     return _xml(status, request_id, content)
+
+
+def _performed(
+    runtime: Runtime,
+    request: Request,
+    found: _Operation,
+    parameters: Mapping[str, str],
+    body: bytes,
+    request_id: str,
+    _: Fetched,
+) -> Result:
+    action = f"sts:{parameters['Action']}"
+    nobody = root_caller(runtime.config.account, runtime.config.region)
+    with runtime.call(nobody, request_id, request.origin) as call, audit.on_record(call, action):
+        if found.is_signed:
+            call.caller = authenticate(call, request, body, "sts")
+        else:
+            call.caller = Caller(nobody.account, nobody.region, "", "", request.source_ip, request.is_secure)
+        result = found.perform(call, parameters)
+        if not call.decisions:
+            registry, reason = call.caller.registry, audit.NEEDS_NOTHING
+            audit.record(call, action, "*", registry, is_allowed=True, reason=reason)
+    return result
 
 
 def refused(why: str) -> Answer:

@@ -8,6 +8,7 @@ import pytest
 
 from ecrsim.core.errors import ServiceUnavailableException
 from ecrsim.testing import call_application
+from tests.principals import admin
 
 LAYER = b"a layer" * 1000
 DIGEST = f"sha256:{hashlib.sha256(LAYER).hexdigest()}"
@@ -60,6 +61,16 @@ def test_bodies_of_the_registry_protocol_come_once(sim, undone):
     undone["private"] = 1
     assert ask("PUT", f"{place}?digest={DIGEST}", LAYER[10:]).status == 201
     assert undone["private"] == 0
+
+
+def test_so_are_requests_of_other_services(sim, undone):
+    undone[""] = 2
+    assert sim.client("sts").get_session_token()["Credentials"]
+    undone[""] = 2
+    sim.client("signer").put_signing_profile(profileName="prod", platformId="Notation-OCI-SHA384-ECDSA")
+    assert undone[""] == 0
+    asked = {entry["action"] for entry in admin(sim, "GET", "audit").json()["records"]}
+    assert {"sts:GetSessionToken", "signer:PutSigningProfile"} <= asked
 
 
 def test_what_stays_undone_is_unavailable_and_its_body_is_asked_for_no_more(sim, undone, monkeypatch):
