@@ -22,7 +22,7 @@ from tests.nodes.deployment import Nodes
 from tests.nodes.registers import Seen, troubles
 from tests.postgresql import PROGRAMS, Cluster
 
-ROUNDS = int(os.environ.get("NODES_ROUNDS") or 2)
+ROUNDS = int(os.environ.get("NODES_ROUNDS") or 1)
 SEED = int(os.environ.get("NODES_SEED") or 20260101)
 CLIENTS = 32
 COUNT = 3
@@ -134,6 +134,9 @@ def work(nodes: Nodes, seed: int, fault: Fault) -> tuple[Book, list[Tagger]]:
         answer = client.api("CreateRepository", repositoryName=name)
         assert answer.status == 200 or answer.code == "RepositoryAlreadyExistsException", answer
     # What earlier rounds left.
+    for number in range(CLIENTS):
+        arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/own/{number}"
+        assert client.api("UntagResource", resourceArn=arn, tagKeys=["turn"]).status == 200
     for repository in REPOSITORIES:
         answer = client.api("DescribeImages", repositoryName=repository, maxResults=1000)
         ids = [{"imageDigest": detail["imageDigest"]} for detail in answer.json()["imageDetails"]]
