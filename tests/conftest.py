@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> str:
-    return f"fuzzer: FUZZ_SEED={budget.SEED} FUZZ_REQUESTS={budget.REQUESTS}"
+    return f"engine: {ENGINE}, fuzzer: FUZZ_SEED={budget.SEED} FUZZ_REQUESTS={budget.REQUESTS}"
 
 
 # Before pytest's own -m.
