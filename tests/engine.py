@@ -1,4 +1,4 @@
-"""Which engine the tests run on: `ECRSIM_TEST_ENGINE`, sqlite or postgresql (`scripts/test --engine`).
+"""Which engine the tests run on: `TEST_ENGINE`, sqlite or postgresql (`scripts/test --engine`).
 
 On PostgreSQL every ecrsim that would keep its database in its data directory has a schema of that directory instead,
 in a cluster that is started once for the whole run.
@@ -18,9 +18,9 @@ from sqlalchemy import Connection
 from ecrsim.config import Config
 from tests.postgresql import PROGRAMS, Cluster
 
-ENGINE = os.environ.get("ECRSIM_TEST_ENGINE") or "sqlite"
+ENGINE = os.environ.get("TEST_ENGINE") or "sqlite"
 #: The server of the run, for its worker processes too.
-_SERVER = "ECRSIM_TEST_DATABASE"
+_SERVER = "TEST_DATABASE"
 
 
 def database_url(data_dir: Path) -> str:
