@@ -10,7 +10,7 @@ from ecrsim.core.event import Event
 from ecrsim.delivery import pattern as patterns
 from ecrsim.delivery.eventbridge import envelope
 
-#: Rows that are looked at in one read transaction.
+#: Rows that are looked at in one read transaction at most.
 _ROWS = 500
 
 
@@ -55,9 +55,11 @@ def select_events(
 ) -> tuple[list[SelectedEvent], int]:
     """The selected events after the number `after`, oldest first, and the number to go on after."""
     found: list[SelectedEvent] = []
+    # Not more than are wanted: each may have 200 KiB, and what is read beyond is read again.
+    size = _ROWS if limit is None else min(limit, _ROWS)
     while True:
         with database.read() as connection:
-            rows = outbox.page(connection, after, _ROWS)
+            rows = outbox.page(connection, after, size)
         for row in rows:
             after = row.sequence
             taken = selection.take(row)
@@ -65,5 +67,5 @@ def select_events(
                 found.append(SelectedEvent(row.sequence, taken))
                 if len(found) == limit:
                     return found, after
-        if len(rows) < _ROWS:
+        if len(rows) < size:
             return found, after

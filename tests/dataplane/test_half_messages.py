@@ -454,7 +454,7 @@ def test_a_stream_of_events_waits_for_its_reader(tmp_path_factory: pytest.TempPa
         reader = held.enter_context(there.connect())
         reader.sendall(asked)
         read = all_events(reader, 601)
-        assert resident(worker) - before < 144 << 20  # all that there is for the twelve would be more than 200 MiB
+        assert resident(worker) - before < 96 << 20  # all that there is for the twelve would be more than 200 MiB
         assert all_events(stalled[0], 601) == read
         there.client.close()
         for connection in stalled:

@@ -3,6 +3,7 @@
 import pytest
 
 from ecrsim import Ecrsim
+from ecrsim.core import outbox
 from ecrsim.delivery.pattern import PatternError
 from ecrsim.delivery.selection import Selection, select_events
 
@@ -95,3 +96,16 @@ def test_the_same_in_python(sim):
     _, last = select_events(sim.runtime.database, Selection(), 0)
     assert sim.events(after=last) == []
     assert len(sim.events(after=last - 1)) == 1
+
+
+def test_no_more_rows_are_read_than_are_wanted(sim, monkeypatch):
+    """A stream takes fifty at a time: with a dozen of them, ten times as many rows were some 40 MiB."""
+    asked, page = [], outbox.page
+
+    def counted(connection, after, limit):
+        asked.append(limit)
+        return page(connection, after, limit)
+
+    monkeypatch.setattr(outbox, "page", counted)
+    found, _ = select_events(sim.runtime.database, Selection(), 0, 2)
+    assert (len(found), asked) == (2, [2])
