@@ -10,6 +10,7 @@ from typing import Any
 from ecrsim import __version__
 from ecrsim.cost.charts import GROUPS, Bar, bars, columns, group_amounts
 from ecrsim.cost.table import NAMES, money, quantity, repository_of, saving_sentence, size
+from ecrsim.reportpage import figures, section, table, whole
 
 #: Rows of a table, and bars of a chart; the JSON has them all.
 MAX_ROWS, MAX_BARS = 200, 12
@@ -36,47 +37,31 @@ def page(found: Mapping[str, Any]) -> str:
         *_section("notes", "What is not known", _notes(found)),
         f'<p class="dim">Made by ecrsim {escape(__version__)}.</p>',
     ]
-    return _TEMPLATE.format(name=name, style=_STYLE, body="\n".join(body))
+    return whole(f"{name}: cost", _STYLE, body)
 
 
 def _section(anchor: str, title: str, content: Iterable[str]) -> Iterator[str]:
+    """None where there is nothing to show."""
     lines = list(content)
-    if lines:
-        yield f'<section aria-labelledby="{anchor}">'
-        yield f'<h2 id="{anchor}">{title}</h2>'
-        yield from lines
-        yield "</section>"
+    return section(anchor, title, lines) if lines else iter(())
 
 
 def _figures(found: Mapping[str, Any]) -> Iterator[str]:
     currency = escape(found["prices"]["currency"])
     best = max((each["monthly"] for each in found["savings"]), default=0.0)
-    figures = (
+    shown = (
         (f"{money(found['total'])} {currency}", "in this time"),
         (f"{money(found['monthly']['total'])} {currency}", "a month of what is held now"),
         (f"{money(best)} {currency}", "saved a month by the best proposal"),
     )
-    yield '<dl class="figures">'
-    for amount, label in figures:
-        yield f"<div><dt>{label}</dt><dd>{amount}</dd></div>"
-    yield "</dl>"
+    return figures(shown)
 
 
 def _table(
     caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()
 ) -> Iterator[str]:
-    """Cells are HTML already. `numbers`: the places of the columns that are set flush right."""
-
-    def cell(place: int, text: str, kind: str) -> str:
-        scope = ' scope="col"' if kind == "th" else ""
-        style = ' class="number"' if place in numbers else ""
-        return f"<{kind}{scope}{style}>{text}</{kind}>"
-
-    yield f'<div class="wide" role="region" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>'
-    yield f"<thead><tr>{''.join(cell(place, text, 'th') for place, text in enumerate(head))}</tr></thead><tbody>"
-    for row in rows[:MAX_ROWS]:
-        yield f"<tr>{''.join(cell(place, text, 'td') for place, text in enumerate(row))}</tr>"
-    yield "</tbody></table></div>"
+    """The first rows of a long one."""
+    yield from table(caption, head, rows[:MAX_ROWS], numbers)
     if len(rows) > MAX_ROWS:
         yield f'<p class="dim">The first {MAX_ROWS} of {len(rows):,}; the JSON has them all.</p>'
 
@@ -211,19 +196,4 @@ figcaption span { margin-right: 1rem; white-space: nowrap }
 caption { text-align: left; padding: .25rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line) }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-"""
-
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{name}: cost</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
 """

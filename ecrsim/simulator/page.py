@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from ecrsim import __version__
 from ecrsim.cost.table import size
+from ecrsim.reportpage import figures, section, table, whole
 from ecrsim.simulator.document import SIZES_COUNT_TWICE
 from ecrsim.simulator.table import (
     action_sentence,
@@ -33,21 +34,14 @@ def page(found: Mapping[str, Any]) -> str:
         *_figures(found),
         f"<figure>{timeline(found)}{_LEGEND}</figure>",
         f'<p class="dim">{escape(_sentence(pushes_sentence(found["pushes"])))} Pulls to come are not foreseen.</p>',
-        *_section("rules", "Rules", _rules(found)),
-        *_section("first", "What goes in the first run", _first_run(found)),
+        *section("rules", "Rules", _rules(found)),
+        *section("first", "What goes in the first run", _first_run(found)),
         *_story(found),
-        *_section("days", "Day by day", _days(found)),
-        *_section("money", "Money", _money(found)),
+        *section("days", "Day by day", _days(found)),
+        *section("money", "Money", _money(found)),
         f'<p class="dim">Made by ecrsim {escape(__version__)}.</p>',
     ]
-    return _TEMPLATE.format(name=name, style=_STYLE, body="\n".join(body))
-
-
-def _section(anchor: str, title: str, content: Iterable[str]) -> Iterator[str]:
-    yield f'<section aria-labelledby="{anchor}">'
-    yield f'<h2 id="{anchor}">{title}</h2>'
-    yield from content
-    yield "</section>"
+    return whole(f"{name}: lifecycle forecast", _STYLE, body)
 
 
 def _sentence(text: str) -> str:
@@ -77,33 +71,13 @@ def _warnings(hints: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _figures(found: Mapping[str, Any]) -> Iterator[str]:
     totals, currency = found["totals"], escape(found["prices"]["currency"])
-    figures = (
+    shown = (
         (f"{totals['expiredImages']:,}", "images expired"),
         (f"{totals['archivedImages']:,}", "images archived"),
         (size(totals["bytesFreed"]), "freed"),
         (f"{totals['saved']:,.2f} {currency}", "saved"),
     )
-    yield '<dl class="figures">'
-    for amount, label in figures:
-        yield f"<div><dt>{label}</dt><dd>{amount}</dd></div>"
-    yield "</dl>"
-
-
-def _table(
-    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()
-) -> Iterator[str]:
-    """Cells are HTML already. `numbers`: the places of the columns that are set flush right."""
-
-    def cell(place: int, text: str, kind: str) -> str:
-        scope = ' scope="col"' if kind == "th" else ""
-        style = ' class="number"' if place in numbers else ""
-        return f"<{kind}{scope}{style}>{text}</{kind}>"
-
-    yield f'<div class="wide" role="region" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>'
-    yield f"<thead><tr>{''.join(cell(place, text, 'th') for place, text in enumerate(head))}</tr></thead><tbody>"
-    for row in rows:
-        yield f"<tr>{''.join(cell(place, text, 'td') for place, text in enumerate(row))}</tr>"
-    yield "</tbody></table></div>"
+    return figures(shown)
 
 
 def _rules(found: Mapping[str, Any]) -> Iterator[str]:
@@ -125,7 +99,7 @@ def _rules(found: Mapping[str, Any]) -> Iterator[str]:
     if found["followers"]["firstDay"] is not None:
         rows.append(row(found["followers"], "-", "what follows its subject", ""))
     head = ("rule", "what it does", "matches now", "expires", "archives", "size", "days")
-    yield from _table("Rules in the order in which they claim images", head, rows, (2, 3, 4, 5))
+    yield from table("Rules in the order in which they claim images", head, rows, (2, 3, 4, 5))
 
 
 def _first_run(found: Mapping[str, Any]) -> Iterator[str]:
@@ -147,7 +121,7 @@ def _first_run(found: Mapping[str, Any]) -> Iterator[str]:
         for each in first[:MAX_LISTED]
     ]
     head = ("image", "tags", "pushed", "size", "", "why")
-    yield from _table("Images that go in the first run", head, rows, (3,))
+    yield from table("Images that go in the first run", head, rows, (3,))
 
 
 def _story(found: Mapping[str, Any]) -> Iterator[str]:
@@ -159,7 +133,7 @@ def _story(found: Mapping[str, Any]) -> Iterator[str]:
         f"<ol>{''.join(f'<li>{escape(text)}</li>' for text in told['now'])}</ol>",
         f"<p>{escape(' '.join(fates(told)))}</p>",
     ]
-    yield from _section("story", "One image", content)
+    yield from section("story", "One image", content)
 
 
 def _days(found: Mapping[str, Any]) -> Iterator[str]:
@@ -181,7 +155,7 @@ def _days(found: Mapping[str, Any]) -> Iterator[str]:
     ]
     head = ("day", "date", "pushed", "images", "size", "archived", "size", "cost", "without policy", "what goes")
     yield "<details><summary>All the numbers of the timeline</summary>"
-    yield from _table(
+    yield from table(
         "The repository at the end of each day on which something happens, and of the last",
         head,
         rows,
@@ -199,7 +173,7 @@ def _money(found: Mapping[str, Any]) -> Iterator[str]:
             upto = "" if tier["upToGb"] is None else f"up to {tier['upToGb']:,.0f} GB"
             rows.append([name, upto, f"{tier['pricePerGbMonth']:.3f}", escape(tier["provenance"])])
     head = ("storage class", "for", f"{escape(prices['currency'])} a GB and month", "how it is known")
-    yield from _table(f"Prices of {escape(prices['asOf'])}", head, rows, (2,))
+    yield from table(f"Prices of {escape(prices['asOf'])}", head, rows, (2,))
 
 
 _LEGEND = """<figcaption>
@@ -244,19 +218,4 @@ figcaption span { margin-right: 1rem; white-space: nowrap }
 caption { text-align: left; padding: .25rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line) }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-"""
-
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{name}: lifecycle forecast</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
 """

@@ -13,7 +13,7 @@ from tests.architecture.source import ROOT, Source, imports, sources
 
 #: From the bottom to the top. What shares a tier does not know of the others in it.
 TIERS = (
-    ("exports", "imagename", "spelling", "values"),
+    ("exports", "imagename", "reportpage", "spelling", "values"),
     ("bounds",),
     ("config", "blobs"),
     ("core",),
