@@ -45,8 +45,10 @@ def test_a_second_runtime_follows_and_turns(start, setting):
     one, other = start(), start()
     turn(one.clock, one.database, setting)
     soon(lambda: other.clock.setting == setting)
+    assert other.clock.setting == setting
     turn(other.clock, other.database, Setting(True, 5))
     soon(lambda: one.clock.now() == 5)
+    assert one.clock.now() == 5
 
 
 @pytest.mark.sqlite

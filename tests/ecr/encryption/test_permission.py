@@ -66,8 +66,10 @@ def test_who_deletes_one_needs_the_third_and_it_is_deleted_all_the_same(sim, ecr
 
 
 @pytest.mark.documented
-def test_aws_s_own_key_takes_none_to_make_a_repository(sim):
+def test_aws_s_own_key_takes_none_to_make_a_repository(sim, ecr):
     create(knowing(sim), **encrypted())
+    (made,) = ecr.describe_repositories()["repositories"]
+    assert made["encryptionConfiguration"]["encryptionType"] == "KMS"
 
 
 @pytest.mark.documented
